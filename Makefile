@@ -1,0 +1,56 @@
+# `make demo` and `make test` need Python 3.11 or newer, make and git; they set up .venv themselves.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/sh
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs bench wheel clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.cli ## A day of water meters in a few seconds, against a cloud of its own
+	@$(BIN)/sst-cloud demo
+
+test: $(VENV)/.dev ## Run the test-suite
+	$(BIN)/coverage erase
+	$(BIN)/pytest --cov --cov-report=term
+
+lint: $(VENV)/.dev ## Style, types and the directions of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy sst_cloud sinks tests
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev ## Build the documentation into site/
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: $(VENV)/.dev ## Measure what is promised to be fast, as ratios
+	$(BIN)/python -m benchmarks
+
+wheel: $(VENV)/.dev ## Build the wheel and the source distribution into dist/
+	rm -rf dist
+	$(BIN)/python -m build --quiet --outdir dist .
+
+clean: ## Remove what the other commands made
+	rm -rf .venv .venv-wheel dist site .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache demo.db*
+
+# The first Python on the path that is new enough; PYTHON=… names another.
+$(BIN)/python:
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "Setting up $(VENV) with $$($$python --version) ..."; \
+	    exec $$python -m venv $(VENV); \
+	  fi; \
+	done; \
+	echo "Python 3.11 or newer is needed, and none was found; name one: make PYTHON=/path/to/python3 ..." >&2; \
+	exit 1
+
+$(VENV)/.cli: $(BIN)/python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.cli
