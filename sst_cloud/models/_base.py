@@ -1,0 +1,36 @@
+"""What all models share: frozen, slotted, keyword-only, raw payload beside the typed view."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, dataclass_transform
+
+import attrs
+
+from sst_cloud.redaction import MASK, is_sensitive
+
+T = TypeVar("T")
+
+
+def _masked(value: object) -> str:
+    return repr(MASK if value else value)
+
+
+def _mask_sensitive(
+    _cls: type, fields: "list[attrs.Attribute[Any]]"
+) -> "list[attrs.Attribute[Any]]":
+    return [f.evolve(repr=_masked) if f.repr and is_sensitive(f.name) else f for f in fields]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(attrs.field,))
+def model(cls: type[T]) -> type[T]:
+    """Make a class a model. Sensitive fields are masked in its repr."""
+    decorate: Callable[[type[T]], type[T]] = attrs.frozen(
+        kw_only=True, field_transformer=_mask_sensitive
+    )
+    return decorate(cls)
+
+
+@model
+class Entity:
+    """An object of the cloud. `raw` is the payload as it came, unknown fields included."""
+
+    raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)

@@ -1,0 +1,68 @@
+"""A device as the cloud's outer object describes it."""
+
+from collections.abc import Mapping
+from datetime import datetime, time
+from typing import Any
+
+import attrs
+
+from sst_cloud.enums import MODELS, AccessStatus, DeviceType
+
+from ._base import Entity, model
+
+
+@model
+class TimeSetting(Entity):
+    """Ranges of local time, on workdays and on days off."""
+
+    id: int | None = None
+    device_id: int | None = None
+    workday_time_range: tuple[tuple[time, time], ...] = ()
+    vacation_time_range: tuple[tuple[time, time], ...] = ()
+
+
+@model
+class Device(Entity):
+    """A leak module or thermostat. All but `id`, `house_id` and `type` may be missing."""
+
+    id: int
+    house_id: int
+    type: DeviceType | int
+    """A `DeviceType`, or the bare number of a type that is not known yet."""
+    name: str = ""
+    is_active: bool | None = None
+    """Whether the device has been activated."""
+    is_connected: bool | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    access_status: AccessStatus | str | None = None
+    """From inside `parsed_configuration`; anything but `available` means out of reach."""
+    group_id: int | None = None
+    active_network_id: int | None = None
+    line_names: tuple[str | None, ...] = ()
+    """Names of the input lines by position; there may be fewer names than lines."""
+    lines_enabled: tuple[bool | str | None, ...] = ()
+    wireless_sensors_names: tuple[str | None, ...] = ()
+    timeout: int | None = None
+    """Presumably the seconds of silence after which the device counts as offline."""
+    time_setting: TimeSetting | None = None
+    previous_mode: str | None = None
+    power: int | None = None
+    """Heater power, presumably in watts."""
+    power_relay_time: str | None = None
+    """Working time of the relay; its format is unknown."""
+    chart_temperature_comfort: int | None = None
+    """Degrees Celsius."""
+    chart_temperature_economical: int | None = None
+    """Degrees Celsius."""
+    specific_settings: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    mac_address: str | None = None
+    configuration: str | None = None
+    """The device's own binary frame in base64, as it came."""
+    parsed_configuration: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+    """The JSON that the cloud keeps in a string, opened; empty if there was none."""
+
+    @property
+    def model(self) -> str:
+        """The model as sold, such as `Neptun ProW+ WiFi`."""
+        return MODELS[self.type] if isinstance(self.type, DeviceType) else f"type {self.type}"

@@ -1,0 +1,43 @@
+"""Lists that keep what could not be read beside what could."""
+
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from ._base import model
+
+T = TypeVar("T")
+
+
+@model
+class Unreadable:
+    """Something the cloud has and we cannot read, with the reason."""
+
+    kind: str
+    """`house`, `device`, `counter`, or the plural where a whole list is missing."""
+    id: int | None
+    """Its id; where a whole list is missing, the id of what the list belongs to."""
+    reason: str
+    error: Exception | None = attrs.field(default=None, repr=False, eq=False)
+    """What happened, where it was an error of the request."""
+    raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+class Listing(list[T], Generic[T]):
+    """A list of what could be read; `unreadable` holds the rest."""
+
+    unreadable: tuple[Unreadable, ...]
+
+    def __init__(self, items: Iterable[T] = (), unreadable: Iterable[Unreadable] = ()) -> None:
+        super().__init__(items)
+        self.unreadable = tuple(unreadable)
+
+    @classmethod
+    def joined(cls, listings: "Iterable[Listing[T]]") -> "Listing[T]":
+        """Several lists as one."""
+        whole: Listing[T] = cls()
+        for listing in listings:
+            whole += listing
+            whole.unreadable += listing.unreadable
+        return whole

@@ -1,0 +1,21 @@
+"""An account at one moment."""
+
+from datetime import datetime
+
+from ._base import model
+from .counter import Counter
+from .device import Device
+from .house import House
+from .listing import Unreadable
+
+
+@model
+class Snapshot:
+    """Everything that was read in one go; flat, related by `house_id` and `device_id`."""
+
+    time: datetime
+    """When the cloud was asked, UTC."""
+    houses: tuple[House, ...] = ()
+    devices: tuple[Device, ...] = ()
+    counters: tuple[Counter, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()

@@ -1,0 +1,288 @@
+"""Payload → models. The one place that knows the cloud's JSON.
+
+Lenient element by element and field by field: a list loses only the elements that cannot be
+read, an object only the optional fields that cannot be read. Both stay visible: the first as
+`Unreadable`, the second in `raw`.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, time
+from enum import Enum
+from types import UnionType
+from typing import Any, Final, TypeVar, cast, get_args, get_origin
+
+import attrs
+import cattrs
+
+from ._json import loads
+from .enums import Water
+from .errors import PayloadError
+from .models import (
+    Counter,
+    Device,
+    Entity,
+    Listing,
+    Profile,
+    TimeSetting,
+    Unreadable,
+    User,
+    Workdays,
+)
+
+_log = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=Entity)
+
+_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
+    User: {"id": "pk"},
+    Profile: {"user_id": "user"},
+    Workdays: {"house_id": "house"},
+    Device: {"house_id": "house", "group_id": "group", "active_network_id": "active_network"},
+    TimeSetting: {"device_id": "device"},
+    Counter: {
+        "device_id": "device",
+        "value_l": "value",
+        "step_l": "step",
+        "previous_value_l": "prev_value",
+        "previous_step_l": "prev_step",
+    },
+}
+"""Field name → the cloud's key, where the two differ."""
+
+_INT64: Final = 2**63
+
+
+class _UnreadableValueError(ValueError):
+    """A value is not what its field can hold. The message never repeats the value."""
+
+
+def _integer(value: Any, _: object) -> int:
+    if isinstance(value, str) and value.strip().lstrip("+-").isdecimal() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _UnreadableValueError("not a whole number")
+    if not -_INT64 <= value < _INT64:
+        raise _UnreadableValueError("number out of range")
+    return value
+
+
+def _number(value: Any, _: object) -> float:
+    try:
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            number = float(value)
+            if math.isfinite(number):
+                return number
+    except (ValueError, OverflowError):
+        pass
+    raise _UnreadableValueError("not a number")
+
+
+def _boolean(value: Any, _: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    raise _UnreadableValueError("neither true nor false")
+
+
+def _text(value: Any, _: object) -> str:
+    if not isinstance(value, str):
+        raise _UnreadableValueError("not text")
+    return value.encode("utf-8", "replace").decode()
+
+
+def _moment(value: Any, _: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise _UnreadableValueError("not an ISO 8601 time") from None
+
+
+def _time_of_day(value: Any, _: object) -> time:
+    try:
+        return time.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise _UnreadableValueError("not a time of day") from None
+
+
+def _mapping(value: Any, _: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _UnreadableValueError("not an object")
+    return value
+
+
+def _is_mapping(type_: Any) -> bool:
+    return get_origin(type_) is Mapping
+
+
+def _is_tuple(type_: Any) -> bool:
+    return get_origin(type_) is tuple
+
+
+def _is_union(type_: Any) -> bool:
+    return get_origin(type_) is UnionType
+
+
+def open_json(value: Any) -> Mapping[str, Any]:
+    """Open JSON that the cloud keeps in a string. What is empty or broken opens as nothing."""
+    if isinstance(value, str):
+        try:
+            value = loads(value)
+        except ValueError:
+            return {}
+    return value if isinstance(value, Mapping) else {}
+
+
+class Structurer:
+    """Turns payloads into models and remembers which surprises it has logged already."""
+
+    def __init__(self) -> None:
+        self._logged: set[tuple[str, str]] = set()
+        self._converter = converter = cattrs.Converter(detailed_validation=False)
+        converter.register_structure_hook(int, _integer)
+        converter.register_structure_hook(float, _number)
+        converter.register_structure_hook(bool, _boolean)
+        converter.register_structure_hook(str, _text)
+        converter.register_structure_hook(datetime, _moment)
+        converter.register_structure_hook(time, _time_of_day)
+        converter.register_structure_hook_func(_is_mapping, _mapping)
+        converter.register_structure_hook_func(_is_tuple, self._tuple)
+        converter.register_structure_hook_func(_is_union, self._union)
+        converter.register_structure_hook_func(
+            lambda type_: isinstance(type_, type) and issubclass(type_, Entity), self._entity
+        )
+
+    def one(self, payload: Any, type_: type[E], path: str, **given: Any) -> E:
+        """Read one object; `given` are fields known from the request. Raises `PayloadError`."""
+        try:
+            return self._object(payload, type_, given)
+        except _UnreadableValueError as error:
+            raise PayloadError(str(error), path) from None
+
+    def listing(self, payload: Any, type_: type[E], path: str, **given: Any) -> Listing[E]:
+        """Read a list element by element. Raises `PayloadError` only if it is no list at all."""
+        if not isinstance(payload, list):
+            raise PayloadError("the answer is not a list", path)
+        items: list[E] = []
+        unreadable: list[Unreadable] = []
+        for element in payload:
+            try:
+                items.append(self._object(element, type_, given))
+            except _UnreadableValueError as error:
+                kind = type_.__name__.lower()
+                bad = Unreadable(kind=kind, id=_id(element), reason=str(error), raw=element)
+                unreadable.append(bad)
+                self._once(path, str(error), "%s %s cannot be read: %s", kind, bad.id, error)
+        return Listing(items, unreadable)
+
+    def _object(self, payload: Any, type_: type[E], given: Mapping[str, Any]) -> E:
+        if not isinstance(payload, Mapping):
+            raise _UnreadableValueError("not an object")
+        fields = {**_derived(payload, type_), **given}
+        keys = _KEYS.get(type_, {})
+        values: dict[str, Any] = {"raw": payload}
+        for field in attrs.fields(cast(type[attrs.AttrsInstance], type_)):
+            if field.name == "raw":
+                continue
+            key = keys.get(field.name, field.name)
+            if field.name in fields:
+                value = fields[field.name]
+            elif key in payload:
+                value = payload[key]
+            else:
+                value = None
+            required = field.default is attrs.NOTHING
+            if value is None:
+                if required:
+                    raise _UnreadableValueError(f"`{key}` is missing")
+                continue
+            try:
+                values[field.name] = self._converter.structure(value, field.type)
+            except _UnreadableValueError as error:
+                if required:
+                    raise _UnreadableValueError(f"`{key}` is {error}") from None
+                name = type_.__name__
+                self._once(name, key, "%s.%s is %s; left out, see raw", name, key, error)
+        return type_(**values)
+
+    def _entity(self, value: Any, type_: type[Entity]) -> Entity:
+        return self._object(value, type_, {})
+
+    def _tuple(self, value: Any, type_: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise _UnreadableValueError("not a list")
+        arms = get_args(type_)
+        if arms[-1] is Ellipsis:
+            return tuple(self._converter.structure(item, arms[0]) for item in value)
+        if len(arms) != len(value):
+            raise _UnreadableValueError(f"not a list of {len(arms)}")
+        return tuple(map(self._converter.structure, value, arms))
+
+    def _union(self, value: Any, type_: UnionType) -> Any:
+        if value is None:
+            if type(None) in get_args(type_):
+                return None
+            raise _UnreadableValueError("null")
+        arms = [arm for arm in get_args(type_) if arm is not type(None)]
+        enums = [arm for arm in arms if issubclass(arm, Enum)]
+        if type(value) in enums:
+            return value
+        error = _UnreadableValueError("empty union")
+        for arm in arms:
+            if arm in enums:
+                continue
+            try:
+                plain = self._converter.structure(value, arm)
+            except _UnreadableValueError as unreadable:
+                error = unreadable
+            else:
+                return self._known(plain, enums)
+        raise error
+
+    def _known(self, value: Any, enums: list[type[Enum]]) -> Any:
+        """The enum's member if there is one; else the value as it is, logged once."""
+        for enum in enums:
+            try:
+                return enum(value)
+            except ValueError:
+                text = str(value)[:40]
+                self._once(enum.__name__, text, "new %s: %r; kept as it is", enum.__name__, text)
+        return value
+
+    def _once(self, where: str, what: str, message: str, *args: object) -> None:
+        if (where, what) not in self._logged and len(self._logged) < 1000:
+            self._logged.add((where, what))
+            _log.info(message, *args)
+
+
+def _derived(payload: Mapping[str, Any], type_: type) -> dict[str, Any]:
+    """Fields that are not simply a value of the payload."""
+    if issubclass(type_, Device):
+        parsed = open_json(payload.get("parsed_configuration"))
+        return {
+            "parsed_configuration": parsed,
+            "access_status": parsed.get("access_status"),
+            "lines_enabled": payload.get("lines_enabled", payload.get("lines_enable")),
+            "name": payload.get("name"),
+        }
+    if issubclass(type_, Counter):
+        return {"water": _water(payload.get("for_hot_water"))}
+    return {}
+
+
+def _water(hot: Any) -> Water | None:
+    if isinstance(hot, bool):
+        return Water.HOT if hot else Water.COLD
+    return None
+
+
+def _id(payload: Any) -> int | None:
+    try:
+        return _integer(payload.get("id"), int)
+    except (AttributeError, _UnreadableValueError):
+        return None
