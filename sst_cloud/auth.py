@@ -1,0 +1,101 @@
+"""Ways to be known to the cloud: by a token, or by e-mail and password."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import Any
+
+from .errors import PayloadError, TokenRejectedError
+from .redaction import MASK
+from .transport import LOGIN_PATH, Transport
+
+
+class Auth(ABC):
+    """Hands out the token that requests carry."""
+
+    @abstractmethod
+    async def token(self, transport: Transport) -> str:
+        """The token to use now, logging in first if need be."""
+
+    @abstractmethod
+    async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:
+        """A token in place of one the cloud rejected. Raises `rejected` if there is none."""
+
+
+class TokenAuth(Auth):
+    """A token from an earlier login. Known to work for months; when rejected, that is an error."""
+
+    def __init__(self, token: str) -> None:
+        self._token = _clean(token)
+
+    def __repr__(self) -> str:
+        return f"TokenAuth({MASK})"
+
+    async def token(self, transport: Transport) -> str:  # noqa: ARG002  nothing to ask the cloud
+        """The token this was made with."""
+        return self._token
+
+    async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:  # noqa: ARG002
+        """Raise `rejected`: a bare token cannot be renewed."""
+        raise rejected
+
+
+class PasswordAuth(Auth):
+    """E-mail and password. Logs in when first needed, and once more when the token is rejected."""
+
+    def __init__(self, email: str, password: str) -> None:
+        if not email or not password:
+            raise ValueError("an e-mail and a password are needed to log in")
+        self._email = email
+        self._password = password
+        self._token: str | None = None
+        self._login: asyncio.Task[str] | None = None
+
+    def __repr__(self) -> str:
+        return f"PasswordAuth({MASK}, {MASK})"
+
+    async def token(self, transport: Transport) -> str:
+        """The token of the last login; logs in if there was none."""
+        return self._token or await self._logged_in(transport)
+
+    async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:  # noqa: ARG002
+        """Log in anew, unless another request has done so since `token` was handed out."""
+        if self._token is not None and self._token != token:
+            return self._token
+        self._token = None
+        return await self._logged_in(transport)
+
+    async def _logged_in(self, transport: Transport) -> str:
+        """Log in; requests that come meanwhile share this one login and its outcome."""
+        if self._login is None:
+            self._login = asyncio.create_task(self._log_in(transport))
+            self._login.add_done_callback(self._landed)
+        return await asyncio.shield(self._login)
+
+    def _landed(self, task: asyncio.Task[str]) -> None:
+        self._login = None
+        if not task.cancelled():
+            task.exception()  # seen here, so that a login nobody awaits any more does not warn
+
+    async def _log_in(self, transport: Transport) -> str:
+        body = {
+            "username": self._email,
+            "password": self._password,
+            "email": self._email,
+            "language": "ru",
+        }
+        answer: Any = await transport.request("POST", LOGIN_PATH, json=body, repeatable=True)
+        key = answer.get("key") if isinstance(answer, dict) else None
+        if not isinstance(key, str):
+            raise PayloadError("the answer holds no token", LOGIN_PATH)
+        try:
+            self._token = _clean(key)
+        except ValueError:
+            raise PayloadError("the token cannot be used in a header", LOGIN_PATH) from None
+        return self._token
+
+
+def _clean(token: str) -> str:
+    token = token.strip().removeprefix("Token ").strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("a token is one word of letters and digits, and this is not")
+    return token

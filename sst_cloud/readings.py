@@ -1,0 +1,202 @@
+"""The reading: one flat, plain record for every consumer."""
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import attrs
+
+from .enums import Point, Quality, Quantity, Water
+from .models import Counter, Device, House, Snapshot
+
+__all__ = [
+    "FIELDS",
+    "Point",
+    "Quality",
+    "Quantity",
+    "Reading",
+    "Value",
+    "Water",
+    "format_time",
+    "readings_from",
+]
+
+Value = int | float | bool
+
+_INT64: Final = 2**63
+
+
+def format_time(moment: datetime) -> str:
+    """ISO 8601 in UTC, whole seconds: `2026-11-23T17:20:00Z`."""
+    return moment.astimezone(UTC).isoformat()[:19] + "Z"
+
+
+def _to_second(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("the time of a reading must be timezone-aware")
+    try:
+        return moment.astimezone(UTC).replace(microsecond=0)
+    except OverflowError:
+        raise ValueError("the time of a reading must lie in the years 1 to 9999") from None
+
+
+def _printable(text: str) -> str:
+    if not isinstance(text, str):
+        raise ValueError(f"a reading's text must be str, not {type(text).__name__}")  # noqa: TRY004
+    return text.encode("utf-8", "replace").decode()
+
+
+def _name(text: str | None) -> str | None:
+    return None if text is None else _printable(text) or None
+
+
+def _whole(number: int) -> int:
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise ValueError(f"a reading's id must be an int, not {type(number).__name__}")  # noqa: TRY004
+    if not -_INT64 <= number < _INT64:
+        raise ValueError("a reading's number must fit in 64 bits")
+    return number
+
+
+def _line(number: int | None) -> int | None:
+    return None if number is None else _whole(number)
+
+
+def _water(water: str | None) -> Water | None:
+    return None if water is None else Water(water)
+
+
+@attrs.frozen(kw_only=True)
+class Reading:
+    """One value at one moment. Bad input raises ValueError.
+
+    `key` identifies it: storing a reading again under the same key changes nothing.
+    """
+
+    time: datetime = attrs.field(converter=_to_second)
+    """When the cloud was asked; UTC, whole seconds."""
+    quantity: Quantity = attrs.field(converter=Quantity)
+    value: Value = attrs.field()
+    """Litres for `volume` (the meter's cumulative total, int), otherwise in `unit`."""
+    unit: str = attrs.field(converter=_printable)
+    """`L`, `°C`, `%`, or empty for booleans and levels."""
+    house_id: int = attrs.field(converter=_whole)
+    house: str = attrs.field(converter=_printable)
+    device_id: int = attrs.field(converter=_whole)
+    device: str = attrs.field(converter=_printable)
+    model: str = attrs.field(converter=_printable)
+    """As sold: `Neptun ProW+ WiFi` …"""
+    point: Point = attrs.field(converter=Point)
+    point_id: str = attrs.field(converter=_printable)
+    """Stable inside the device: the counter's id, the line's key, the sensor's serial …"""
+    name: str | None = attrs.field(converter=_name, default=None)
+    """What the owner calls it; never the empty string."""
+    line: int | None = attrs.field(converter=_line, default=None)
+    water: Water | None = attrs.field(converter=_water, default=None)
+    quality: Quality = attrs.field(converter=Quality, default=Quality.GOOD)
+
+    @unit.default
+    def _unit_of_quantity(self) -> str:
+        return self.quantity.unit
+
+    @value.validator
+    def _check_value(self, _: object, value: object) -> None:
+        if self.quantity.is_boolean:
+            if not isinstance(value, bool):
+                raise ValueError(f"a reading of {self.quantity} must be True or False")
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"a reading of {self.quantity} must be a number")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("a reading must be a finite number")
+        elif isinstance(value, int):
+            _whole(value)
+        elif self.quantity is Quantity.VOLUME:
+            raise ValueError("a volume must be a whole number of litres")
+
+    @property
+    def key(self) -> tuple[Quantity, int, int, Point, str, datetime]:
+        """What identifies the reading."""
+        return (
+            self.quantity,
+            self.house_id,
+            self.device_id,
+            self.point,
+            self.point_id,
+            self.time,
+        )
+
+    @property
+    def series(self) -> tuple[Quantity, int, int, Point, str]:
+        """What identifies the row of readings that this one continues: `key` without the time."""
+        return self.key[:-1]
+
+    def as_dict(self) -> dict[str, str | Value | None]:
+        """The record as JSON Lines and CSV carry it: these keys, this order, plain values."""
+        return {
+            "time": format_time(self.time),
+            "quantity": self.quantity.value,
+            "value": self.value,
+            "unit": self.unit,
+            "house_id": self.house_id,
+            "house": self.house,
+            "device_id": self.device_id,
+            "device": self.device,
+            "model": self.model,
+            "point": self.point.value,
+            "point_id": self.point_id,
+            "name": self.name,
+            "line": self.line,
+            "water": None if self.water is None else self.water.value,
+            "quality": self.quality.value,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Reading":
+        """The reading that `as_dict` was made from. Raises ValueError."""
+        fields = dict(record)
+        try:
+            fields["time"] = datetime.fromisoformat(fields["time"])
+            return cls(**fields)
+        except KeyError as error:
+            raise ValueError(f"a reading needs {error}") from None
+        except TypeError as error:
+            raise ValueError(f"not a reading: {error}") from None
+
+
+FIELDS: Final = tuple(field.name for field in attrs.fields(Reading))
+"""The keys of a reading's record, in their order."""
+
+
+def readings_from(snapshot: Snapshot) -> list[Reading]:
+    """All readings of a snapshot. A pure function: the same snapshot gives the same readings."""
+    return list(_readings(snapshot))
+
+
+def _readings(snapshot: Snapshot) -> Iterator[Reading]:
+    houses = {house.id: house for house in snapshot.houses}
+    devices = {(device.house_id, device.id): device for device in snapshot.devices}
+    for counter in snapshot.counters:
+        house = houses.get(counter.house_id)
+        device = devices.get((counter.house_id, counter.device_id))
+        yield _volume(snapshot.time, counter, house, device)
+
+
+def _volume(
+    time: datetime, counter: Counter, house: House | None, device: Device | None
+) -> Reading:
+    return Reading(
+        time=time,
+        quantity=Quantity.VOLUME,
+        value=counter.value_l,
+        house_id=counter.house_id,
+        house=house.name if house else "",
+        device_id=counter.device_id,
+        device=device.name if device else "",
+        model=device.model if device else "",
+        point=Point.COUNTER,
+        point_id=str(counter.id),
+        name=counter.name,
+        line=counter.line,
+        water=counter.water,
+    )
