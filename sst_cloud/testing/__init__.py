@@ -1,0 +1,40 @@
+"""For tests and trials: a cloud of one's own, and the conformance suite for sinks.
+
+async with FakeCloud() as cloud:
+    client = SSTCloud(PasswordAuth(cloud.email, cloud.password), base_url=cloud.url)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from .account import FakeAccount, FakeCounter, FakeDevice, FakeHouse, demo_account
+from .fake_cloud import FakeCloud, SeenRequest
+from .faults import Drop, Fault, Hang, Html, Latency, Status, Truncated
+
+if TYPE_CHECKING:
+    from .sink_contract import SinkContract
+
+__all__ = [
+    "Drop",
+    "FakeAccount",
+    "FakeCloud",
+    "FakeCounter",
+    "FakeDevice",
+    "FakeHouse",
+    "Fault",
+    "Hang",
+    "Html",
+    "Latency",
+    "SeenRequest",
+    "SinkContract",
+    "Status",
+    "Truncated",
+    "demo_account",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SinkContract":  # needs pytest, which those who only want a cloud may not have
+        from .sink_contract import SinkContract  # noqa: PLC0415
+
+        return SinkContract
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,150 @@
+"""A cloud of one's own on the loopback interface."""
+
+import asyncio
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+import attrs
+from aiohttp import web
+
+from sst_cloud.clock import Clock, ManualClock
+
+from .account import FakeAccount, FakeCounter, FakeDevice, FakeHouse, demo_account, number
+from .faults import CLOSING, Fault, Handler, Injected
+from .routes import Pages
+
+
+@attrs.frozen
+class SeenRequest:
+    """A request the fake cloud was asked."""
+
+    method: str
+    path: str
+    headers: dict[str, str] = attrs.field(repr=False)
+
+
+class FakeCloud:
+    """SST Cloud's HTTP API with made-up accounts, on a free port of the loopback interface.
+
+    Counters advance with the household's day and night and are refreshed every 10 minutes of
+    `clock`, which stands still unless it is moved: `cloud.clock.advance(600)`.
+    """
+
+    def __init__(
+        self,
+        accounts: Iterable[FakeAccount] | None = None,
+        *,
+        clock: Clock | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """Without `accounts` there is one, with two houses. `port` 0 takes a free one."""
+        self.accounts = [demo_account()] if accounts is None else list(accounts)
+        number(self.accounts)
+        self.clock: Clock = clock or ManualClock()
+        self.requests: list[SeenRequest] = []
+        """Every request since the start, oldest first."""
+        self.most_at_once = 0
+        """The largest number of requests that were under way together."""
+        self._under_way = 0
+        self._faults: list[Injected] = []
+        self._host = host
+        self._port = port
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """What a client takes as its base URL."""
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def account(self) -> FakeAccount:
+        """The first account."""
+        return self.accounts[0]
+
+    @property
+    def email(self) -> str:
+        """The e-mail of the first account."""
+        return self.account.email
+
+    @property
+    def password(self) -> str:
+        """The password of the first account."""
+        return self.account.password
+
+    @property
+    def token(self) -> str:
+        """The token of the first account that is valid now."""
+        return self.account.token
+
+    @property
+    def houses(self) -> list[FakeHouse]:
+        """The houses of the first account."""
+        return self.account.houses
+
+    @property
+    def devices(self) -> list[FakeDevice]:
+        """The devices of the first account."""
+        return [device for house in self.houses for device in house.devices]
+
+    @property
+    def counters(self) -> list[FakeCounter]:
+        """The counters of the first account."""
+        return [counter for device in self.devices for counter in device.counters]
+
+    def inject(
+        self, fault: Fault, *, path: str = "*", method: str = "*", times: int | None = None
+    ) -> None:
+        """Let a fault happen to the requests that match; `times` None means until cleared."""
+        self._faults.append(Injected(fault, path, method, times))
+
+    def clear_faults(self) -> None:
+        """Let everything go well again."""
+        self._faults.clear()
+
+    def expire_tokens(self) -> None:
+        """Make all tokens and sessions invalid; a login gives new ones."""
+        for account in self.accounts:
+            account.generation += 1
+
+    async def __aenter__(self) -> Self:
+        app = Pages(self.accounts, self.clock.now).application()
+        app.middlewares.insert(0, self._watch)
+        app[CLOSING] = asyncio.Event()
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._runner is not None:
+            self._runner.app[CLOSING].set()
+            await self._runner.cleanup()
+            self._runner = None
+
+    @web.middleware
+    async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.requests.append(SeenRequest(request.method, request.path, dict(request.headers)))
+        self._under_way += 1
+        self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            for injected in [fault for fault in self._faults if fault.strikes(request)]:
+                handler = _through(injected.fault, handler)
+            return await handler(request)
+        finally:
+            self._under_way -= 1
+
+
+def _through(fault: Fault, handler: Handler) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await fault.apply(request, handler)
+
+    return answer

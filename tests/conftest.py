@@ -1,0 +1,79 @@
+"""What all tests share: no network but loopback, a cloud, a client of it, a shim."""
+
+import inspect
+import ipaddress
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aioresponses.core
+import pytest
+
+from sst_cloud import ManualClock, PasswordAuth, SSTCloud
+from sst_cloud.testing import FakeCloud
+
+
+def _shim_aioresponses() -> None:
+    """aioresponses 0.7.9 does not give aiohttp 3.14 the stream_writer it asks for."""
+    core: Any = aioresponses.core
+    original = core.ClientResponse
+    if "stream_writer" not in inspect.signature(original.__init__).parameters:
+        return
+
+    class ClientResponse(original):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.setdefault("stream_writer", type("Writer", (), {"output_size": 0})())
+            super().__init__(*args, **kwargs)
+
+    core.ClientResponse = ClientResponse
+
+
+_shim_aioresponses()
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any connection that would leave this machine fails the test."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = address[0]
+            if not ipaddress.ip_address(host).is_loopback:
+                raise AssertionError(f"a test wanted to connect to {host}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests do not see the settings of whoever runs them."""
+    for name in ("TOKEN", "EMAIL", "PASSWORD", "URL"):
+        monkeypatch.delenv(f"SST_CLOUD_{name}", raising=False)
+    monkeypatch.delenv("SST_CLOUT_TOKEN", raising=False)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeCloud]:
+    """A cloud with one account, two houses, four devices and five counters."""
+    async with FakeCloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """The client's clock: waiting takes no time."""
+    return ManualClock()
+
+
+@pytest.fixture
+async def client(fake: FakeCloud, clock: ManualClock) -> AsyncIterator[SSTCloud]:
+    """A client that logs in to the fake cloud with e-mail and password."""
+    auth = PasswordAuth(fake.email, fake.password)
+    async with SSTCloud(auth, base_url=fake.url, clock=clock, random=lambda: 0.5) as cloud:
+        yield cloud
