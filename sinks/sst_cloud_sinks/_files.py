@@ -1,0 +1,30 @@
+"""What sinks that keep a file have in common."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Final
+
+from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
+
+_PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EBUSY})
+"""The disk is full or ailing: that may pass. Anything else needs somebody to mend it."""
+
+
+def file_error(path: Path, error: OSError) -> SinkError:
+    """The sink's error for an error of the file system."""
+    passing = error.errno in _PASSING
+    return (SinkUnavailableError if passing else SinkRefusedError)(
+        f"{path} cannot be written: {error.strerror or error}"
+    )
+
+
+def check_writable(path: Path) -> None:
+    """Raise `SinkRefusedError` if the file could not be written, or made where it is not."""
+    if path.is_dir():
+        raise SinkRefusedError(f"{path} is a folder; name a file in it")
+    folder = path.parent
+    if not folder.is_dir():
+        raise SinkRefusedError(f"the folder {folder} does not exist; make it first")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise SinkRefusedError(f"{path} cannot be written: permission denied")

@@ -1,0 +1,246 @@
+"""Readings in a CSV file (RFC 4180): append, flush, fsync; a torn last line is mended."""
+
+import asyncio
+import csv
+import io
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, ClassVar, Final, Self
+
+from sst_cloud.errors import SinkRefusedError
+from sst_cloud.readings import FIELDS, Quantity, Reading
+from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport
+
+from ._files import check_writable, file_error
+
+_log = logging.getLogger(__name__)
+
+_HEADER: Final = (",".join(FIELDS) + "\r\n").encode()
+_TEXT: Final = ("unit", "house", "device", "model", "point_id", "name")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes a cell that begins so for a formula."""
+_BLOCK: Final = 1 << 20
+_ROWS_AT_ONCE: Final = 5_000
+
+
+class CsvSink:
+    """Appends readings to a CSV file, and reads them back.
+
+    UTF-8 without BOM, CRLF, the header once, times in ISO 8601 UTC. Text that a spreadsheet
+    would take for a formula gets an apostrophe in front, which reading takes away again.
+    """
+
+    target: ClassVar[str] = "PATH"
+    options: ClassVar[Sequence[Option]] = ()
+    guarantee: ClassVar[Guarantee] = Guarantee.APPENDS
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._lock = threading.Lock()
+        self._left: tuple[int, int] | None = None
+        """Inode and size as the last write left them: nobody has touched the file since."""
+
+    @classmethod
+    def from_url(cls, url: SinkURL) -> Self:
+        """`csv:PATH`."""
+        url.convert(cls.options)
+        return cls(url.path())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        return None
+
+    async def check(self) -> None:
+        """Whether the file has our columns and can be appended to, or could be made."""
+        await asyncio.to_thread(self._check)
+
+    async def write(self, readings: Sequence[Reading]) -> WriteReport:
+        """Append a row per reading; they are on the disk when this returns."""
+        if readings:
+            await asyncio.to_thread(self._append, _encode(readings))
+        return WriteReport(accepted=len(readings))
+
+    async def read(
+        self, quantity: Quantity, since: datetime | None = None, until: datetime | None = None
+    ) -> AsyncIterator[Reading]:
+        """Readings by time; one that was written again comes once, as it was written last."""
+        found: dict[object, Reading] = {}
+        async for reading in self.rows():
+            if (
+                reading.quantity is quantity
+                and (since is None or since <= reading.time)
+                and (until is None or reading.time < until)
+            ):
+                found[reading.key] = reading
+        for reading in sorted(found.values(), key=lambda reading: reading.time):
+            yield reading
+
+    async def latest(self) -> Sequence[Reading]:
+        """The newest reading of every series."""
+        newest: dict[object, Reading] = {}
+        async for reading in self.rows():
+            known = newest.get(reading.series)
+            if known is None or known.time <= reading.time:
+                newest[reading.series] = reading
+        return tuple(newest.values())
+
+    async def rows(self) -> AsyncIterator[Reading]:
+        """All readings in the order of the file, without holding it in memory.
+
+        Rows that hold no reading are logged and passed over.
+        """
+        rows = _readings(self._path)
+        while chunk := await asyncio.to_thread(lambda: list(islice(rows, _ROWS_AT_ONCE))):
+            for reading in chunk:
+                yield reading
+
+    def _check(self) -> None:
+        check_writable(self._path)
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                self._check_header(file.readline())
+
+    def _append(self, rows: bytes) -> None:
+        try:
+            with self._lock, self._path.open("a+b") as file:
+                self._append_to(file, rows)
+        except OSError as error:
+            raise file_error(self._path, error) from error
+
+    def _append_to(self, file: IO[bytes], rows: bytes) -> None:
+        state = os.fstat(file.fileno())
+        if (state.st_ino, state.st_size) != self._left:
+            self._mend(file, state.st_size)
+        end = file.seek(0, os.SEEK_END)
+        try:
+            file.write(rows if end else _HEADER + rows)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            os.truncate(self._path, end)  # half a batch would be stored twice by the next try
+            raise
+        state = os.fstat(file.fileno())
+        self._left = (state.st_ino, state.st_size)
+
+    def _mend(self, file: IO[bytes], size: int) -> None:
+        """Refuse a file that is not ours; finish or cut a last line that a crash has torn."""
+        whole = _end_of_last_record(file)
+        file.seek(whole)
+        torn = file.read()
+        file.seek(0)
+        first = file.readline()
+        if whole == 0 and _HEADER.startswith(first):
+            file.truncate(0)
+            return
+        self._check_header(first)
+        if whole == size:
+            return
+        try:
+            _decode(next(csv.reader([torn.decode()])))
+        except (ValueError, csv.Error):
+            file.truncate(whole)
+            _log.warning("%s: cut %d bytes of a torn last line", self._path, size - whole)
+        else:
+            file.write(b"\r\n")
+
+    def _check_header(self, line: bytes) -> None:
+        try:
+            columns = next(csv.reader([line.decode("utf-8-sig")]), [])
+        except (ValueError, csv.Error):
+            raise SinkRefusedError(f"{self._path} is not a CSV file; choose another") from None
+        if line and tuple(columns) != FIELDS:
+            found = ", ".join(columns)[:60]
+            raise SinkRefusedError(
+                f"{self._path} has other columns than readings have (it begins with: {found}); "
+                "choose another file"
+            )
+
+
+def _end_of_last_record(file: IO[bytes]) -> int:
+    """Offset behind the last line break that stands outside quotes."""
+    file.seek(0)
+    end = offset = 0
+    quoted = False
+    while block := file.read(_BLOCK):
+        parts = block.split(b'"')
+        for number, part in enumerate(parts):
+            quoted ^= number > 0
+            if not quoted and (line_break := part.rfind(b"\n")) >= 0:
+                end = offset + line_break + 1
+            offset += len(part) + (number < len(parts) - 1)
+    return end
+
+
+def _encode(readings: Iterable[Reading]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    for reading in readings:
+        record: dict[str, Any] = reading.as_dict()
+        if isinstance(reading.value, bool):
+            record["value"] = "true" if reading.value else "false"
+        for field in _TEXT:
+            record[field] = _guard(record[field])
+        writer.writerow(record.values())
+    return text.getvalue().encode()
+
+
+def _guard(text: str | None) -> str | None:
+    return f"'{text}" if text and text.startswith((*_FORMULA, "'")) else text
+
+
+def _unguard(text: str) -> str:
+    return text[1:] if text[:1] == "'" and text[1:].startswith((*_FORMULA, "'")) else text
+
+
+def _readings(path: Path) -> Iterator[Reading]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file)
+            if tuple(next(rows, FIELDS)) != FIELDS:
+                raise SinkRefusedError(f"{path} has other columns than readings have")
+            for row in rows:
+                try:
+                    yield _decode(row)
+                except ValueError as error:
+                    _log.warning("%s, line %d: %s", path, rows.line_num, error)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SinkRefusedError(f"{path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error):
+        raise SinkRefusedError(f"{path} is not a CSV file in UTF-8") from None
+
+
+def _decode(row: Sequence[str]) -> Reading:
+    """The reading of a row. Raises ValueError."""
+    record: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
+    for field in _TEXT:
+        record[field] = _unguard(record[field])
+    record["value"] = _value(record["value"])
+    record["house_id"] = int(record["house_id"])
+    record["device_id"] = int(record["device_id"])
+    record["line"] = int(record["line"]) if record["line"] else None
+    record["water"] = record["water"] or None
+    return Reading.from_dict(record)
+
+
+def _value(text: str) -> float | bool:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

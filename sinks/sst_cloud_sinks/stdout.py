@@ -1,0 +1,123 @@
+"""Readings on standard output: JSON Lines for programs, a table for people."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TextIO
+
+from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
+from sst_cloud.readings import Reading
+from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport, choice
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class StdoutSink:
+    """Prints readings: one JSON object a line, or a table.
+
+    A consumer that closes the pipe ends it: `BrokenPipeError` comes out, as for any program.
+    """
+
+    target: ClassVar[str] = ""
+    options: ClassVar[Sequence[Option]] = (
+        Option("format", "jsonl (default) or table", choice("jsonl", "table")),
+    )
+    guarantee: ClassVar[Guarantee] = Guarantee.FLEETING
+
+    def __init__(
+        self,
+        *,
+        format: Literal["jsonl", "table"] = "jsonl",  # noqa: A002  the option's name
+        stream: TextIO | None = None,
+    ) -> None:
+        self._format = format
+        self._stream = stream
+
+    @classmethod
+    def from_url(cls, url: SinkURL) -> Self:
+        """`stdout:` or `stdout:?format=table`."""
+        url.no_target()
+        values = url.convert(cls.options)
+        if values.get("format") == "table":
+            _table([])  # says at once that rich is missing, not after the first poll
+        return cls(**values)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        return None
+
+    async def check(self) -> None:
+        """Standard output can always be written to, until it is closed."""
+        if self._out.closed:
+            raise SinkUnavailableError("standard output is closed")
+
+    async def write(self, readings: Sequence[Reading]) -> WriteReport:
+        """Print and flush; a full pipe is waited for without holding up other tasks."""
+        await self.check()
+        if readings:
+            await asyncio.to_thread(self._print, readings)
+        return WriteReport(accepted=len(readings))
+
+    @property
+    def _out(self) -> TextIO:
+        return self._stream or sys.stdout
+
+    def _print(self, readings: Sequence[Reading]) -> None:
+        if self._format == "table":
+            from rich.console import Console  # noqa: PLC0415  people only
+
+            Console(file=self._out).print(_table(readings))
+        else:
+            self._out.write("".join(f"{_json(reading)}\n" for reading in readings))
+        self._out.flush()
+
+
+def _json(reading: Reading) -> str:
+    return json.dumps(reading.as_dict(), ensure_ascii=False, separators=(",", ":"))
+
+
+def _table(readings: Sequence[Reading]) -> "Table":
+    try:
+        from rich.table import Table  # noqa: PLC0415  people only
+        from rich.text import Text  # noqa: PLC0415
+    except ImportError:
+        raise SinkOptionsError(
+            "format=table needs one more package: pip install 'sst-cloud[cli]'"
+        ) from None
+    table = Table(box=None, pad_edge=False)
+    for title in ("time", "house", "device", "name", "quantity"):
+        table.add_column(title)
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    table.add_column("water")
+    table.add_column("quality")
+    for reading in readings:
+        cells = (
+            reading.time.strftime("%Y-%m-%d %H:%M:%SZ"),
+            reading.house,
+            reading.device or str(reading.device_id),
+            reading.name or reading.point_id,
+            reading.quantity,
+            _people(reading),
+            reading.unit,
+            reading.water or "",
+            reading.quality,
+        )
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    return table
+
+
+def _people(reading: Reading) -> str:
+    if isinstance(reading.value, bool):
+        return "yes" if reading.value else "no"
+    return f"{reading.value:,}".replace(",", " ")
