@@ -20,7 +20,7 @@ def _shim_aioresponses() -> None:
     if "stream_writer" not in inspect.signature(original.__init__).parameters:
         return
 
-    class ClientResponse(original):  # type: ignore[misc]
+    class ClientResponse(original):  # type: ignore[misc, valid-type]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.setdefault("stream_writer", type("Writer", (), {"output_size": 0})())
             super().__init__(*args, **kwargs)
