@@ -250,8 +250,8 @@ def demo_account() -> FakeAccount:
     bathroom = FakeDevice(
         name="Bathroom",
         counters=[
-            FakeCounter(name="Bath cold", start_l=118_240, daily_l=140),
-            FakeCounter(name="Bath hot", hot=True, start_l=84_510, daily_l=95),
+            FakeCounter(name="Bath cold", step_l=1, start_l=118_240, daily_l=140),
+            FakeCounter(name="Bath hot", hot=True, step_l=1, start_l=84_510, daily_l=95),
         ],
     )
     kitchen = FakeDevice(

@@ -1,0 +1,5 @@
+"""`python -m sst_cloud.cli`."""
+
+from . import main
+
+main()

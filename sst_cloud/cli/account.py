@@ -1,0 +1,115 @@
+"""`sst-cloud houses`, `devices`, `counters`."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from sst_cloud.models import House, Listing, Snapshot
+
+from .output import add_row, console, json_option, print_json, table, warn_unreadable
+from .settings import Settings, account_options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def house_option(command: F) -> F:
+    """`--house`, by name or id, any number of times."""
+    return click.option(
+        "--house", "wanted", multiple=True, metavar="NAME|ID", help="Only this house."
+    )(command)
+
+
+def choose(houses: Sequence[House], wanted: Sequence[str]) -> list[int] | None:
+    """The ids of the houses named, None for all. Raises `ClickException` for an unknown one."""
+    chosen = []
+    for name in wanted:
+        found = [house.id for house in houses if name in (house.name, str(house.id))]
+        if not found:
+            known = ", ".join(f"{house.name} ({house.id})" for house in houses) or "none"
+            raise click.ClickException(f"there is no house {name!r}; this account has: {known}")
+        chosen += found
+    return chosen if wanted else None
+
+
+@click.command()
+@json_option
+@account_options
+@click.pass_obj
+def houses(settings: Settings, *, as_json: bool) -> None:
+    """List the houses of the account."""
+    found = asyncio.run(_houses(settings))
+    if as_json:
+        print_json(list(found))
+    else:
+        made = table("id", "name", "time zone", "somebody in", right=("id",))
+        for house in found:
+            in_home = {True: "yes", False: "no", None: ""}[house.in_home]
+            add_row(made, house.id, house.name, house.timezone, in_home)
+        console().print(made)
+    warn_unreadable(found.unreadable)
+
+
+@click.command()
+@house_option
+@json_option
+@account_options
+@click.pass_obj
+def devices(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> None:
+    """List the devices: leak modules and thermostats."""
+    snapshot = asyncio.run(read_snapshot(settings, wanted))
+    if as_json:
+        print_json(snapshot.devices)
+    else:
+        names = {house.id: house.name for house in snapshot.houses}
+        made = table("id", "house", "name", "model", "access", "updated", right=("id",))
+        for device in snapshot.devices:
+            updated = device.updated_at.strftime("%Y-%m-%d %H:%MZ") if device.updated_at else ""
+            house = names.get(device.house_id, device.house_id)
+            add_row(
+                made, device.id, house, device.name, device.model, device.access_status, updated
+            )
+        console().print(made)
+    warn_unreadable(snapshot.unreadable)
+
+
+@click.command()
+@house_option
+@json_option
+@account_options
+@click.pass_obj
+def counters(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> None:
+    """List the water meters and what they show."""
+    snapshot = asyncio.run(read_snapshot(settings, wanted))
+    if as_json:
+        print_json(snapshot.counters)
+    else:
+        houses_by_id = {house.id: house.name for house in snapshot.houses}
+        devices_by_id = {device.id: device.name for device in snapshot.devices}
+        made = table("id", "house", "device", "name", "water", "line", "m³", right=("id", "m³"))
+        for counter in snapshot.counters:
+            add_row(
+                made,
+                counter.id,
+                houses_by_id.get(counter.house_id, counter.house_id),
+                devices_by_id.get(counter.device_id, counter.device_id),
+                counter.name,
+                counter.water,
+                counter.line,
+                f"{counter.value_m3:.3f}",
+            )
+        console().print(made)
+    warn_unreadable(snapshot.unreadable)
+
+
+async def _houses(settings: Settings) -> Listing[House]:
+    async with settings.client() as cloud:
+        return await cloud.houses()
+
+
+async def read_snapshot(settings: Settings, wanted: Sequence[str]) -> Snapshot:
+    """The account, or the houses wanted."""
+    async with settings.client() as cloud:
+        house_ids = choose(await cloud.houses(), wanted) if wanted else None
+        return await cloud.snapshot(house_ids=house_ids)

@@ -1,0 +1,105 @@
+"""The commands, imported when chosen, and what their errors look like."""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import click
+
+from sst_cloud._version import __version__
+from sst_cloud.errors import (
+    AuthenticationError,
+    BadCredentialsError,
+    ServiceUnavailableError,
+    SinkOptionsError,
+    SSTCloudError,
+    TokenRejectedError,
+    TransportError,
+    UnknownSinkError,
+)
+
+from .settings import account_options
+
+_COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "login": ("login", "Log in and keep the token."),
+    "houses": ("account", "List the houses of the account."),
+    "devices": ("account", "List the devices."),
+    "counters": ("account", "List the water meters."),
+    "read": ("collect", "Read once, into any sink."),
+    "collect": ("collect", "Read again and again, into any sinks."),
+    "latest": ("history", "Show the newest readings of a store."),
+    "usage": ("history", "Show consumption by hour, day or month."),
+    "sinks": ("sinks", "List the sinks that are installed."),
+    "fake": ("fake", "Run a cloud of your own."),
+    "demo": ("demo", "See a day of water in a few seconds."),
+}
+"""Command → its module, and its line in the help, so that the help imports none of them."""
+
+_EXIT_CODES: Final[Sequence[tuple[type[SSTCloudError], int]]] = (
+    (AuthenticationError, 3),
+    (TransportError, 4),
+    (ServiceUnavailableError, 4),
+    (UnknownSinkError, 2),
+    (SinkOptionsError, 2),
+    (SSTCloudError, 1),
+)
+_INTERRUPTED: Final = 130
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"{__package__}.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sst-cloud")
+@account_options
+def app() -> None:
+    """Water meters, leak modules and thermostats of SST Cloud.
+
+    Log in once with `sst-cloud login`, or set SST_CLOUD_TOKEN. `sst-cloud demo` needs no account.
+
+    Exit status: 0 done, 1 failed, 2 wrong use, 3 credentials missing or refused, 4 cloud not
+    reachable.
+    """
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit status."""
+    try:
+        status = app.main(args, prog_name="sst-cloud", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever was reading has had enough. Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SSTCloudError as error:
+        click.echo(f"Error: {_sentence(error)}", err=True)
+        return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+    return status if isinstance(status, int) else 0
+
+
+def _sentence(error: SSTCloudError) -> str:
+    if isinstance(error, BadCredentialsError):
+        return f"the cloud refused the e-mail or the password: {error.detail}"
+    if isinstance(error, TokenRejectedError):
+        return f"the cloud refused the token: {error.detail} Run `sst-cloud login` for a new one."
+    return str(error)

@@ -1,0 +1,49 @@
+"""Tokens that `login` keeps, one per cloud, in the user's config folder."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import click
+import platformdirs
+
+
+def path() -> Path:
+    """Where the tokens are."""
+    return platformdirs.user_config_path("sst-cloud") / "credentials.json"
+
+
+def load(url: str) -> str | None:
+    """The token for a cloud, if there is one."""
+    entry = _read().get(url)
+    return entry if isinstance(entry, str) else None
+
+
+def save(url: str, token: str) -> Path:
+    """Keep a token, readable by its owner alone; all of it or nothing."""
+    file = path()
+    tokens = _read() | {url: token}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, temporary = tempfile.mkstemp(dir=file.parent)  # made with mode 0600
+        with os.fdopen(handle, "w", encoding="utf-8") as new:
+            json.dump(tokens, new, indent=2)
+        os.replace(temporary, file)  # noqa: PTH105  atomic, and the name says so
+    except OSError as error:
+        raise click.ClickException(
+            f"the token cannot be kept in {file}: {error.strerror}"
+        ) from None
+    return file
+
+
+def _read() -> dict[str, object]:
+    try:
+        tokens = json.loads(path().read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        raise click.ClickException(
+            f"{path()} cannot be read; remove it and run `sst-cloud login`"
+        ) from None
+    return tokens if isinstance(tokens, dict) else {}

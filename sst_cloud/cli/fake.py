@@ -1,0 +1,40 @@
+"""`sst-cloud fake`."""
+
+import asyncio
+
+import click
+
+from sst_cloud.clock import SystemClock
+from sst_cloud.testing import FakeCloud, Latency
+
+from .settings import verbose_option
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: a free one.")
+@click.option("--latency", type=click.FloatRange(min=0), default=0.0, help="Seconds per answer.")
+@verbose_option
+def fake(port: int, latency: float) -> None:
+    """Run a cloud of your own, on this machine alone, until stopped.
+
+    It speaks the HTTP API of SST Cloud over a made-up account whose meters advance day and night.
+    """
+    asyncio.run(_serve(port, latency))
+
+
+async def _serve(port: int, latency: float) -> None:
+    cloud = FakeCloud(clock=SystemClock(), port=port)
+    if latency:
+        cloud.inject(Latency(latency))
+    try:
+        await cloud.__aenter__()
+    except OSError as error:
+        raise click.ClickException(f"port {port} cannot be used: {error.strerror}") from None
+    try:
+        click.echo(f"A fake SST Cloud is at {cloud.url} (Ctrl-C stops it). In another shell:\n")
+        click.echo(f"  export SST_CLOUD_URL={cloud.url}")
+        click.echo(f"  export SST_CLOUD_EMAIL={cloud.email} SST_CLOUD_PASSWORD={cloud.password}")
+        click.echo("  sst-cloud counters")
+        await asyncio.Event().wait()
+    finally:
+        await cloud.__aexit__(None, None, None)

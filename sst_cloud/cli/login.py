@@ -1,0 +1,42 @@
+"""`sst-cloud login`."""
+
+import asyncio
+import sys
+
+import click
+
+from sst_cloud.auth import PasswordAuth
+
+from . import credentials
+from .settings import CredentialsMissingError, Settings, account_options
+
+
+@click.command()
+@account_options
+@click.pass_obj
+def login(settings: Settings) -> None:
+    """Log in and keep the token.
+
+    Asks for e-mail and password. The token is kept in your config folder, readable by you alone;
+    the password is not kept.
+    """
+    email = settings.email or click.prompt("E-mail")
+    password = settings.password or _ask_password()
+    try:
+        auth = PasswordAuth(email, password)
+    except ValueError as error:
+        raise CredentialsMissingError(str(error)) from None
+    file = credentials.save(settings.base_url, asyncio.run(_log_in(settings, auth)))
+    click.echo(f"Logged in to {settings.base_url}. The token is kept in {file}", err=True)
+
+
+def _ask_password() -> str:
+    if sys.stdin.isatty():
+        answer: str = click.prompt("Password", hide_input=True)
+        return answer
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+async def _log_in(settings: Settings, auth: PasswordAuth) -> str:
+    async with settings.client(auth) as cloud:
+        return await cloud.login()

@@ -1,0 +1,70 @@
+"""What commands print: tables for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date, time
+from enum import Enum
+from typing import Any, Final
+
+import attrs
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sst_cloud.models import Unreadable
+from sst_cloud.redaction import is_sensitive
+
+_WIDE: Final = 250
+"""Columns of a table that goes into a pipe or a file: nothing is cut."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def console() -> Console:
+    """Standard output."""
+    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+
+
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """A table without frames; columns in `right` hold numbers."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left")
+    return made
+
+
+def add_row(made: Table, *cells: object) -> None:
+    """Add a row of plain text: what the owner calls things is never taken for markup."""
+    made.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
+
+
+def print_json(content: Any) -> None:
+    """Print as JSON; names stay readable."""
+    click.echo(json.dumps(plain(content), ensure_ascii=False, indent=2))
+
+
+def warn_unreadable(unreadable: Sequence[Unreadable]) -> None:
+    """Say on stderr what is missing from the list."""
+    for bad in unreadable:
+        click.echo(f"Warning: {bad.kind} {bad.id} cannot be read: {bad.reason}", err=True)
+
+
+def plain(value: Any) -> Any:
+    """Models as JSON knows them, without secrets and without what came raw."""
+    if attrs.has(type(value)):
+        return {
+            field.name: plain(getattr(value, field.name))
+            for field in attrs.fields(type(value))
+            if field.name != "raw" and not is_sensitive(field.name)
+        }
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items() if not is_sensitive(str(key))}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return value

@@ -1,0 +1,113 @@
+"""Whom to ask and as whom: options, else environment, else what `login` has kept."""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import attrs
+import click
+from click.core import ParameterSource
+
+from sst_cloud.auth import Auth, PasswordAuth, TokenAuth
+from sst_cloud.client import SSTCloud
+from sst_cloud.clock import Clock, SystemClock
+from sst_cloud.transport import BASE_URL
+
+from . import credentials
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+TOKEN_VARIABLES: Final = ("SST_CLOUD_TOKEN", "SST_CLOUT_TOKEN")
+"""The second is a misspelling that existing deployments have in their environment."""
+
+
+@attrs.define
+class Settings:
+    """What holds for one run of the program."""
+
+    url: str | None = None
+    token: str | None = attrs.field(default=None, repr=False)
+    email: str | None = attrs.field(default=None, repr=False)
+    password: str | None = attrs.field(default=None, repr=False)
+    clock: Clock = attrs.field(factory=SystemClock)
+
+    @property
+    def base_url(self) -> str:
+        """The cloud to ask."""
+        return self.url or BASE_URL
+
+    def auth(self) -> Auth:
+        """A token, else e-mail and password, else the token kept by `login`."""
+        if self.token:
+            return _checked(TokenAuth, self.token)
+        if self.email and self.password:
+            return _checked(PasswordAuth, self.email, self.password)
+        kept = credentials.load(self.base_url)
+        if kept is None:
+            raise CredentialsMissingError(
+                f"nobody is logged in to {self.base_url}. Run `sst-cloud login`, or set "
+                "SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD."
+            )
+        return _checked(TokenAuth, kept)
+
+    def client(self, auth: Auth | None = None) -> SSTCloud:
+        """A client of the cloud."""
+        auth = auth or self.auth()
+        try:
+            return SSTCloud(auth, base_url=self.base_url, clock=self.clock)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--url") from None
+
+
+class CredentialsMissingError(click.ClickException):
+    """Nobody has said who they are."""
+
+    exit_code = 3
+
+
+def _checked(kind: Callable[..., Auth], *secrets: str) -> Auth:
+    try:
+        return kind(*secrets)
+    except ValueError as error:
+        raise CredentialsMissingError(str(error)) from None
+
+
+def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Keep an option given before or after the command; the environment yields to both."""
+    settings = ctx.ensure_object(Settings)
+    name = param.name or ""
+    explicit = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    if value and (explicit or getattr(settings, name) is None):
+        setattr(settings, name, value)
+
+
+def _verbose(_ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    if value:
+        logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+        logging.getLogger("sst_cloud").setLevel(logging.DEBUG)
+        logging.getLogger("sst_cloud_sinks").setLevel(logging.DEBUG)
+
+
+verbose_option: Final = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_verbose,
+    help="Show on stderr what is going on.",
+)
+
+
+def account_options(command: F) -> F:
+    """Options that say whom to ask and as whom, before or after the command's name."""
+    store: dict[str, Any] = {"expose_value": False, "callback": _store}
+    for option in (
+        verbose_option,
+        click.option("--password", envvar="SST_CLOUD_PASSWORD", help="... and password.", **store),
+        click.option("--email", envvar="SST_CLOUD_EMAIL", help="Log in by e-mail ...", **store),
+        click.option("--token", envvar=TOKEN_VARIABLES, help="A token from a login.", **store),
+        click.option("--url", envvar="SST_CLOUD_URL", help=f"Default: {BASE_URL}", **store),
+    ):
+        command = option(command)
+    return command
