@@ -37,7 +37,7 @@ _SECRET_TEXT: Final = (
     re.compile(r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b"),  # MAC address
     re.compile(r"(?<=Token )\S+"),
     re.compile(r"\b[0-9A-Za-z]{32,}\b"),  # token, sessionid, csrftoken
-    re.compile(r"(?<=://)[^/@\s]+(?=@)"),  # user:password in a URL
+    re.compile(r"(?<=//)[^/@\s]+(?=@)"),  # user:password in a URL
 )
 
 

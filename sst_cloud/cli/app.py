@@ -20,7 +20,7 @@ from sst_cloud.errors import (
     UnknownSinkError,
 )
 
-from .settings import account_options
+from .settings import Settings, account_options
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "login": ("login", "Log in and keep the token."),
@@ -77,24 +77,38 @@ def app() -> None:
     """
 
 
-def run(args: Sequence[str] | None = None) -> int:
+def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> int:
     """Run a command line; the exit status."""
-    try:
-        status = app.main(args, prog_name="sst-cloud", standalone_mode=False)
-        sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever was reading has had enough. Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except SSTCloudError as error:
-        click.echo(f"Error: {_sentence(error)}", err=True)
-        return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
-    return status if isinstance(status, int) else 0
+    settings = settings or Settings()
+    with settings.logging_to_stderr():
+        try:
+            invoke(sys.argv[1:] if args is None else args, settings)
+            sys.stdout.flush()
+        except click.exceptions.Exit as done:
+            return done.exit_code
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            return error.exit_code
+        except click.ClickException as error:
+            click.echo(f"Error: {error.format_message()}", err=True)
+            if isinstance(error, click.UsageError) and error.ctx is not None:
+                click.echo(f"See: {error.ctx.command_path} --help", err=True)
+            return error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            return _INTERRUPTED
+        except BrokenPipeError:
+            # Whoever was reading has had enough. Python would complain once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except SSTCloudError as error:
+            click.echo(f"Error: {_sentence(error)}", err=True)
+            return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+    return 0
+
+
+def invoke(args: Sequence[str], settings: Settings) -> None:
+    """Run a command line as a part of this program; its errors come out."""
+    with app.make_context("sst-cloud", list(args), obj=settings) as ctx:
+        app.invoke(ctx)
 
 
 def _sentence(error: SSTCloudError) -> str:

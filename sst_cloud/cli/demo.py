@@ -29,6 +29,8 @@ def demo(store: str) -> None:
 
 
 async def _demo(store: str) -> None:
+    from .app import invoke  # noqa: PLC0415  the program this is a command of
+
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=25)
     since = f"{start:%Y-%m-%dT%H:%MZ}"
     clock = ManualClock(start)
@@ -42,11 +44,5 @@ async def _demo(store: str) -> None:
             f"usage --from {store} --by hour --since {since} --timezone {zone}".split(),
         ):
             click.secho(f"\n$ sst-cloud {' '.join(command)}", bold=True)
-            await asyncio.to_thread(_run, command, settings)
+            await asyncio.to_thread(invoke, command, settings)
     click.echo("\nNext: `sst-cloud fake` for a cloud to play with, `sst-cloud login` for your own.")
-
-
-def _run(command: list[str], settings: Settings) -> None:
-    from .app import app  # noqa: PLC0415  the program this is a command of
-
-    app.main(command, prog_name="sst-cloud", obj=settings, standalone_mode=False)

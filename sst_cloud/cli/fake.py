@@ -1,6 +1,7 @@
 """`sst-cloud fake`."""
 
 import asyncio
+import os
 
 import click
 
@@ -29,7 +30,8 @@ async def _serve(port: int, latency: float) -> None:
     try:
         await cloud.__aenter__()
     except OSError as error:
-        raise click.ClickException(f"port {port} cannot be used: {error.strerror}") from None
+        reason = os.strerror(error.errno or 0)
+        raise click.ClickException(f"port {port} cannot be used: {reason}") from None
     try:
         click.echo(f"A fake SST Cloud is at {cloud.url} (Ctrl-C stops it). In another shell:\n")
         click.echo(f"  export SST_CLOUD_URL={cloud.url}")

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -21,6 +22,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 TOKEN_VARIABLES: Final = ("SST_CLOUD_TOKEN", "SST_CLOUT_TOKEN")
 """The second is a misspelling that existing deployments have in their environment."""
 
+_ROOTS: Final = ("sst_cloud", "sst_cloud_sinks")
+_LOGGERS: Final = {
+    "sst_cloud": logging.WARNING,
+    "sst_cloud.transport": logging.INFO,
+    "sst_cloud_sinks": logging.WARNING,
+}
+
 
 @attrs.define
 class Settings:
@@ -31,6 +39,32 @@ class Settings:
     email: str | None = attrs.field(default=None, repr=False)
     password: str | None = attrs.field(default=None, repr=False)
     clock: Clock = attrs.field(factory=SystemClock)
+    _handler: logging.Handler = attrs.field(
+        factory=lambda: logging.StreamHandler(sys.stderr), init=False, repr=False
+    )
+
+    @contextmanager
+    def logging_to_stderr(self) -> Iterator[None]:
+        """Show warnings on stderr, and that a request is tried again: that may take a while."""
+        self._handler.setFormatter(logging.Formatter("%(message)s"))
+        levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+        for name, level in _LOGGERS.items():
+            logging.getLogger(name).setLevel(level)
+        for name in _ROOTS:
+            logging.getLogger(name).addHandler(self._handler)
+        try:
+            yield
+        finally:
+            for name in _ROOTS:
+                logging.getLogger(name).removeHandler(self._handler)
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+
+    def be_verbose(self) -> None:
+        """Show everything on stderr."""
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.DEBUG)
 
     @property
     def base_url(self) -> str:
@@ -82,11 +116,9 @@ def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> Non
         setattr(settings, name, value)
 
 
-def _verbose(_ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
+def _verbose(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
     if value:
-        logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-        logging.getLogger("sst_cloud").setLevel(logging.DEBUG)
-        logging.getLogger("sst_cloud_sinks").setLevel(logging.DEBUG)
+        ctx.ensure_object(Settings).be_verbose()
 
 
 verbose_option: Final = click.option(

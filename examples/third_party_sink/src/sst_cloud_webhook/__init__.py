@@ -1,0 +1,88 @@
+"""A sink for sst-cloud that posts readings to a web address."""
+
+import os
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import aiohttp
+
+from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
+from sst_cloud.readings import Reading
+from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport
+
+_TRY_AGAIN = frozenset({408, 425, 429})
+
+
+def _batch(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("a whole number from 1 up")
+    return int(text)
+
+
+class WebhookSink:
+    """Posts readings as JSON to a web address."""
+
+    target: ClassVar[str] = "https://HOST/PATH"
+    options: ClassVar[Sequence[Option]] = (
+        Option("batch", "readings in one request, default 100", _batch),
+    )
+    guarantee: ClassVar[Guarantee] = Guarantee.APPENDS
+
+    def __init__(self, address: str, *, batch: int = 100, token: str | None = None) -> None:
+        self._address = address
+        self._batch = batch
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def from_url(cls, url: SinkURL) -> Self:
+        """`webhook:https://HOST/PATH`; the token comes from the environment."""
+        values = url.convert(cls.options)
+        if not url.target.startswith(("http://", "https://")):
+            raise SinkOptionsError("the webhook sink needs an address: webhook:https://HOST/PATH")
+        return cls(url.target, token=os.environ.get("WEBHOOK_TOKEN"), **values)
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=30)
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def check(self) -> None:
+        """Post no readings at all: a receiver that is there accepts that."""
+        await self._post([])
+
+    async def write(self, readings: Sequence[Reading]) -> WriteReport:
+        """Post the readings, batch by batch."""
+        rejected: list[Rejection] = []
+        for start in range(0, len(readings), self._batch):
+            rejected += await self._post(readings[start : start + self._batch])
+        return WriteReport(len(readings) - len(rejected), tuple(rejected))
+
+    async def _post(self, readings: Sequence[Reading]) -> list[Rejection]:
+        if self._session is None:
+            raise RuntimeError("use the sink as an async context manager")
+        body = {"readings": [reading.as_dict() for reading in readings]}
+        try:
+            async with self._session.post(self._address, json=body) as response:
+                status = response.status
+                answer: Any = await response.json() if response.content_length else {}
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise SinkUnavailableError(f"the receiver cannot be reached: {error}") from error
+        if status >= 500 or status in _TRY_AGAIN:
+            raise SinkUnavailableError(f"the receiver answered {status}; try again later")
+        if status >= 300:
+            raise SinkRefusedError(f"the receiver answered {status}; check address and token")
+        return [
+            Rejection(readings[entry["index"]], entry["reason"])
+            for entry in answer.get("rejected", ())
+        ]

@@ -1,0 +1,232 @@
+"""Logging in, lists, and how errors look."""
+
+import io
+import json
+import stat
+import sys
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from sst_cloud.testing import FakeCloud, Html, Status
+
+from .conftest import Run
+
+
+def test_houses(sst: Run, logged_in: FakeCloud) -> None:
+    status, out, err = sst("houses")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0].split() == ["id", "name", "time", "zone", "somebody", "in"]
+    assert "Summer house  Europe/Moscow  yes" in out
+
+
+def test_devices(sst: Run, logged_in: FakeCloud) -> None:
+    status, out, _ = sst("devices", "--house", "Flat")
+    assert status == 0
+    assert "Kitchen         Neptun ProW+ WiFi  available  2026-01-01 00:00Z" in out
+    assert "Well" not in out
+
+
+def test_counters(sst: Run, logged_in: FakeCloud) -> None:
+    status, out, _ = sst("counters")
+    assert status == 0
+    assert out.count("cold") == 5  # three that are cold, two of them by name too
+    assert "Summer house  Well      Garden        cold   1" in out
+
+
+@pytest.mark.parametrize("command", ["houses", "devices", "counters"])
+def test_json(sst: Run, logged_in: FakeCloud, command: str) -> None:
+    status, out, _ = sst(command, "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert len(found) == {"houses": 2, "devices": 4, "counters": 5}[command]
+    assert logged_in.email not in out
+    assert not {"raw", "owner", "mac_address", "configuration"} & set(found[0])
+
+
+def test_login_keeps_the_token(sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{cloud.password}\n"))
+    status, out, err = sst("login", "--email", cloud.email)
+    file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
+    assert (status, out) == (0, "")
+    assert str(file) in err
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text()) == {cloud.url: cloud.token}
+    assert cloud.token not in err
+    assert cloud.password not in file.read_text() + err
+    assert sst("houses").status == 0
+    assert [entry.name for entry in file.parent.iterdir()] == ["credentials.json"]
+
+
+def test_login_again_keeps_other_clouds(
+    sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"https://elsewhere.example": "abc"}')
+    monkeypatch.setenv("SST_CLOUD_EMAIL", cloud.email)
+    monkeypatch.setenv("SST_CLOUD_PASSWORD", cloud.password)
+    assert sst("login").status == 0
+    assert set(json.loads(file.read_text())) == {"https://elsewhere.example", cloud.url}
+
+
+def test_a_wrong_password(sst: Run, cloud: FakeCloud) -> None:
+    outcome = sst("login", "--email", cloud.email, "--password", "hunter2")
+    assert (outcome.status, outcome.out) == (3, "")
+    assert outcome.err == (
+        "Error: the cloud refused the e-mail or the password: "
+        "Unable to log in with provided credentials.\n"
+    )
+
+
+def test_an_empty_password(sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    status, _, err = sst("login", "--email", cloud.email)
+    assert (status, err) == (3, "Error: an e-mail and a password are needed to log in\n")
+
+
+def test_nobody_is_logged_in(sst: Run, cloud: FakeCloud) -> None:
+    status, _, err = sst("houses")
+    assert status == 3
+    assert "Run `sst-cloud login`, or set SST_CLOUD_TOKEN" in err
+
+
+def test_a_revoked_token(sst: Run, logged_in: FakeCloud) -> None:
+    logged_in.expire_tokens()
+    status, _, err = sst("houses")
+    assert status == 3
+    assert err == (
+        "Error: the cloud refused the token: Invalid token. Run `sst-cloud login` for a new one.\n"
+    )
+
+
+def test_a_token_that_is_none(sst: Run, cloud: FakeCloud) -> None:
+    status, _, err = sst("houses", "--token", "two words")
+    assert status == 3
+    assert "two words" not in err
+
+
+def test_the_misspelt_variable_of_old_deployments(
+    sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SST_CLOUT_TOKEN", cloud.token)
+    assert sst("houses").status == 0
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_options_win_over_the_environment(
+    sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("SST_CLOUD_TOKEN", "stale")
+    monkeypatch.setenv("SST_CLOUD_URL", "http://127.0.0.1:1")
+    options = ("--token", cloud.token, "--url", cloud.url)
+    words = (*options, "houses") if place == "before" else ("houses", *options)
+    assert sst(*words).status == 0
+
+
+def test_email_and_password_from_the_environment(
+    sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SST_CLOUD_EMAIL", cloud.email)
+    monkeypatch.setenv("SST_CLOUD_PASSWORD", cloud.password)
+    assert sst("houses").status == 0
+
+
+def test_an_unknown_house(sst: Run, logged_in: FakeCloud) -> None:
+    status, _, err = sst("counters", "--house", "Palace")
+    flat, summer_house = logged_in.houses
+    assert status == 1
+    assert err == (
+        f"Error: there is no house 'Palace'; this account has: Flat ({flat.id}), "
+        f"Summer house ({summer_house.id})\n"
+    )
+
+
+def test_a_cloud_that_is_not_there(sst: Run, unused_tcp_port: int) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    status, _, err = sst("houses", "--token", "x", "--url", url)
+    assert status == 4
+    assert "attempt 4 in" in err
+    assert "Error: 127.0.0.1 cannot be reached" in err
+
+
+def test_a_url_that_is_none(sst: Run) -> None:
+    status, _, err = sst("houses", "--token", "x", "--url", "ftp://me:hunter2@host")
+    assert status == 2
+    assert "must look like https://" in err
+    assert "hunter2" not in err
+
+
+def test_a_cloud_that_answers_html(sst: Run, logged_in: FakeCloud) -> None:
+    logged_in.inject(Html(title="Technical works"))
+    assert sst("houses") == (
+        1,
+        "",
+        "Error: /houses/: expected JSON, got an HTML page (Technical works)\n",
+    )
+
+
+def test_a_cloud_with_a_fault_of_its_own(sst: Run, logged_in: FakeCloud) -> None:
+    logged_in.inject(Status(500))
+    status, _, err = sst("houses")
+    assert status == 4
+    assert err.count("\n") == 1
+
+
+def test_what_cannot_be_read_is_said(sst: Run, logged_in: FakeCloud) -> None:
+    logged_in.devices[0].overrides["type"] = "?"
+    status, out, err = sst("devices")
+    assert status == 0
+    assert "Kitchen" in out
+    assert err.startswith("Warning: device ")
+
+
+def test_verbose_logs_go_to_stderr_without_secrets(
+    sst: Run, cloud: FakeCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    sst("houses", "-v", "--email", cloud.email, "--password", cloud.password)
+    assert "GET /houses/: 200" in caplog.text
+    for secret in (cloud.email, cloud.password, cloud.token):
+        assert secret not in caplog.text
+
+
+def test_a_broken_credentials_file(sst: Run, cloud: FakeCloud) -> None:
+    file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    status, _, err = sst("houses")
+    assert status == 1
+    assert "remove it and run `sst-cloud login`" in err
+
+
+def test_a_config_folder_that_cannot_be_made(
+    sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{cloud.password}\n"))
+    status, _, err = sst("login", "--email", cloud.email)
+    assert status == 1
+    assert "cannot be" in err
+
+
+@pytest.mark.parametrize("words", [("nope",), ("houses", "--nope"), ("collect", "--every", "x")])
+def test_wrong_use(sst: Run, words: tuple[str, ...]) -> None:
+    status, _, err = sst(*words)
+    assert status == 2
+    assert err.startswith("Error: ")
+    assert err.splitlines()[1].startswith("See: sst-cloud")
+
+
+@pytest.mark.parametrize("words", [("--help",), ("-h",), ("collect", "--help"), ("--version",)])
+def test_help(sst: Run, words: tuple[str, ...]) -> None:
+    status, out, _ = sst(*words)
+    assert status == 0
+    assert "sst-cloud" in out
+
+
+def test_no_arguments_at_all_show_the_help(sst: Run) -> None:
+    status, _, err = sst()
+    assert status == 2
+    assert "Commands:" in err

@@ -1,0 +1,219 @@
+"""Reading, collecting, looking at a store; sinks, fake, demo."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sst_cloud import Quantity, Reading
+from sst_cloud.cli import main
+from sst_cloud.testing import FakeCloud, Status
+
+from .conftest import Run
+
+PROGRAM = (sys.executable, "-m", "sst_cloud.cli")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_read_prints_json_lines_in_a_pipe(sst: Run, logged_in: FakeCloud) -> None:
+    status, out, err = sst("read")
+    assert (status, err) == (0, "")
+    readings = [Reading.from_dict(json.loads(line)) for line in out.splitlines()]
+    assert [reading.name for reading in readings][:2] == ["Bath cold", "Bath hot"]
+
+
+def test_read_prints_a_table_on_a_terminal(
+    sst: Run, logged_in: FakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert "house" in sst("read").out.splitlines()[0]
+    assert sst("read", "--json").out.startswith('{"time":')
+
+
+def test_read_of_one_house_into_a_file(sst: Run, logged_in: FakeCloud, here: Path) -> None:
+    status, out, _ = sst("read", "--house", "Summer house", "--sink", "csv:r.csv")
+    assert (status, out) == (0, "")
+    assert len((here / "r.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "message"),
+    [
+        ("readings.csv", 2, "is not a sink URL"),
+        ("pigeon:x", 2, "there is no 'pigeon' sink (installed: csv, "),
+        ("stdout:?colour=red", 2, "the stdout sink has no option 'colour' (it knows: format)"),
+        ("csv:/no/such/folder/x.csv", 1, "does not exist; make it first"),
+        ("sqlite:/", 1, "is a folder"),
+        ("csv:other.csv", 1, "has other columns than readings have (it begins with: a, b)"),
+    ],
+)
+def test_sinks_that_cannot_be_written_to(  # noqa: PLR0917
+    sst: Run, logged_in: FakeCloud, here: Path, url: str, status: int, message: str
+) -> None:
+    (here / "other.csv").write_text("a,b\n1,2\n")
+    outcome = sst("read", "--sink", url)
+    assert outcome.status == status
+    assert message in outcome.err
+    assert len(outcome.err.splitlines()) <= 2
+    assert (here / "other.csv").read_text() == "a,b\n1,2\n"
+    assert logged_in.requests == []
+
+
+def test_collect_once(sst: Run, logged_in: FakeCloud, here: Path) -> None:
+    status, out, err = sst("collect", "--once", "--sink", "sqlite:a.db", "--sink", "csv:b.csv")
+    assert (status, out) == (0, "")
+    assert "5 readings: sqlite:a.db 5, csv:b.csv 5" in err
+    with closing(sqlite3.connect(here / "a.db")) as database:
+        assert database.execute("SELECT count(*) FROM readings").fetchone() == (5,)
+
+
+def test_collect_needs_a_sink(sst: Run) -> None:
+    assert sst("collect").status == 2
+
+
+def test_collect_ends_with_what_went_wrong(sst: Run, logged_in: FakeCloud, here: Path) -> None:
+    logged_in.inject(Status(500), path="/houses/")
+    assert sst("collect", "--once", "--sink", "csv:b.csv").status == 4
+
+
+@pytest.mark.parametrize("every", ["0", "0s", "20", "5x", "m", "1h30", "-5m", "1.5h", ""])
+def test_durations(sst: Run, logged_in: FakeCloud, here: Path, every: str) -> None:
+    status, _, err = sst("collect", "--every", every, "--once", "--sink", "csv:b.csv")
+    assert status == (0 if every == "20" else 2), err
+
+
+def test_latest_and_usage(sst: Run, logged_in: FakeCloud, here: Path) -> None:
+    sst("collect", "--once", "--quiet", "--sink", "sqlite:a.db")
+    status, out, _ = sst("latest", "--from", "sqlite:a.db")
+    assert status == 0
+    assert "Summer house  Well      Garden        cold   meter" in out
+    assert len(json.loads(sst("latest", "--from", "sqlite:a.db", "--json").out)) == 5
+    status, out, _ = sst("usage", "--from", "sqlite:a.db")
+    assert (status, out.split()) == (0, ["from", "all,", "L"])
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("latest", "--from", "stdout:"), 1),
+        (("usage", "--from", "sqlite:no.db", "--timezone", "Mars/Olympus"), 2),
+        (("usage", "--from", "sqlite:no.db", "--since", "yesterday"), 2),
+        (("usage", "--from", "sqlite:no.db", "--since", "2026-01-01", "--json"), 0),
+        (("latest", "--from", "csv:no.csv"), 0),
+    ],
+)
+def test_stores_that_are_empty_or_none(
+    sst: Run, here: Path, words: tuple[str, ...], status: int
+) -> None:
+    assert sst(*words).status == status
+
+
+def test_sinks(sst: Run) -> None:
+    status, out, _ = sst("sinks")
+    assert status == 0
+    assert "csv:PATH" in out
+    assert "a reading written again changes nothing" in out
+    listed = {sink["scheme"]: sink for sink in json.loads(sst("sinks", "--json").out)}
+    assert listed["stdout"]["options"] == {"format": "jsonl (default) or table"}
+    assert listed["sqlite"]["readable"]
+
+
+def test_a_broken_sink_is_listed_with_its_error(
+    sst: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "sad-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sad\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[sst_cloud.sinks]\nsad = no_such_module:Sink\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    status, out, _ = sst("sinks")
+    assert status == 0
+    assert "the sad sink of sad 1.0 cannot be loaded" in out
+
+
+def test_demo(sst: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SST_CLOUD_TOKEN", "of somebody else")
+    for _ in range(2):
+        status, out, _ = sst("demo")
+        assert status == 0
+    assert "$ sst-cloud collect --sink sqlite:demo.db --every 20m --polls 75" in out
+    assert "Garden" in out
+    hours = [line for line in out.splitlines() if line[:3] == "202" and ":00 " in line]
+    assert len(hours) == 25
+    with closing(sqlite3.connect(here / "demo.db")) as database:
+        polls = database.execute("SELECT count(DISTINCT time), count(*) FROM readings").fetchone()
+    assert polls[0] >= 75
+    assert polls[1] == 5 * polls[0]
+
+
+def test_the_fake_runs_until_it_is_stopped() -> None:
+    program = subprocess.Popen(
+        [*PROGRAM, "fake", "--latency", "0.001"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert program.stdout is not None
+        url = program.stdout.readline().split(" is at ")[1].split()[0]
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{url}/houses/")
+    finally:
+        program.send_signal(signal.SIGINT)
+        program.communicate()
+    assert program.returncode == 130
+
+
+def test_a_port_that_is_taken(sst: Run, cloud: FakeCloud) -> None:
+    status, _, err = sst("fake", "--port", cloud.url.rpartition(":")[2])
+    assert status == 1
+    assert "cannot be used: Address already in use" in err
+
+
+def test_a_closed_pipe_ends_quietly(logged_in: FakeCloud) -> None:
+    first, second = os.pipe()
+    os.close(first)
+    done = subprocess.run(
+        [*PROGRAM, "read"], stdout=second, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(second)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_program_without_its_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sst_cloud.cli.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as caught:
+        main(["houses"])
+    assert "pip install 'sst-cloud[cli]'" in str(caught.value)
+
+
+def test_quantities_print_for_people(sst: Run, here: Path) -> None:
+    records = [
+        {"quantity": Quantity.LEAK, "value": True, "point": "wired_line"},
+        {"quantity": Quantity.ONLINE, "value": False, "point": "module"},
+        {"quantity": Quantity.FLOOR_TEMPERATURE, "value": 21.5, "point": "thermostat"},
+    ]
+    common = {"time": "2026-01-01T00:00:00Z", "house_id": 1, "house": "H", "device_id": 2}
+    common |= {"device": "D", "model": "M", "point_id": "p"}
+    from sst_cloud.testing.sink_contract import sample_reading  # noqa: PLC0415
+    from sst_cloud_sinks.csv import _encode  # noqa: PLC0415
+
+    header = ",".join(sample_reading().as_dict()) + "\r\n"
+    rows = _encode(Reading.from_dict(common | record) for record in records)
+    (here / "r.csv").write_bytes(header.encode() + rows)
+    out = sst("latest", "--from", "csv:r.csv").out
+    assert "yes" in out
+    assert "no" in out
+    assert out.splitlines()[1].split()[4:6] == ["21.5", "°C"]

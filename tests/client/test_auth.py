@@ -1,0 +1,154 @@
+"""Logging in, and what happens when a token is no longer good."""
+
+import asyncio
+
+import pytest
+from aioresponses import aioresponses
+
+from sst_cloud import (
+    BadCredentialsError,
+    ConnectionFailedError,
+    ManualClock,
+    PasswordAuth,
+    PayloadError,
+    SSTCloud,
+    TokenAuth,
+    TokenRejectedError,
+)
+from sst_cloud.testing import Drop, FakeCloud, Latency, Status
+
+LOGIN = "https://api.sst-cloud.com/auth/login/"
+
+
+def logins(fake: FakeCloud) -> int:
+    return sum(request.path == "/auth/login/" for request in fake.requests)
+
+
+async def test_a_password_logs_in_when_first_needed(client: SSTCloud, fake: FakeCloud) -> None:
+    assert logins(fake) == 0
+    await client.houses()
+    await client.houses()
+    assert logins(fake) == 1
+
+
+async def test_login_gives_a_token_to_keep(client: SSTCloud, fake: FakeCloud) -> None:
+    token = await client.login()
+    async with SSTCloud(TokenAuth(token), base_url=fake.url) as other:
+        assert len(await other.houses()) == 2
+
+
+async def test_ten_concurrent_requests_cause_one_login(client: SSTCloud, fake: FakeCloud) -> None:
+    fake.inject(Latency(0.01), path="/auth/login/")
+    await asyncio.gather(*(client.houses() for _ in range(10)))
+    assert logins(fake) == 1
+
+
+async def test_ten_rejected_requests_cause_one_login(client: SSTCloud, fake: FakeCloud) -> None:
+    await client.houses()
+    fake.expire_tokens()
+    fake.inject(Latency(0.01), path="/auth/login/")
+    lists = await asyncio.gather(*(client.houses() for _ in range(10)))
+    assert [len(houses) for houses in lists] == [2] * 10
+    assert logins(fake) == 2
+
+
+async def test_a_late_rejection_uses_the_token_that_is_there(
+    client: SSTCloud, fake: FakeCloud
+) -> None:
+    await client.houses()
+    fake.expire_tokens()
+    fake.inject(Latency(0.03), path="/auth/user/", times=1)
+    slow = asyncio.create_task(client.user())
+    await client.houses()
+    await slow
+    assert logins(fake) == 2
+
+
+async def test_one_login_and_no_more(client: SSTCloud, fake: FakeCloud) -> None:
+    fake.inject(Status(401, "Invalid token."), path="/houses/")
+    with pytest.raises(TokenRejectedError):
+        await client.houses()
+    assert logins(fake) == 2
+
+
+async def test_a_rejected_token_is_an_error(fake: FakeCloud) -> None:
+    async with SSTCloud(TokenAuth("revoked"), base_url=fake.url) as client:
+        with pytest.raises(TokenRejectedError):
+            await client.houses()
+    assert logins(fake) == 0
+
+
+async def test_a_rejection_by_403(client: SSTCloud, fake: FakeCloud) -> None:
+    detail = "Authentication credentials were not provided."
+    fake.inject(Status(403, detail), path="/houses/", times=1)
+    assert len(await client.houses()) == 2
+    assert logins(fake) == 2
+
+
+async def test_a_wrong_password_is_asked_once_for_all(fake: FakeCloud) -> None:
+    fake.inject(Latency(0.01), path="/auth/login/")
+    async with SSTCloud(PasswordAuth(fake.email, "wrong"), base_url=fake.url) as client:
+        outcomes = await asyncio.gather(
+            *(client.houses() for _ in range(10)), return_exceptions=True
+        )
+    assert {type(outcome) for outcome in outcomes} == {BadCredentialsError}
+    assert logins(fake) == 1
+
+
+async def test_giving_up_does_not_take_the_login_from_others(
+    client: SSTCloud, fake: FakeCloud
+) -> None:
+    fake.inject(Latency(0.02), path="/auth/login/")
+    first = asyncio.create_task(client.houses())
+    second = asyncio.create_task(client.houses())
+    await asyncio.sleep(0.005)
+    first.cancel()
+    assert len(await second) == 2
+    assert logins(fake) == 1
+
+
+async def test_a_login_is_retried_like_a_read(client: SSTCloud, fake: FakeCloud) -> None:
+    fake.inject(Status(503), path="/auth/login/", times=2)
+    assert len(await client.houses()) == 2
+
+
+async def test_a_login_that_never_works(client: SSTCloud, fake: FakeCloud) -> None:
+    fake.inject(Drop(), path="/auth/login/")
+    with pytest.raises(ConnectionFailedError):
+        await client.houses()
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, [], {"key": None}, {"key": ""}, {"key": "bad\r\nkey"}, None]
+)
+async def test_a_login_without_a_usable_token(answer: object) -> None:
+    with aioresponses() as cloud:
+        cloud.post(LOGIN, payload=answer)
+        async with SSTCloud(PasswordAuth("me@example.com", "secret")) as client:
+            with pytest.raises(PayloadError, match="token"):
+                await client.houses()
+
+
+@pytest.mark.parametrize("token", ["", "  ", "two words", "línea", "a\nb"])
+def test_tokens_that_are_none(token: str) -> None:
+    with pytest.raises(ValueError, match="token") as caught:
+        TokenAuth(token)
+    assert token.strip() not in str(caught.value).split() or not token.strip()
+
+
+@pytest.mark.parametrize(("email", "password"), [("", "x"), ("x", "")])
+def test_passwords_that_are_none(email: str, password: str) -> None:
+    with pytest.raises(ValueError, match="password"):
+        PasswordAuth(email, password)
+
+
+async def test_a_pasted_header_is_understood(fake: FakeCloud) -> None:
+    async with SSTCloud(TokenAuth(f" Token {fake.token}\n"), base_url=fake.url) as client:
+        assert len(await client.houses()) == 2
+
+
+def test_reprs_hold_no_secret() -> None:
+    auth = PasswordAuth("me@example.com", "hunter2")
+    assert repr(auth) == "PasswordAuth(***, ***)"
+    assert repr(TokenAuth("abc")) == "TokenAuth(***)"
+    assert "hunter2" not in repr(SSTCloud(auth, clock=ManualClock()))

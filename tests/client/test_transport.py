@@ -1,0 +1,278 @@
+"""Retries, time limits, statuses, bodies: what a request does when things go wrong."""
+
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+from aiohttp import web
+from aioresponses import aioresponses
+
+from sst_cloud import (
+    AccessDeniedError,
+    ApiError,
+    BadCredentialsError,
+    ConnectionFailedError,
+    ManualClock,
+    NotFoundError,
+    PasswordAuth,
+    PayloadError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ServiceUnavailableError,
+    SSTCloud,
+    SSTCloudError,
+    TokenAuth,
+    TokenRejectedError,
+)
+from sst_cloud.testing import Drop, FakeCloud, Hang, Html, Status, Truncated
+
+HOUSES = "https://api.sst-cloud.com/houses/"
+LOGIN = "https://api.sst-cloud.com/auth/login/"
+START = ManualClock().now()
+
+
+def waited(clock: ManualClock) -> float:
+    return (clock.now() - START).total_seconds()
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_reads_are_retried(
+    client: SSTCloud, fake: FakeCloud, clock: ManualClock, status: int
+) -> None:
+    fake.inject(Status(status), path="/houses/", times=3)
+    assert len(await client.houses()) == 2
+    assert waited(clock) == 0.5 * (4 + 8 + 16)
+
+
+async def test_reads_are_retried_over_a_new_connection(client: SSTCloud, fake: FakeCloud) -> None:
+    fake.inject(Drop(), path="/houses/", times=3)
+    assert len(await client.houses()) == 2
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 500, 501])
+async def test_what_waiting_does_not_mend_is_not_retried(
+    client: SSTCloud, fake: FakeCloud, clock: ManualClock, status: int
+) -> None:
+    fake.inject(Status(status), path="/houses/")
+    with pytest.raises(ApiError):
+        await client.houses()
+    assert waited(clock) == 0
+
+
+async def test_retries_end(client: SSTCloud, fake: FakeCloud, clock: ManualClock) -> None:
+    fake.inject(Status(503), path="/houses/")
+    with pytest.raises(ServiceUnavailableError):
+        await client.houses()
+    assert sum(request.path == "/houses/" for request in fake.requests) == 4
+    assert waited(clock) <= 30
+
+
+async def test_the_longest_wait_is_about_half_a_minute(fake: FakeCloud) -> None:
+    clock = ManualClock()
+    fake.inject(Status(503))
+    async with SSTCloud(
+        TokenAuth("x"), base_url=fake.url, clock=clock, random=lambda: 1.0
+    ) as client:
+        with pytest.raises(ServiceUnavailableError):
+            await client.houses()
+    assert waited(clock) == 28
+
+
+async def test_retry_after_in_seconds(
+    client: SSTCloud, fake: FakeCloud, clock: ManualClock
+) -> None:
+    fake.inject(Status(429, retry_after="7"), path="/houses/", times=1)
+    await client.houses()
+    assert waited(clock) == 7
+
+
+async def test_retry_after_as_a_date(client: SSTCloud, fake: FakeCloud, clock: ManualClock) -> None:
+    date = (START + timedelta(seconds=9)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    fake.inject(Status(503, retry_after=date), path="/houses/", times=1)
+    await client.houses()
+    assert waited(clock) == 9
+
+
+@pytest.mark.parametrize("header", ["soon", "-5", "Thu, 01 Jan 1970 00:00:00 GMT", ""])
+async def test_a_retry_after_that_says_nothing(
+    client: SSTCloud, fake: FakeCloud, clock: ManualClock, header: str
+) -> None:
+    fake.inject(Status(503, retry_after=header), path="/houses/", times=1)
+    await client.houses()
+    assert waited(clock) == 2
+
+
+async def test_a_long_retry_after_is_the_callers_business(
+    client: SSTCloud, fake: FakeCloud, clock: ManualClock
+) -> None:
+    fake.inject(Status(429, retry_after="3600"), path="/houses/")
+    with pytest.raises(RateLimitedError) as caught:
+        await client.houses()
+    assert caught.value.retry_after == 3600
+    assert waited(clock) == 0
+
+
+async def test_a_cloud_that_does_not_answer(fake: FakeCloud, clock: ManualClock) -> None:
+    fake.inject(Hang())
+    async with SSTCloud(TokenAuth("x"), base_url=fake.url, clock=clock, timeout=0.03) as client:
+        with pytest.raises(RequestTimeoutError, match="did not answer") as caught:
+            await client.houses()
+    assert isinstance(caught.value, TimeoutError)
+    assert len(fake.requests) == 4
+
+
+async def test_a_cloud_that_is_not_there(unused_tcp_port: int, clock: ManualClock) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    async with SSTCloud(TokenAuth("x"), base_url=url, clock=clock) as client:
+        with pytest.raises(ConnectionFailedError, match="cannot be reached") as caught:
+            await client.houses()
+    assert not caught.value.request_sent
+
+
+async def test_a_connection_that_takes_too_long() -> None:
+    with aioresponses() as cloud:
+        cloud.get(HOUSES, exception=aiohttp.ConnectionTimeoutError(), repeat=True)
+        async with SSTCloud(TokenAuth("x"), clock=ManualClock()) as client:
+            with pytest.raises(RequestTimeoutError, match="connected to within 10 s") as caught:
+                await client.houses()
+    assert not caught.value.request_sent
+
+
+@pytest.fixture
+async def expired_cloud() -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    """A cloud whose certificate ran out, and a session that trusts who issued it."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", not_after=datetime(2023, 8, 26, tzinfo=UTC))
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(server_side)
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_side).start()
+    port = runner.addresses[0][1]
+    connector = aiohttp.TCPConnector(ssl=client_side)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield f"https://127.0.0.1:{port}", session
+    await runner.cleanup()
+
+
+async def test_an_expired_certificate_has_its_own_sentence(
+    expired_cloud: tuple[str, aiohttp.ClientSession], clock: ManualClock
+) -> None:
+    url, session = expired_cloud
+    async with SSTCloud(TokenAuth("x"), base_url=url, session=session, clock=clock) as client:
+        with pytest.raises(ConnectionFailedError, match="certificate has expired") as caught:
+            await client.houses()
+    assert "try again later" in str(caught.value)
+    assert waited(clock) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (Html(title="Technical works"), "expected JSON, got an HTML page (Technical works)"),
+        (Truncated(), "expected JSON, got JSON that breaks off or is malformed"),
+    ],
+)
+async def test_answers_that_are_not_json(
+    client: SSTCloud, fake: FakeCloud, fault: Any, message: str
+) -> None:
+    fake.inject(fault, path="/houses/")
+    with pytest.raises(PayloadError) as caught:
+        await client.houses()
+    assert str(caught.value) == f"/houses/: {message}"
+
+
+ERRORS: list[tuple[int, str, type[SSTCloudError], str]] = [
+    (400, '{"detail": "Malformed."}', ApiError, "Malformed."),
+    (400, '{"name": ["Too long.", "Too odd."]}', ApiError, "name: Too long.; name: Too odd."),
+    (400, '["One.", {"a": "Two."}]', ApiError, "One.; a: Two."),
+    (401, '{"detail": "Invalid token."}', TokenRejectedError, "Invalid token."),
+    (401, "", TokenRejectedError, "Unauthorized"),
+    (403, '{"detail": "Недопустимый токен."}', TokenRejectedError, "Недопустимый токен."),
+    (403, '{"detail": "CSRF Failed: CSRF token missing."}', AccessDeniedError, "CSRF Failed"),
+    (403, "<html><body><h1>Forbidden</h1></body></html>", AccessDeniedError, "Forbidden"),
+    (404, '{"detail": "Not found."}', NotFoundError, "Not found."),
+    (404, "<!doctype html><title>Not Found</title>", NotFoundError, "an HTML page (Not Found)"),
+    (418, "short and stout", ApiError, "text (short and stout)"),
+    (429, '{"detail": "Throttled."}', RateLimitedError, "Throttled."),
+    (500, "", ServiceUnavailableError, "Internal Server Error"),
+    (500, "null", ServiceUnavailableError, "Internal Server Error"),
+    (500, '{"any": {"thing": [1, null]}}', ServiceUnavailableError, "any: thing: 1"),
+    (
+        502,
+        "<html>\n<head><title>502 Bad Gateway</title>",
+        ServiceUnavailableError,
+        "502 Bad Gateway",
+    ),
+    (599, "", ServiceUnavailableError, "no reason given"),
+    (301, "", ApiError, "Moved Permanently"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "error", "detail"), ERRORS)
+async def test_every_error_body(status: int, body: str, error: type[ApiError], detail: str) -> None:
+    with aioresponses() as cloud:
+        cloud.get(HOUSES, status=status, body=body, repeat=True)
+        async with SSTCloud(TokenAuth("x"), clock=ManualClock()) as client:
+            with pytest.raises(error) as caught:
+                await client.houses()
+    assert type(caught.value) is error
+    assert caught.value.status == status
+    assert caught.value.path == "/houses/"
+    assert detail in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, '{"non_field_errors": ["Unable to log in with provided credentials."]}'),
+        (400, '{"password": ["This field is required."]}'),
+        (401, '{"detail": "No."}'),
+        (403, "<html><title>Forbidden</title></html>"),
+    ],
+)
+async def test_every_refused_login(status: int, body: str) -> None:
+    with aioresponses() as cloud:
+        cloud.post(LOGIN, status=status, body=body)
+        async with SSTCloud(PasswordAuth("me@example.com", "secret")) as client:
+            with pytest.raises(BadCredentialsError):
+                await client.houses()
+
+
+async def test_errors_and_logs_hold_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    body = '{"detail": "me@example.com at 02:00:00:00:00:01 with 0123456789abcdef0123456789abcdef"}'
+    with aioresponses() as cloud:
+        cloud.post(LOGIN, payload={"key": "f00dfeed" * 5})
+        cloud.get(HOUSES, status=503, body=body, repeat=True)
+        auth = PasswordAuth("me@example.com", "hunter2")
+        async with SSTCloud(auth, clock=ManualClock()) as client:
+            with pytest.raises(ServiceUnavailableError) as caught:
+                await client.houses()
+    shown = str(caught.value) + repr(caught.value) + caplog.text
+    assert "attempt 2" in caplog.text
+    for secret in (
+        "me@example.com",
+        "hunter2",
+        "f00dfeed",
+        "02:00:00:00:00:01",
+        "0123456789abcdef",
+    ):
+        assert secret not in shown
+
+
+async def test_only_ours_come_out_of_odd_client_errors() -> None:
+    odd = (aiohttp.ClientPayloadError("x"), aiohttp.ClientOSError(), OSError("x"))
+    for error in odd:
+        with aioresponses() as cloud:
+            cloud.get(HOUSES, exception=error, repeat=True)
+            async with SSTCloud(TokenAuth("x"), clock=ManualClock()) as client:
+                with pytest.raises(ConnectionFailedError, match="broke"):
+                    await client.houses()

@@ -1,0 +1,168 @@
+"""The CSV file: what stands in it, and what is never done to it."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sst_cloud import Quantity, SinkOptionsError, SinkRefusedError, SinkUnavailableError, open_sink
+from sst_cloud.readings import FIELDS
+from sst_cloud.testing.sink_contract import sample_reading
+from sst_cloud_sinks.csv import CsvSink
+
+HEADER = ",".join(FIELDS) + "\r\n"
+ROW = (
+    "2026-03-01T12:00:00Z,volume,123450,L,1,Home,2,Bathroom,Neptun Smart,counter,3,Cold,1,cold,good"
+    "\r\n"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "readings.csv"
+
+
+async def write(path: Path, **changes: Any) -> None:
+    async with CsvSink(path) as sink:
+        await sink.write([sample_reading(**changes)])
+
+
+async def test_the_file(path: Path) -> None:
+    await write(path)
+    await write(path, quantity=Quantity.LEAK, value=True, name=None, line=None, water=None)
+    lines = path.read_bytes().decode().splitlines(keepends=True)
+    assert lines[:2] == [HEADER, ROW]
+    assert lines[2] == (
+        "2026-03-01T12:00:00Z,leak,true,,1,Home,2,Bathroom,Neptun Smart,counter,3,,,,good\r\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+7 999", "-x", "@home", "\tx"])
+async def test_formulas_are_disarmed(path: Path, name: str) -> None:
+    await write(path, name=name)
+    assert f"'{name}" in path.read_text()
+    assert [reading.name async for reading in CsvSink(path).rows()] == [name]
+
+
+@pytest.mark.parametrize("torn", ["2026-03-01T1", ROW[:40], ROW[:-3], '2026,"two\r\nlin', '"'])
+async def test_a_torn_last_line_is_cut(path: Path, torn: str, caplog: Any) -> None:
+    path.write_text(HEADER + ROW + torn, newline="")
+    await write(path, value=5)
+    assert path.read_text() == (HEADER + ROW + ROW.replace("123450", "5")).replace("\r\n", "\n")
+    assert f"cut {len(torn)} bytes" in caplog.text
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+async def test_a_whole_last_line_is_finished(path: Path, cut: int) -> None:
+    path.write_text(HEADER + ROW[:-cut] if cut == 2 else HEADER + ROW.rstrip(), newline="")
+    await write(path, value=5)
+    assert path.read_bytes().decode() == HEADER + ROW + ROW.replace("123450", "5")
+
+
+async def test_a_torn_header_is_written_anew(path: Path) -> None:
+    path.write_text(HEADER[:20], newline="")
+    await write(path)
+    assert path.read_bytes().decode() == HEADER + ROW
+
+
+async def test_line_breaks_and_quotes_in_names_are_no_ends_of_lines(path: Path) -> None:
+    await write(path, name='a "b"\r\nc')
+    before = path.read_bytes()
+    await write(path)
+    assert path.read_bytes() == before + ROW.encode()
+
+
+async def test_a_file_from_another_editor_is_continued(path: Path) -> None:
+    path.write_text("\N{ZERO WIDTH NO-BREAK SPACE}" + (HEADER + ROW).replace("\r\n", "\n"))
+    await write(path, value=5)
+    assert [reading.value async for reading in CsvSink(path).rows()] == [123450, 5]
+
+
+@pytest.mark.parametrize("content", [b"a,b\r\n1,2\r\n", b"\xff\xfe\x00", b"a,b", b'"'])
+async def test_a_file_of_somebody_else_is_left_alone(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    sink = CsvSink(path)
+    for action in (sink.check(), sink.write([sample_reading()]), sink.latest()):
+        with pytest.raises(SinkRefusedError, match=r"columns|not a CSV"):
+            await action
+    assert path.read_bytes() == content
+
+
+async def test_a_file_that_changes_under_us_is_looked_at_again(path: Path) -> None:
+    async with CsvSink(path) as sink:
+        await sink.write([sample_reading()])
+        path.write_text("mine\r\n", newline="")
+        with pytest.raises(SinkRefusedError):
+            await sink.write([sample_reading()])
+        path.unlink()
+        await sink.write([sample_reading()])
+    assert path.read_bytes().decode() == HEADER + ROW
+
+
+async def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    sink = CsvSink(tmp_path)
+    with pytest.raises(SinkRefusedError, match="is a folder"):
+        await sink.check()
+    with pytest.raises(SinkRefusedError):
+        await sink.write([sample_reading()])
+    with pytest.raises(SinkRefusedError):
+        await sink.latest()
+
+
+async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SinkRefusedError, match="does not exist"):
+        await CsvSink(tmp_path / "no" / "x.csv").check()
+
+
+async def test_a_full_disk_leaves_no_half_batch(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(path)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(SinkUnavailableError, match="No space"):
+            await write(path, value=5)
+    assert path.read_bytes().decode() == HEADER + ROW
+
+
+async def test_a_file_nobody_may_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_text(HEADER)
+    allowed: Callable[..., bool] = lambda *_: False  # noqa: E731  root may write anything
+    monkeypatch.setattr(os, "access", allowed)
+    with pytest.raises(SinkRefusedError, match="permission denied"):
+        await CsvSink(path).check()
+
+
+async def test_rows_that_are_no_readings_are_passed_over(path: Path, caplog: Any) -> None:
+    path.write_text(HEADER + "what,is,this\r\n" + ROW.replace("volume", "mass") + ROW, newline="")
+    assert [reading.value async for reading in CsvSink(path).rows()] == [123450]
+    assert "line 2" in caplog.text
+    assert "line 3" in caplog.text
+
+
+async def test_a_reading_written_twice_is_read_once(path: Path) -> None:
+    await write(path)
+    await write(path, value=7)
+    found = [reading async for reading in CsvSink(path).read(Quantity.VOLUME)]
+    assert [reading.value for reading in found] == [7]
+
+
+@pytest.mark.parametrize("url", ["csv:", "csv://x.csv", "csv:x.csv?sep=;", "csv:x?a=1&a=2"])
+def test_bad_urls(url: str) -> None:
+    with pytest.raises(SinkOptionsError):
+        open_sink(url)
+
+
+async def test_paths_in_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for url in (f"csv:{tmp_path}/a%3Fb.csv", "csv:~/home.csv", f"CSV:///{tmp_path}/c.csv"):
+        async with open_sink(url) as sink:
+            await sink.write([sample_reading()])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a?b.csv", "c.csv", "home.csv"]

@@ -1,0 +1,118 @@
+"""Sink URLs and the sinks they name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sst_cloud import SinkError, SinkOptionsError, UnknownSinkError, installed_sinks, open_sink
+from sst_cloud.sink import Option, SinkURL
+
+
+def plugin(folder: Path, name: str, entry_points: str, code: str = "") -> None:
+    """A distribution as an installer would leave it."""
+    info = folder / f"{name.replace('-', '_')}-1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(f"[sst_cloud.sinks]\n{entry_points}\n")
+    (folder / f"{name.replace('-', '_')}.py").write_text(code)
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def test_ours_are_installed() -> None:
+    found = {sink.scheme: sink.distribution.split()[0] for sink in installed_sinks()}
+    assert {"csv", "sqlite", "stdout"} <= set(found)
+    assert found["csv"] == "sst-cloud"
+
+
+@pytest.mark.parametrize("url", ["", "readings.csv", ":x", "a b:c", "1:2"])
+def test_what_is_no_url(url: str) -> None:
+    with pytest.raises(SinkOptionsError, match="is not a sink URL"):
+        open_sink(url)
+
+
+def test_an_unknown_sink_names_the_known_ones() -> None:
+    with pytest.raises(UnknownSinkError, match=r"no 'carrier-pigeon' sink \(installed: csv, "):
+        open_sink("carrier-pigeon:home")
+
+
+@pytest.mark.parametrize("query", ["format", "=", "format=table&", "&&"])
+def test_malformed_options(query: str) -> None:
+    with pytest.raises(SinkOptionsError):
+        open_sink(f"stdout:?{query}")
+
+
+def test_secrets_do_not_belong_in_a_url() -> None:
+    with pytest.raises(SinkOptionsError, match="secrets come from the environment") as caught:
+        open_sink("stdout:?token=hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_what_is_no_url_is_shown_without_its_secrets() -> None:
+    with pytest.raises(SinkOptionsError) as caught:
+        SinkURL.parse("//me:hunter2@host/x")
+    assert "hunter2" not in str(caught.value)
+
+
+@given(st.text(max_size=30) | st.from_regex(r"[a-z]{1,6}:[^?]*\?[a-z=&%]*", fullmatch=True))
+def test_any_text_opens_a_sink_or_says_why_not(text: str) -> None:
+    try:
+        open_sink(text)
+    except SinkError as error:
+        message = str(error)
+    else:
+        message = "fine"
+    assert message
+
+
+def test_options_are_converted() -> None:
+    url = SinkURL.parse("x:target?n=5&word=a%20b")
+    assert url.convert([Option("n", "a number", int), Option("word", "a word")]) == {
+        "n": 5,
+        "word": "a b",
+    }
+
+
+def test_a_broken_plugin_hurts_only_who_asks_for_it(plugins: Path) -> None:
+    plugin(plugins, "broken-sink", "broken = broken_sink:Sink", "raise RuntimeError('oh no')")
+    assert "broken" in {sink.scheme for sink in installed_sinks()}
+    open_sink("stdout:")
+    with pytest.raises(UnknownSinkError, match=r"broken-sink 1\.2 cannot be loaded: .*oh no"):
+        open_sink("broken:")
+
+
+def test_a_plugin_that_is_no_sink(plugins: Path) -> None:
+    plugin(plugins, "odd-sink", "odd = odd_sink:Sink", "class Sink: pass")
+    with pytest.raises(UnknownSinkError, match=r"odd-sink 1\.2 cannot be loaded"):
+        open_sink("odd:")
+
+
+def test_two_plugins_of_one_name(plugins: Path) -> None:
+    plugin(plugins, "one-sink", "twice = one_sink:Sink")
+    plugin(plugins, "two-sink", "twice = two_sink:Sink")
+    with pytest.raises(UnknownSinkError, match=r"one-sink 1\.2 and two-sink 1\.2 both bring"):
+        open_sink("twice:")
+
+
+def test_nobody_takes_our_names(plugins: Path) -> None:
+    plugin(plugins, "greedy-sink", "stdout = greedy_sink:Sink", "raise RuntimeError")
+    open_sink("stdout:")
+
+
+def test_only_the_sink_asked_for_is_imported() -> None:
+    code = (
+        "import sys, sst_cloud; sst_cloud.open_sink('stdout:'); "
+        "print([m for m in sys.modules if m.startswith('sst_cloud_sinks.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['sst_cloud_sinks.stdout']"

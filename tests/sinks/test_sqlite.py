@@ -1,0 +1,159 @@
+"""The SQLite file: its columns, its promises, other people's files."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sst_cloud import (
+    Quality,
+    Quantity,
+    SinkOptionsError,
+    SinkRefusedError,
+    SinkUnavailableError,
+    open_sink,
+)
+from sst_cloud.readings import FIELDS
+from sst_cloud.testing.sink_contract import sample_reading
+from sst_cloud_sinks import sqlite as sqlite_sink
+from sst_cloud_sinks.sqlite import SqliteSink
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home.db"
+
+
+def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute(sql).fetchall()
+
+
+async def test_the_table(path: Path) -> None:
+    async with SqliteSink(path) as sink:
+        await sink.write([sample_reading(), sample_reading(quantity=Quantity.LEAK, value=True)])
+    columns = [row[1] for row in rows(path, "PRAGMA table_info(readings)")]
+    assert tuple(columns) == FIELDS
+    found = rows(
+        path, "SELECT time, quantity, value, typeof(value) FROM readings ORDER BY quantity"
+    )
+    assert found == [
+        ("2026-03-01T12:00:00Z", "leak", 1, "integer"),
+        ("2026-03-01T12:00:00Z", "volume", 123450, "integer"),
+    ]
+    assert rows(path, "PRAGMA journal_mode") == [("wal",)]
+
+
+async def test_a_corrected_reading_replaces_the_first(path: Path) -> None:
+    async with SqliteSink(path) as sink:
+        await sink.write([sample_reading(quality=Quality.SUSPECT)])
+        await sink.write([sample_reading(value=7)])
+        stored = [reading async for reading in sink.read(Quantity.VOLUME)]
+    assert stored == [sample_reading(value=7)]
+
+
+async def test_check_makes_no_file(path: Path) -> None:
+    async with SqliteSink(path) as sink:
+        await sink.check()
+        assert list(await sink.latest()) == []
+        assert [reading async for reading in sink.read(Quantity.VOLUME)] == []
+    assert not path.exists()
+
+
+async def test_a_database_of_somebody_else_gets_a_table_only_when_written_to(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE mine (x)")
+    async with SqliteSink(path) as sink:
+        await sink.check()
+        assert list(await sink.latest()) == []
+    assert rows(path, "SELECT name FROM sqlite_master") == [("mine",)]
+    async with SqliteSink(path) as sink:
+        await sink.write([sample_reading()])
+    assert len(rows(path, "SELECT * FROM readings")) == 1
+
+
+async def test_a_table_with_other_columns_is_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE readings (book, page)")
+        database.execute("INSERT INTO readings VALUES ('Dune', 7)")
+    async with SqliteSink(path) as sink:
+        for action in (sink.check, sink.latest, lambda: sink.write([sample_reading()])):
+            with pytest.raises(SinkRefusedError, match="other columns"):
+                await action()
+    assert rows(path, "SELECT * FROM readings") == [("Dune", 7)]
+
+
+@pytest.mark.parametrize(
+    "content", [b"time,quantity\r\n" * 100, b"SQLite format 3\0" + b"x" * 2000]
+)
+async def test_a_file_that_is_no_database_is_left_alone(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    async with SqliteSink(path) as sink:
+        for action in (sink.check, lambda: sink.write([sample_reading()])):
+            with pytest.raises(SinkRefusedError, match="not a sound SQLite database"):
+                await action()
+    assert path.read_bytes() == content
+
+
+@pytest.fixture
+def another_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Somebody who holds the file, and a sink that does not wait long for it."""
+    monkeypatch.setattr(sqlite_sink, "_BUSY", 0.01)
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE mine (x)")
+        database.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@pytest.mark.usefixtures("another_writer")
+async def test_a_busy_file_may_be_free_later(path: Path) -> None:
+    async with SqliteSink(path) as sink:
+        for action in (sink.check, lambda: sink.write([sample_reading()])):
+            with pytest.raises(SinkUnavailableError, match="locked"):
+                await action()
+
+
+async def test_a_failed_write_stores_nothing(path: Path) -> None:
+    async with SqliteSink(path) as sink:
+        await sink.write([sample_reading()])
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute(
+                "CREATE TRIGGER no BEFORE INSERT ON readings WHEN new.point_id = 'bad' "
+                "BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        good, bad = sample_reading(point_id="good"), sample_reading(point_id="bad")
+        with pytest.raises(SinkRefusedError, match="cannot be written: no"):
+            await sink.write([good, bad])
+        await sink.write([good])
+    assert len(rows(path, "SELECT * FROM readings")) == 2
+
+
+async def test_a_file_removed_meanwhile_is_made_anew(path: Path) -> None:
+    async with SqliteSink(path) as sink:
+        await sink.write([sample_reading()])
+        for file in path.parent.iterdir():
+            file.unlink()
+        await sink.write([sample_reading(value=7)])
+    assert rows(path, "SELECT value FROM readings") == [(7,)]
+
+
+async def test_an_unwritable_place(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "no" / "home.db"):
+        async with SqliteSink(path) as sink:
+            with pytest.raises(SinkRefusedError):
+                await sink.write([sample_reading()])
+
+
+async def test_many_readings_are_read_in_pieces(path: Path) -> None:
+    async with SqliteSink(path) as sink:
+        await sink.write([sample_reading(point_id=str(n), value=n) for n in range(12_000)])
+        assert len({reading.point_id async for reading in sink.read(Quantity.VOLUME)}) == 12_000
+
+
+@pytest.mark.parametrize("url", ["sqlite:", "sqlite://x", "sqlite:x?mode=ro"])
+def test_bad_urls(url: str) -> None:
+    with pytest.raises(SinkOptionsError):
+        open_sink(url)

@@ -1,0 +1,64 @@
+"""Standard output, for programs and for people."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from sst_cloud import Quantity, SinkOptionsError, SinkUnavailableError, open_sink
+from sst_cloud.testing.sink_contract import sample_reading
+from sst_cloud_sinks.stdout import StdoutSink
+
+
+async def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    async with open_sink("stdout:") as sink:
+        await sink.check()
+        await sink.write([sample_reading(name="Ванна"), sample_reading(value=5)])
+    out, err = capsys.readouterr()
+    first, second = out.splitlines()
+    assert first.startswith('{"time":"2026-03-01T12:00:00Z","quantity":"volume","value":123450,')
+    assert '"name":"Ванна"' in first
+    assert json.loads(second)["value"] == 5
+    assert err == ""
+
+
+async def test_table(capsys: pytest.CaptureFixture[str]) -> None:
+    async with open_sink("stdout:?format=table") as sink:
+        await sink.write(
+            [
+                sample_reading(name="[bold]Bath[/bold]"),
+                sample_reading(quantity=Quantity.LEAK, value=True, water=None),
+                sample_reading(quantity=Quantity.LEAK, value=False, name=None, device=""),
+            ]
+        )
+    heading, meter, leak, dry = capsys.readouterr().out.splitlines()
+    assert heading.split()[:3] == ["time", "house", "device"]
+    assert "[bold]Bath[/bold]" in meter
+    assert "123 450" in meter
+    assert "yes" in leak
+    assert "no" in dry
+
+
+async def test_a_closed_stream() -> None:
+    stream = io.StringIO()
+    stream.close()
+    async with StdoutSink(stream=stream) as sink:
+        with pytest.raises(SinkUnavailableError):
+            await sink.write([sample_reading()])
+
+
+@pytest.mark.parametrize("url", ["stdout:file", "stdout:?format=xml", "stdout:?colour=1"])
+def test_bad_urls(url: str) -> None:
+    with pytest.raises(SinkOptionsError):
+        open_sink(url)
+
+
+def test_a_table_without_rich(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "rich"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setitem(sys.modules, "rich.table", None)
+    with pytest.raises(SinkOptionsError, match=r"pip install 'sst-cloud\[cli\]'"):
+        open_sink("stdout:?format=table")
