@@ -230,3 +230,20 @@ def test_no_arguments_at_all_show_the_help(sst: Run) -> None:
     status, _, err = sst()
     assert status == 2
     assert "Commands:" in err
+
+
+def test_login_asks_on_a_terminal(
+    sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, bool] = {}
+
+    def prompt(text: str, *, hide_input: bool = False) -> str:
+        asked[text] = hide_input
+        return cloud.password if hide_input else cloud.email
+
+    monkeypatch.setattr("click.prompt", prompt)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    status, out, err = sst("login")
+    assert (status, out) == (0, "")
+    assert asked == {"E-mail": False, "Password": True}
+    assert cloud.password not in err

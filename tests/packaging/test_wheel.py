@@ -1,0 +1,66 @@
+"""What is installed, and what importing it costs."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+import sst_cloud
+
+ROOT = Path(__file__).parents[2]
+
+CHECK = """
+import sys
+import {module}
+loaded = {{name.split(".")[0] for name in sys.modules}}
+print(sorted(loaded & {{"boto3", "botocore", "aioboto3", "aiobotocore", "rich", "click", "sqlite3",
+    "platformdirs", "pytest", "sst_cloud_sinks"}}))
+"""
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this source tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
+    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_top_level_is_two_packages(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    top = {name.split("/")[0] for name in names}
+    info = f"sst_cloud-{sst_cloud.__version__}.dist-info"
+    assert top == {"sst_cloud", "sst_cloud_sinks", info}
+    assert {"sst_cloud/py.typed", "sst_cloud_sinks/py.typed"} <= set(names)
+    assert "sst_cloud/testing/fake_cloud.py" in names
+
+
+def test_the_base_dependencies_are_few(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        info = f"sst_cloud-{sst_cloud.__version__}.dist-info"
+        metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
+    needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
+    names = sorted(line.split(">")[0].strip() for line in needed)
+    assert names == ["aiohttp", "attrs", "cattrs", "tenacity"]
+
+
+@pytest.mark.parametrize("module", ["sst_cloud", "sst_cloud.testing", "sst_cloud.collector"])
+def test_importing_drags_in_no_extra(module: str) -> None:
+    code = CHECK.format(module=module)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_everything_public_is_there() -> None:
+    for name in sst_cloud.__all__:
+        assert getattr(sst_cloud, name) is not None

@@ -1,0 +1,72 @@
+"""What the documentation shows, runs."""
+
+import asyncio
+import os
+import shlex
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from pathlib import Path
+
+import pytest
+
+from docs_snippets import Snippet, run_python, snippets
+from sst_cloud import SystemClock, transport
+from sst_cloud.testing import FakeAccount, FakeCloud, demo_account
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ALL = [snippet for page in PAGES for snippet in snippets(page)]
+FOREVER = ("fake", "collect", "watch")
+"""Commands that end only when they are stopped."""
+
+
+def where(snippet: Snippet) -> str:
+    return f"{snippet.file.relative_to(ROOT)}:{snippet.line}"
+
+
+@pytest.fixture
+def account() -> FakeAccount:
+    account = demo_account()
+    account.email, account.password = "me@example.com", "secret"
+    return account
+
+
+@pytest.mark.parametrize("snippet", [s for s in ALL if s.language == "python"], ids=where)
+async def test_python(
+    snippet: Snippet,
+    account: FakeAccount,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with FakeCloud([account], clock=SystemClock()) as cloud:
+        monkeypatch.setattr(transport, "BASE_URL", cloud.url)
+        monkeypatch.setattr("sst_cloud.client.BASE_URL", cloud.url)
+        await run_python(snippet, {"__name__": "snippet", "token": account.token})
+
+
+@pytest.mark.parametrize("snippet", [s for s in ALL if s.language == "shell"], ids=where)
+async def test_shell(snippet: Snippet, account: FakeAccount, tmp_path: Path) -> None:
+    async with FakeCloud([account], clock=SystemClock()) as cloud:
+        env = os.environ | {"SST_CLOUD_URL": cloud.url, "SST_CLOUD_TOKEN": account.token}
+        env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
+        for line in snippet.text.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] != ["sst-cloud"] or words[1] in ("login", "demo"):
+                continue
+            command = line
+            if words[1] in FOREVER and "--once" not in words:
+                command = f"sst-cloud {words[1]} --help"
+            program = await asyncio.create_subprocess_shell(
+                command, env=env, cwd=tmp_path, stdout=PIPE, stderr=STDOUT
+            )
+            printed, _ = await program.communicate()
+            assert program.returncode == 0, f"{line}\n{printed.decode()}"
+
+
+def test_there_is_something_to_run() -> None:
+    assert {snippet.language for snippet in ALL if snippet.file.name == "README.md"} >= {
+        "python",
+        "shell",
+    }
