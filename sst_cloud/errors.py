@@ -114,7 +114,14 @@ class SinkOptionsError(SinkError):
 
 
 class SinkUnavailableError(SinkError):
-    """The store cannot take the readings now: try again later."""
+    """The store cannot take the readings now: try again later.
+
+    `retry_after` is how long the store asks to wait, in seconds, if it named a time.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class SinkRefusedError(SinkError):

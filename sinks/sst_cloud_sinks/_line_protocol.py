@@ -1,0 +1,87 @@
+"""Readings as InfluxDB's line protocol: the table of docs/sinks/influxdb.md, in code."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from sst_cloud.readings import Point, Quality, Quantity, Reading
+
+MEASUREMENTS: Final = {
+    Point.COUNTER: "water_meter",
+    Point.WIRED_LINE: "leak_sensor",
+    Point.WIRELESS_SENSOR: "leak_sensor",
+    Point.VALVE_GROUP: "valve",
+    Point.THERMOSTAT: "thermostat",
+    Point.MODULE: "module",
+}
+FIELDS: Final = {
+    Quantity.VOLUME: "volume_litres",
+    Quantity.AIR_TEMPERATURE: "air_temperature_celsius",
+    Quantity.FLOOR_TEMPERATURE: "floor_temperature_celsius",
+    Quantity.TARGET_TEMPERATURE: "target_temperature_celsius",
+    Quantity.BATTERY: "battery_percent",
+    Quantity.SIGNAL: "signal_level",
+    Quantity.LEAK: "leak",
+    Quantity.VALVE_OPEN: "valve_open",
+    Quantity.BATTERY_LOW: "battery_low",
+    Quantity.SENSOR_LOST: "sensor_lost",
+    Quantity.HEATING: "heating",
+    Quantity.ONLINE: "online",
+}
+"""Every field is a float, booleans are 0 and 1: one type for ever, on every server."""
+QUALITIES: Final = {Quality.GOOD: 0, Quality.SUSPECT: 1, Quality.STALE: 2}
+"""A number, as VictoriaMetrics keeps nothing else. A tag would begin a new series at each doubt."""
+
+FIRST: Final = datetime(1677, 9, 22, tzinfo=UTC)
+LAST: Final = datetime(2262, 4, 11, tzinfo=UTC)
+"""InfluxDB counts nanoseconds from 1970 in 64 bits."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SAFE: Final = str.maketrans(
+    {character: f"\\{character}" for character in ", ="}
+    | {chr(code): f"%{code:02X}" for code in (*range(32), 127, *b"%\\")}
+)
+"""Backslashes and control characters become %5C, %0A …: servers differ in how they read them."""
+
+
+def to_line(reading: Reading, *, names: bool = False) -> str:
+    """One line for one reading. Raises ValueError for what InfluxDB could not keep as it is."""
+    quantity, time = reading.quantity, reading.time
+    if reading.unit != quantity.unit:
+        raise ValueError(
+            f"the field {FIELDS[quantity]} does not take the unit {reading.unit[:20]!r}"
+        )
+    if not FIRST <= time < LAST:
+        raise ValueError(f"InfluxDB keeps no time outside the years 1677 to 2262: {time:%Y-%m-%d}")
+    device, house, name = (
+        (_tag("device", reading.device), _tag("house", reading.house), _tag("name", reading.name))
+        if names
+        else ("", "", "")
+    )
+    # Tags in the order of their keys, as the server likes them best.
+    return (
+        f"{MEASUREMENTS[reading.point]}{device},device_id={reading.device_id}"
+        f"{house},house_id={reading.house_id}{name},point={reading.point.value}"
+        f"{_tag('point_id', reading.point_id)}{_tag('water', reading.water)}"
+        f" {FIELDS[quantity]}={_number(reading)}"
+        f",{quantity.value}_quality={QUALITIES[reading.quality]}"
+        f" {_seconds(time)}"
+    )
+
+
+def _tag(key: str, value: str | None) -> str:
+    """An empty value is no tag: the protocol knows none."""
+    return f",{key}={value.translate(_SAFE)}" if value else ""
+
+
+def _number(reading: Reading) -> str:
+    value = reading.value
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, int) and int(float(value)) != value:
+        raise ValueError(f"{value} has more digits than a float keeps")
+    return repr(value)
+
+
+def _seconds(time: datetime) -> int:
+    since = time - _EPOCH
+    return since.days * 86_400 + since.seconds
