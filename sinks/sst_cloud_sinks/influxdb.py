@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -81,7 +82,7 @@ class InfluxDBSink:
         self._endpoint = write_endpoint(
             url, bucket, org=org, version=version, retention_policy=retention_policy
         )
-        self._host = self._endpoint.host or ""
+        self._host = self._endpoint.authority
         if user and version != 1:
             raise SinkOptionsError("a user is of InfluxDB 1: add version=1, or use a token")
         if ":" in user:
@@ -102,7 +103,8 @@ class InfluxDBSink:
             "Content-Type": "text/plain; charset=utf-8",
         }
         if user:
-            self._headers["Authorization"] = aiohttp.BasicAuth(user, password, "utf-8").encode()
+            secret = b64encode(f"{user}:{password}".encode()).decode()
+            self._headers["Authorization"] = f"Basic {secret}"
         elif token:
             self._headers["Authorization"] = f"Token {token}"
         self._names = names
