@@ -35,8 +35,6 @@ _NOTHING: Final = "# may I write?\n"
 _NO_LINES: Final = ("requires points", "write was empty")
 """How a server says that a comment is no line."""
 _CONNECT_TIMEOUT: Final = 10.0
-_LONGEST_HEADER: Final = 1 << 25
-"""InfluxDB 1 repeats the body of an error, with every line it names, in a header."""
 _BLAMING: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 _PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _OK: Final = range(200, 300)
@@ -176,23 +174,32 @@ class InfluxDBSink:
                     lines.append(Line(to_line(reading, names=self._names), reading))
                 except ValueError as error:
                     rejected.append(Rejection(reading, str(error)))
-            waiting: list[Sequence[Line]] = [lines] if lines else []
-            sure = False
-            while waiting:
-                part = waiting.pop()
-                complaint = await self._post("".join(f"{line.text}\n" for line in part))
-                if complaint is None:
-                    continue
-                if not (sure or complaint.is_about_lines):
-                    await self.check()  # raises if it is the request that is wrong
-                    sure = True
-                verdict = complaint.judge(part)
-                rejected += (
-                    Rejection(part[index].reading, reason)
-                    for index, reason in verdict.blamed.items()
-                )
-                waiting += reversed(verdict.again)
-            return rejected
+            return rejected + (await self._store(lines) if lines else [])
+
+    async def _store(self, lines: Sequence[Line]) -> list[Rejection]:
+        """Send lines until each is stored or known to be at fault: no loop, each round divides."""
+        rejected: list[Rejection] = []
+        waiting = [lines]
+        checked = False
+        foreign = ""
+        while waiting:
+            part = waiting.pop()
+            complaint = await self._post("".join(f"{line.text}\n" for line in part))
+            if complaint is None:
+                continue
+            if not (checked or complaint.is_about_lines):
+                await self.check()  # raises if it is the request that is wrong
+                checked = True
+            if not complaint.is_json:
+                foreign = complaint.message
+            verdict = complaint.judge(part)
+            rejected += (
+                Rejection(part[index].reading, reason) for index, reason in verdict.blamed.items()
+            )
+            waiting += reversed(verdict.again)
+        if foreign and 1 < len(lines) == len(rejected):  # some proxy, that would refuse any line
+            raise SinkRefusedError(f"{self._host} takes none of {len(lines)} readings: {foreign}")
+        return rejected
 
     async def _post(self, lines: str) -> Complaint | None:
         """Send lines. None if all are stored, or what the server has against some of them."""
@@ -206,7 +213,6 @@ class InfluxDBSink:
                 timeout=self._timeout,
                 allow_redirects=False,
                 raise_for_status=False,
-                max_field_size=_LONGEST_HEADER,
             ) as response:
                 body = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-
 from pathlib import Path
 
 import attrs
@@ -84,7 +83,7 @@ async def test_what_is_older_than_the_retention_policy(influxdb1: InfluxDB1, sho
     assert set(as_written(influxdb1.rows(short), mixed)) == set(fresh)
 
 
-async def test_a_line_it_cannot_parse_is_named_in_a_huge_header(
+async def test_a_line_it_cannot_parse_is_named_in_a_huge_answer(
     influxdb1: InfluxDB1, database: str
 ) -> None:
     good = [thermostat(number) for number in range(5)]
@@ -244,8 +243,7 @@ def test_a_missing_server_is_a_skip_but_a_failure_in_ci(monkeypatch: pytest.Monk
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a server that has just ended."""
     with VictoriaMetrics.start(tmp_path_factory.mktemp("stopped")) as server:
-        url = server.url
-    return url
+        return server.url
 
 
 async def test_a_server_that_has_ended(stopped: str) -> None:
