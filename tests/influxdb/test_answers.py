@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -159,6 +160,14 @@ async def test_a_stall(stand_in: StandIn) -> None:
     async with InfluxDBSink(stand_in.url, "home", timeout=0.05) as sink:
         with pytest.raises(SinkUnavailableError, match=r"did not answer in 0\.05 s"):
             await sink.write(meters(1))
+
+
+async def test_a_handshake_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sst_cloud_sinks.influxdb._CONNECT_TIMEOUT", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with InfluxDBSink(f"https://127.0.0.1:{silent.getsockname()[1]}", "home") as sink:
+            with pytest.raises(SinkUnavailableError, match=r"be connected to within 0\.05 s"):
+                await sink.check()
 
 
 async def test_a_drop(stand_in: StandIn, sink: InfluxDBSink) -> None:

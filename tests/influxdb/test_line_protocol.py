@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from influxdb.line_protocol import Parsed, parse
@@ -21,6 +21,7 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 SHORT = st.text(st.sampled_from('a, =\\"%\n\r\t\x00é😀#/5C'), max_size=6)
 TEXT = st.one_of(SHORT, st.text(max_size=30))
+QUICKLY = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TIMES = st.datetimes(timezones=st.just(UTC)).map(lambda time: time.replace(microsecond=0))
 
 
@@ -90,8 +91,8 @@ def decoded(line: Parsed) -> Parsed:
     return Parsed(line.measurement, tags, line.fields, line.time)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(readings(), min_size=1, max_size=20))
+@QUICKLY
+@given(st.lists(readings(), min_size=1, max_size=10))
 def test_a_line_says_what_the_reading_says(batch: list[Reading]) -> None:
     lines, report = sent(batch)
     good = [reading for reading in batch if writable(reading)]
@@ -101,8 +102,8 @@ def test_a_line_says_what_the_reading_says(batch: list[Reading]) -> None:
     assert bad == [reading for reading in batch if not writable(reading)]
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(readings(), min_size=1, max_size=20))
+@QUICKLY
+@given(st.lists(readings(), min_size=1, max_size=10))
 def test_names_are_tags_if_asked_for(batch: list[Reading]) -> None:
     lines, _ = sent(batch, names=True)
     good = [reading for reading in batch if writable(reading)]
@@ -112,7 +113,7 @@ def test_names_are_tags_if_asked_for(batch: list[Reading]) -> None:
         assert line.tags == expected(reading).tags | more
 
 
-@settings(max_examples=40, deadline=None)
+@QUICKLY
 @given(st.lists(st.tuples(SHORT, st.sampled_from(Point)), min_size=2, max_size=40, unique=True))
 def test_no_two_points_share_a_series(points: list[tuple[str, Point]]) -> None:
     lines, _ = sent([sample_reading(point_id=text, point=point) for text, point in points])
@@ -120,8 +121,8 @@ def test_no_two_points_share_a_series(points: list[tuple[str, Point]]) -> None:
     assert len(series) == len(points)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(readings().filter(writable), max_size=20, unique_by=lambda reading: reading.key))
+@QUICKLY
+@given(st.lists(readings().filter(writable), max_size=6, unique_by=lambda reading: reading.key))
 def test_a_reader_of_the_page_gets_the_readings_back(batch: list[Reading]) -> None:
     lines, _ = sent(batch)
     rows = [Row(line.measurement, line.tags, line.time, line.fields) for line in lines]
