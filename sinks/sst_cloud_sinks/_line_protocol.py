@@ -77,9 +77,11 @@ def _number(reading: Reading) -> str:
     value = reading.value
     if isinstance(value, bool):
         return "1" if value else "0"
-    if isinstance(value, int) and int(float(value)) != value:
+    if isinstance(value, float):
+        return float.__repr__(value)  # those of NumPy have a repr of their own
+    if int(float(value)) != value:
         raise ValueError(f"{value} has more digits than a float keeps")
-    return repr(value)
+    return int.__repr__(value)
 
 
 def _seconds(time: datetime) -> int:

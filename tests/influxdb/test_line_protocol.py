@@ -176,6 +176,23 @@ async def test_lines(stand_in: StandIn, changes: dict[str, Any], line: str) -> N
     assert stand_in.lines == [line]
 
 
+async def test_numbers_of_other_libraries(stand_in: StandIn) -> None:
+    class Float64(float):
+        def __repr__(self) -> str:
+            return f"np.float64({float(self)})"
+
+    class Int64(int):
+        def __repr__(self) -> str:
+            return f"np.int64({int(self)})"
+
+    warm = {"quantity": Quantity.AIR_TEMPERATURE, "value": Float64(20.5)}
+    async with InfluxDBSink(stand_in.url, "home") as sink:
+        await sink.write([sample_reading(**warm), sample_reading(value=Int64(7))])
+    air, volume = map(parse, stand_in.lines)
+    assert air.fields["air_temperature_celsius"] == 20.5
+    assert volume.fields["volume_litres"] == 7
+
+
 @pytest.mark.parametrize(
     "line",
     ["a,b=c", "a,b= v=1 5", "a b=1i 5", "a b=true 5", r"a,b=c\ v=1 5", "a,b=c\\d v=1 5", "a  v=1"],
