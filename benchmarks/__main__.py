@@ -1,0 +1,46 @@
+"""`python -m benchmarks`: measure, and print a table of what was promised and what was found."""
+
+import argparse
+import platform
+import sys
+
+from .importing import IMPORTING
+from .measure import Benchmark, Figure
+from .polling import COUNTERS, SNAPSHOT
+from .sqlite import SQLITE
+
+BENCHMARKS: tuple[Benchmark, ...] = (IMPORTING, COUNTERS, SNAPSHOT, SQLITE)
+
+
+def main() -> int:
+    """Measure all, or those that are named. A limit that is missed is told, not an error."""
+    names = [benchmark.name for benchmark in BENCHMARKS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", action="append", choices=names, help="measure this one")
+    parser.add_argument("--runs", type=_positive, help="how often, rather than as each prefers")
+    options = parser.parse_args()
+    print(f"Python {platform.python_version()}, {platform.machine()}; medians of ratios\n")
+    print(f"{'':24} {'found':>7}   {'limit':<8} {'':4}")
+    for benchmark in BENCHMARKS:
+        if options.only is None or benchmark.name in options.only:
+            for figure in benchmark.run(options.runs or benchmark.runs):
+                print(_row(figure), flush=True)
+    return 0
+
+
+def _row(figure: Figure) -> str:
+    sign = ">=" if figure.at_least else "<="
+    met = "met" if figure.met else "MISSED"
+    limit = f"{sign} {figure.limit:g}"
+    return f"{figure.what:24} {figure.value:7.2f}   {limit:<8} {met:7} {figure.detail}"
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""What `import sst_cloud` costs, beside its three dependencies alone.
+
+Measured on an installed wheel, whose modules are compiled, as users have it: an editable install
+is compiled at every import where PYTHONDONTWRITEBYTECODE is set.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from .measure import Benchmark, Figure, alternate
+
+LIMIT = 1.2
+UNWANTED = ("aioboto3", "boto3", "botocore", "click", "rich", "sqlite3", "typer")
+
+_PROBE = """
+import sys
+sys.path.insert(0, {folder!r})
+from time import perf_counter
+started = perf_counter()
+import {modules}
+seconds = perf_counter() - started
+import json
+ours = getattr(sys.modules.get("sst_cloud"), "__file__", None)
+loaded = sorted(set({unwanted!r}) & set(sys.modules))
+print(json.dumps({{"seconds": seconds, "ours": ours, "loaded": loaded}}))
+"""
+
+
+def measure(runs: int) -> Sequence[Figure]:
+    """Fresh processes in turn."""
+    with TemporaryDirectory(prefix="sst-cloud-") as folder:
+        install(Path(folder))
+        probe = partial(_probe, folder)
+        ours = probe("sst_cloud")
+        if not str(ours["ours"]).startswith(folder):
+            raise RuntimeError(f"measured {ours['ours']}, not what was installed into {folder}")
+        pairs = alternate(
+            lambda: float(probe("sst_cloud")["seconds"]),
+            lambda: float(probe("aiohttp, attrs, cattrs")["seconds"]),
+            runs,
+        )
+    loaded = ours["loaded"]
+    return [
+        pairs.figure("import sst_cloud", LIMIT, "took", "aiohttp, attrs and cattrs"),
+        Figure(
+            "modules too many",
+            len(loaded),
+            0,
+            f"loads {', '.join(loaded)}" if loaded else f"none of {', '.join(UNWANTED)}",
+        ),
+    ]
+
+
+def install(folder: Path) -> None:
+    """Build the wheel and install it, compiled, without its dependencies."""
+    root = Path(__file__).parent.parent
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(root))
+    subprocess.run([*pip, *build], check=True)
+    wheel = next(folder.glob("*.whl"))
+    into = ("install", "--no-deps", "--compile", "--target", str(folder), str(wheel))
+    subprocess.run([*pip, *into], check=True)
+
+
+def _probe(folder: str, modules: str) -> dict[str, Any]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    probe = _PROBE.format(folder=folder, modules=modules, unwanted=UNWANTED)
+    done = subprocess.run(
+        [sys.executable, "-c", probe],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+IMPORTING = Benchmark("import", 15, measure)
