@@ -1,0 +1,209 @@
+"""The way to AWS: clients made when they are needed, calls that end, errors that say what to do."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import attrs
+
+from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
+
+WRITE: Final = "timestream-write"
+QUERY: Final = "timestream-query"
+
+_CONNECT: Final = 5.0
+_ATTEMPTS: Final = 3
+_PASSING: Final = frozenset(
+    {
+        "InternalServerException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_CREDENTIALS: Final = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_SETTINGS: Final = {
+    "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile",
+    "PartialCredentialsError": "give both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "NoRegionError": "name one with ?region=… or AWS_DEFAULT_REGION",
+    "InvalidRegionError": "name one like eu-central-1",
+    "ProfileNotFound": "name one of ~/.aws/config, or none",
+    "ConfigParseError": "mend the file, or name another with AWS_CONFIG_FILE",
+    "SSOTokenLoadError": "log in with `aws sso login`",
+    "TokenRetrievalError": "log in with `aws sso login`",
+    "UnauthorizedSSOTokenError": "log in with `aws sso login`",
+    "UnknownEndpointError": "Timestream is not offered there; name another region",
+    "EndpointProviderError": "name a region that has Timestream, or the endpoint in full",
+    "ParamValidationError": "this is a fault of the sink: please report it",
+}
+"""What only a person can mend, by the name of botocore's error, and how."""
+
+
+@attrs.frozen
+class Refusal(Exception):  # noqa: N818  an answer of the service, not yet an error of the sink
+    """The service answered with an error that the caller wants to look into."""
+
+    code: str
+    message: str
+    details: dict[str, Any] = attrs.field(repr=False)
+
+    @property
+    def retried(self) -> bool:
+        """Whether the request had been sent before, with an outcome nobody knows."""
+        return bool(self.details.get("ResponseMetadata", {}).get("RetryAttempts"))
+
+
+@attrs.define(eq=False)
+class Connection:
+    """Clients of Timestream. Each is made once, and kept; an injected one is never closed."""
+
+    table: str
+    region: str | None
+    profile: str | None
+    endpoint_url: str | None
+    at_once: int
+    limits: dict[str, float]
+    """Seconds that a call of a service may take, with its retries."""
+    clients: dict[str, Any] = attrs.field(repr=False)
+    _session: Any = attrs.field(default=None, init=False, repr=False)
+    _stack: AsyncExitStack = attrs.field(factory=AsyncExitStack, init=False, repr=False)
+    _made: set[str] = attrs.field(factory=set, init=False)
+    _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False, repr=False)
+
+    async def open(self, service: str) -> Any:
+        """The client of a service. What takes time runs in a thread; who comes second waits."""
+        async with self._lock:
+            if service not in self.clients:
+                self.clients[service] = await self._make(service)
+                self._made.add(service)
+        return self.clients[service]
+
+    async def close(self) -> None:
+        """Close what was opened here."""
+        for service in self._made:
+            del self.clients[service]
+        self._made.clear()
+        await self._stack.aclose()
+
+    async def call(self, service: str, operation: str, *expected: str, **request: Any) -> Any:
+        """Ask the service, within its limit. An expected error comes as `Refusal`.
+
+        Any other raises `SinkUnavailableError` or `SinkRefusedError`.
+        """
+        limit = self.limits[service]
+        try:
+            async with asyncio.timeout(limit):
+                client = await self.open(service)
+                return await getattr(client, operation)(**request)
+        except TimeoutError:
+            raise SinkUnavailableError(f"{self.table} did not answer within {limit:g} s") from None
+        except Exception as error:
+            details = getattr(error, "response", None)
+            if isinstance(details, dict) and "Error" in details:
+                code = details["Error"].get("Code", "")
+                message = details["Error"].get("Message") or details.get("Message") or ""
+                if code in expected:
+                    raise Refusal(code, message, details) from error
+                status = details.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+                raise self._refused(code, message, status) from error
+            if (failure := self._failed(error)) is None:
+                raise
+            raise failure from error
+
+    async def _make(self, service: str) -> Any:
+        try:
+            await asyncio.to_thread(self._prepare, service)
+            return await self._stack.enter_async_context(self._client(service))
+        except ImportError:
+            raise SinkRefusedError(
+                "the timestream sink needs one more package: pip install 'sst-cloud[timestream]'"
+            ) from None
+        except Exception as error:
+            if (failure := self._failed(error)) is None:
+                raise
+            raise failure from error
+
+    def _prepare(self, service: str) -> None:
+        """Do everything that is slow: the import, and reading the service's description."""
+        import aioboto3  # noqa: PLC0415  half a second, and an extra
+
+        if self._session is None:
+            self._session = aioboto3.Session(profile_name=self.profile, region_name=self.region)
+
+        async def prime() -> None:
+            async with self._client(service):
+                pass
+
+        asyncio.run(prime())  # the session keeps what it has read; the next client takes 10 ms
+
+    def _client(self, service: str) -> Any:
+        from aiobotocore.config import AioConfig  # noqa: PLC0415
+
+        limit = self.limits[service]
+        config = AioConfig(
+            connect_timeout=min(_CONNECT, limit),
+            read_timeout=limit / 2,
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            max_pool_connections=self.at_once,
+            # An endpoint from the environment would serve the discovery only, and the data would
+            # still go to AWS.
+            ignore_configured_endpoint_urls=True,
+        )
+        return self._session.client(service, config=config, endpoint_url=self.endpoint_url)
+
+    def _refused(self, code: str, message: str, status: int) -> SinkError:
+        said = f"({code}: {message})" if message else f"({code})"
+        if code in _PASSING or status == 429 or status >= 500:
+            return SinkUnavailableError(f"{self.table} cannot take part now {said}; try again")
+        if code in _CREDENTIALS:
+            return SinkRefusedError(f"AWS does not accept the credentials {said}; renew them")
+        if code == "ResourceNotFoundException":
+            return SinkRefusedError(
+                f"there is no table {self.table} {said}; check its name and the region, or make it "
+                f"with: sst-cloud timestream create {self.table}"
+            )
+        if code in ("AccessDeniedException", "AccessDenied"):
+            return SinkRefusedError(
+                f"these AWS credentials may not do that with {self.table} {said}; allow "
+                "timestream:WriteRecords (timestream:Select to read) on the table and "
+                "timestream:DescribeEndpoints on *"
+            )
+        if code == "InvalidEndpointException":
+            return SinkRefusedError(
+                f"the endpoint does not serve {self.table} {said}; leave endpoint_url out, so "
+                "that AWS names the right one"
+            )
+        return SinkRefusedError(f"{self.table} refused the request {said}")
+
+    def _failed(self, error: Exception) -> SinkError | None:
+        """The sink's error for one that came up on our side of the wire."""
+        names = [kind.__name__ for kind in type(error).__mro__]
+        for name, remedy in _SETTINGS.items():
+            if name in names:
+                return SinkRefusedError(f"{_sentence(error)}; {remedy}")
+        if "InvalidEndpointConfigurationError" in names or isinstance(error, ValueError):
+            return SinkRefusedError(f"{_sentence(error)}; check endpoint_url and region")
+        if "BotoCoreError" in names or isinstance(error, OSError):
+            return SinkUnavailableError(f"{self.table} cannot be reached: {_sentence(error)}")
+        return None
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

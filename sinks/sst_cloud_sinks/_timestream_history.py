@@ -1,0 +1,128 @@
+"""Reading a Timestream table back."""
+
+import logging
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sst_cloud.readings import Quality, Quantity, Reading
+
+from ._timestream_aws import QUERY, Connection
+from ._timestream_records import DIMENSIONS, reading_of
+
+_log = logging.getLogger(__name__)
+
+_PAGE: Final = 1000
+_TRUST: Final = (Quality.STALE, Quality.SUSPECT, Quality.GOOD)
+_VALUES: Final = {
+    f"measure_value::{kind}": f"value_{kind}" for kind in ("bigint", "boolean", "double")
+}
+"""Columns of values, and what they are called in an answer where they are computed."""
+
+
+async def rows(
+    aws: Connection,
+    table: str,
+    quantity: Quantity,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> AsyncIterator[Reading]:
+    """Readings by time, as they are stored."""
+    where = [f"measure_name = '{quantity.value}'"]
+    if since is not None:
+        where.append(f"time >= {_moment(since)}")
+    if until is not None:
+        where.append(f"time < {_moment(until)}")
+    # A table has the columns that were ever written, so only `*` suits every table.
+    sql = f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY time"  # noqa: S608  checked names
+    async for row in _ask(aws, sql):
+        if (reading := _reading(row)) is not None:
+            yield reading
+
+
+async def history(
+    aws: Connection,
+    table: str,
+    quantity: Quantity,
+    since: datetime | None,
+    until: datetime | None,
+) -> AsyncIterator[Reading]:
+    """Readings by time, each key once: of several rows the one whose quality is best."""
+    moment: dict[object, Reading] = {}
+    async for reading in rows(aws, table, quantity, since, until):
+        if moment and next(iter(moment.values())).time != reading.time:
+            for each in moment.values():
+                yield each
+            moment.clear()
+        _keep(moment, reading.key, reading)
+    for each in moment.values():
+        yield each
+
+
+async def newest(aws: Connection, table: str) -> Sequence[Reading]:
+    """The newest reading of every series."""
+    columns = await _columns(aws, f"SELECT * FROM {table} LIMIT 1")  # noqa: S608
+    by = [f'"{name}"' for name in ("measure_name", *DIMENSIONS) if name in columns]
+    values = [
+        f"max_by({column}, time) AS {alias}"
+        for column, alias in _VALUES.items()
+        if column in columns
+    ]
+    if not values:
+        return ()
+    quantities = ", ".join(f"'{quantity.value}'" for quantity in Quantity)
+    sql = (
+        f"SELECT {', '.join([*by, 'max(time) AS time', *values])} FROM {table} "  # noqa: S608
+        f"WHERE measure_name IN ({quantities}) GROUP BY {', '.join(by)}"
+    )
+    found: dict[object, Reading] = {}
+    async for row in _ask(aws, sql):
+        named = {**row, **{column: row.get(alias) for column, alias in _VALUES.items()}}
+        if (reading := _reading(named)) is not None:
+            known = found.get(reading.series)
+            if known is None or known.time < reading.time:
+                found[reading.series] = reading
+            elif known.time == reading.time:
+                _keep(found, reading.series, reading)
+    return tuple(found.values())
+
+
+def _keep(found: dict[object, Reading], key: object, reading: Reading) -> None:
+    known = found.get(key)
+    if known is None or _TRUST.index(known.quality) <= _TRUST.index(reading.quality):
+        found[key] = reading
+
+
+def _reading(row: Mapping[str, str | None]) -> Reading | None:
+    try:
+        return reading_of(row)
+    except ValueError as error:
+        _log.warning("a row of the table is no reading: %s", error)
+        return None
+
+
+async def _columns(aws: Connection, sql: str) -> frozenset[str]:
+    page = await aws.call(QUERY, "query", QueryString=sql, MaxRows=1)
+    while not page["ColumnInfo"] and page.get("NextToken"):
+        page = await aws.call(QUERY, "query", QueryString=sql, NextToken=page["NextToken"])
+    return frozenset(column.get("Name", "") for column in page["ColumnInfo"])
+
+
+async def _ask(aws: Connection, sql: str) -> AsyncIterator[Mapping[str, str | None]]:
+    """The rows of an answer, by name of the column, page by page."""
+    more: dict[str, Any] = {}
+    while True:
+        page = await aws.call(QUERY, "query", QueryString=sql, MaxRows=_PAGE, **more)
+        names = [column.get("Name", "") for column in page["ColumnInfo"]]
+        for row in page["Rows"]:  # a page may be empty while the query is still running
+            values = (datum.get("ScalarValue") for datum in row["Data"])
+            yield dict(zip(names, values, strict=True))
+        if not page.get("NextToken"):
+            return
+        more = {"NextToken": page["NextToken"]}
+
+
+def _moment(moment: datetime) -> str:
+    # Readings have whole seconds: rounding up keeps a half-open range exact.
+    return f"from_milliseconds({math.ceil(moment.timestamp()) * 1000})"

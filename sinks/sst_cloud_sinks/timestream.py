@@ -1,0 +1,306 @@
+"""Readings in Amazon Timestream for LiveAnalytics, in the form existing tables have."""
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, ClassVar, Final, Self
+from urllib.parse import unquote
+
+from sst_cloud.errors import SinkOptionsError, SinkRefusedError
+from sst_cloud.readings import Quantity, Reading
+from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport, choice
+
+from . import _timestream_tables as tables
+from ._timestream_aws import QUERY, WRITE, Connection, Refusal
+from ._timestream_batches import BATCH, Batch, Entry, batch, batches, plan
+from ._timestream_history import history, newest, rows
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,256}")
+_OUT_OF_TIME: Final = re.compile(
+    "time range|retention|memory store|ingestion window", re.IGNORECASE
+)
+_OLD: Final = (
+    "(For older readings the table needs magnetic-store writes: "
+    "sst-cloud timestream create DATABASE/TABLE --magnetic-writes)"
+)
+_REMEMBERED: Final = 100
+"""Requests whose readings are remembered, to know a retry again."""
+_HOPELESS: Final = 10
+"""So many records invalid for one reason: it is not the records."""
+
+
+class TimestreamSink:
+    """Writes readings to a table of Amazon Timestream, and reads them back.
+
+    `location` is the dimension of that name; without it, it is the house's name. `overwrite`
+    lets later values replace stored ones. `timeout` and `query_timeout` are the seconds that a
+    request may take with its retries; `concurrency` requests are under way at once. A `client`
+    of aiobotocore's timestream-write or a `query_client` is used as it is and never closed.
+    """
+
+    target: ClassVar[str] = "DATABASE/TABLE"
+    options: ClassVar[Sequence[Option]] = (
+        Option("location", "the dimension `location`; default: the name of the house"),
+        Option("region", "AWS region; default: that of the profile or of AWS_DEFAULT_REGION"),
+        Option("profile", "profile of ~/.aws/config"),
+        Option("endpoint_url", "another address than AWS names; AWS_ENDPOINT_URL is ignored"),
+        Option("overwrite", "yes: replace stored values; no (default)", choice("yes", "no")),
+    )
+    guarantee: ClassVar[Guarantee] = Guarantee.IDEMPOTENT
+
+    def __init__(  # noqa: PLR0913  one keyword an option
+        self,
+        database: str,
+        table: str,
+        *,
+        location: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        overwrite: bool = False,
+        client: Any = None,
+        query_client: Any = None,
+        timeout: float = 20.0,
+        query_timeout: float = 120.0,
+        concurrency: int = 8,
+    ) -> None:
+        for kind, name in (("database", database), ("table", table)):
+            if not _NAME.fullmatch(name):
+                raise SinkOptionsError(
+                    f"{name!r} is no name of a Timestream {kind}: 3 to 256 of a-z A-Z 0-9 _ . -"
+                )
+        if location == "":
+            raise SinkOptionsError("the location must not be empty; leave it out instead")
+        self._database = database
+        self._table = table
+        self._name = f"{database}/{table}"
+        self._location = location
+        self._overwrite = overwrite
+        self._version = 0
+        self._concurrency = concurrency
+        injected = {WRITE: client, QUERY: query_client}
+        self._aws = Connection(
+            table=self._name,
+            region=region,
+            profile=profile,
+            endpoint_url=endpoint_url,
+            at_once=concurrency,
+            limits={WRITE: timeout, QUERY: query_timeout},
+            clients={service: given for service, given in injected.items() if given is not None},
+        )
+        self._remembered: deque[Sequence[Reading]] = deque(maxlen=_REMEMBERED)
+
+    @classmethod
+    def from_url(cls, url: SinkURL) -> Self:
+        """`timestream:DATABASE/TABLE?location=…&region=…`."""
+        values = url.convert(cls.options)
+        database, slash, table = unquote(url.target).partition("/")
+        if not slash or "/" in table:
+            raise SinkOptionsError(f"the {url.scheme} sink needs {url.scheme}:DATABASE/TABLE")
+        values["overwrite"] = values.get("overwrite") == "yes"
+        return cls(database, table, **values)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._aws.close()
+
+    async def open(self) -> None:
+        """Import aioboto3 and create the client, mostly in a thread; the first use does it else.
+
+        Await it, or run it as a task, while there is something else to wait for.
+        """
+        await self._aws.open(WRITE)
+
+    async def check(self) -> None:
+        """Whether the table would take a record, asked with one that every table turns down.
+
+        It lies a year in the future, so that this needs no other permission than writing does.
+        """
+        year_ahead = int(time.time()) + int(timedelta(days=365).total_seconds())
+        probe = {
+            "Dimensions": [{"Name": "service", "Value": "check"}],
+            "MeasureName": "check",
+            "MeasureValue": "0",
+            "MeasureValueType": "BIGINT",
+            "Time": str(year_ahead),
+            "TimeUnit": "SECONDS",
+        }
+        try:
+            await self._write_records(Records=[probe])
+        except Refusal as answer:
+            if answer.code != "RejectedRecordsException":
+                raise SinkRefusedError(
+                    f"{self._name} refused the request: {answer.message}"
+                ) from answer
+
+    async def write(self, readings: Sequence[Reading]) -> WriteReport:
+        """Store readings in requests of up to 100. If one fails as a whole, others may be stored.
+
+        A rejection carries the service's reason. A moment that has another value already keeps
+        it, unless the sink overwrites.
+        """
+        reasons: dict[int, str] = {}
+        waiting: Sequence[int] = range(len(readings))
+        while waiting:
+            found = plan(readings, waiting, self._location)
+            reasons |= found.problems
+            reasons |= await self._send_all(readings, found.entries)
+            reasons |= {twin: reasons[first] for twin, first in found.twins if first in reasons}
+            waiting = found.later
+        rejected = tuple(Rejection(readings[i], reason) for i, reason in sorted(reasons.items()))
+        return WriteReport(accepted=len(readings) - len(rejected), rejected=rejected)
+
+    async def read(
+        self, quantity: Quantity, since: datetime | None = None, until: datetime | None = None
+    ) -> AsyncIterator[Reading]:
+        """Readings by time, a page at a time in memory; needs timestream:Select.
+
+        Rows that the old function wrote come under house 0, one series per location and water.
+        """
+        async for reading in history(self._aws, self._from, quantity, since, until):
+            yield reading
+
+    async def latest(self) -> Sequence[Reading]:
+        """The newest reading of every series. Timestream scans the whole table for it."""
+        return await newest(self._aws, self._from)
+
+    async def create(
+        self, *, memory: timedelta, magnetic: timedelta, magnetic_writes: bool = False
+    ) -> Sequence[str]:
+        """Make database and table where they are not; says what was done, a sentence each.
+
+        What an existing table keeps longer is never shortened: that would delete readings.
+        """
+        wanted = tables.Retention.of(memory, magnetic, writes=magnetic_writes)
+        return await tables.create(self._aws, self._database, self._table, wanted)
+
+    @property
+    def _from(self) -> str:
+        return f'"{self._database}"."{self._table}"'
+
+    async def _send_all(
+        self, readings: Sequence[Reading], entries: Sequence[Entry]
+    ) -> dict[int, str]:
+        """Send entries with bounded concurrency; gives the reasons of those rejected."""
+        reasons: dict[int, str] = {}
+        todo = batches(entries, self._next_version())
+
+        async def work() -> None:
+            for each in todo:
+                reasons.update(await self._send(readings, each))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._concurrency, -(-len(entries) // BATCH))):
+                    group.create_task(work())
+        except BaseExceptionGroup as failures:
+            first = failures.exceptions[0]
+            raise first from first.__cause__
+        return reasons
+
+    async def _send(self, readings: Sequence[Reading], each: Batch) -> dict[int, str]:
+        """Send a request; gives the reasons of the readings it could not store."""
+        reasons: dict[int, str] = {}
+        sent = [readings[entry.index] for entry in each.entries]
+        try:
+            await self._write_records(CommonAttributes=each.common, Records=each.records)
+        except Refusal as answer:
+            if answer.code == "RejectedRecordsException":
+                reasons = await self._rejected(readings, each, answer)
+            else:
+                reasons = await self._find_invalid(readings, each, answer)
+            sent = [readings[entry.index] for entry in each.entries if entry.index not in reasons]
+        finally:
+            self._remembered.append(sent)  # also when no answer came: it may have arrived
+        return reasons
+
+    async def _rejected(
+        self, readings: Sequence[Reading], each: Batch, answer: Refusal
+    ) -> dict[int, str]:
+        """The reasons of the records that are named, but for those that are stored already."""
+        reasons: dict[int, str] = {}
+        doubtful: dict[int, Reading] = {}
+        for item in answer.details.get("RejectedRecords", ()):
+            index = each.entries[item["RecordIndex"]].index
+            reasons[index] = _reason(item.get("Reason", ""), readings[index])
+            if item.get("ExistingVersion") == each.common.get("Version", 1):
+                doubtful[index] = readings[index]
+        if doubtful:
+            stored = await self._stored(doubtful.values(), retried=answer.retried)
+            for index, reading in doubtful.items():
+                if reading in stored:
+                    del reasons[index]
+        return reasons
+
+    async def _stored(self, readings: Collection[Reading], *, retried: bool) -> set[Reading]:
+        """Those of the readings that are stored just so: the service turned down a mere retry.
+
+        The table itself is asked. Where that is not allowed, or the row cannot be seen yet, a
+        reading counts as stored if it was sent before.
+        """
+        held: set[Reading] = set()
+        try:
+            for quantity in {reading.quantity for reading in readings}:
+                times = [reading.time for reading in readings if reading.quantity is quantity]
+                until = max(times) + timedelta(seconds=1)
+                async for reading in rows(self._aws, self._from, quantity, min(times), until):
+                    held.add(reading)
+        except SinkRefusedError:
+            held.clear()
+        known = {reading.key for reading in held}
+        before = {reading for sent in self._remembered for reading in sent}
+        return {
+            reading
+            for reading in readings
+            if reading in held or (reading.key not in known and (retried or reading in before))
+        }
+
+    async def _find_invalid(
+        self, readings: Sequence[Reading], each: Batch, answer: Refusal
+    ) -> dict[int, str]:
+        """Send an invalid request in halves, until what is wrong with it stands alone."""
+        if len(each.entries) == 1:
+            return {each.entries[0].index: answer.message or answer.code}
+        reasons: dict[int, str] = {}
+        middle = len(each.entries) // 2
+        for half in (each.entries[:middle], each.entries[middle:]):
+            reasons |= await self._send(readings, batch(half, each.common.get("Version")))
+        if len(reasons) >= _HOPELESS and set(reasons.values()) == {answer.message}:
+            raise SinkRefusedError(f"{self._name} takes no record at all: {answer.message}")
+        return reasons
+
+    async def _write_records(self, **request: Any) -> None:
+        await self._aws.call(
+            WRITE,
+            "write_records",
+            "RejectedRecordsException",
+            "ValidationException",
+            DatabaseName=self._database,
+            TableName=self._table,
+            **request,
+        )
+
+    def _next_version(self) -> int | None:
+        """None for the service's own 1, or a number that grows from write to write."""
+        if not self._overwrite:
+            return None
+        self._version = max(self._version + 1, time.time_ns() // 1_000_000)
+        return self._version
+
+
+def _reason(said: str, reading: Reading) -> str:
+    said = said or "Timestream rejected the record without a reason"
+    if _OUT_OF_TIME.search(said) and reading.time.timestamp() < time.time():
+        return f"{said} {_OLD}"
+    return said
