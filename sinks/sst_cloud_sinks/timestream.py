@@ -24,8 +24,8 @@ _OUT_OF_TIME: Final = re.compile(
     "time range|retention|memory store|ingestion window", re.IGNORECASE
 )
 _OLD: Final = (
-    "(For older readings the table needs magnetic-store writes: "
-    "sst-cloud timestream create DATABASE/TABLE --magnetic-writes)"
+    "(Older readings need a table with magnetic-store writes and a retention long enough: "
+    "sst-cloud timestream create DATABASE/TABLE --magnetic 10y --magnetic-writes)"
 )
 _REMEMBERED: Final = 100
 """Requests whose readings are remembered, to know a retry again."""
