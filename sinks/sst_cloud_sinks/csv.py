@@ -6,7 +6,7 @@ import io
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -97,12 +97,15 @@ class CsvSink:
                 newest[reading.series] = reading
         return tuple(newest.values())
 
-    async def rows(self) -> AsyncIterator[Reading]:
+    async def rows(
+        self, on_unreadable: Callable[[int, str], None] | None = None
+    ) -> AsyncIterator[Reading]:
         """All readings in the order of the file, without holding it in memory.
 
-        Rows that hold no reading are logged and passed over.
+        Rows that hold no reading are passed over: logged, or told to `on_unreadable` with the
+        number of the line and the reason, from a thread.
         """
-        rows = _readings(self._path)
+        rows = _readings(self._path, on_unreadable)
         while chunk := await asyncio.to_thread(lambda: list(islice(rows, _ROWS_AT_ONCE))):
             for reading in chunk:
                 yield reading
@@ -205,7 +208,7 @@ def _unguard(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:].startswith((*_FORMULA, "'")) else text
 
 
-def _readings(path: Path) -> Iterator[Reading]:
+def _readings(path: Path, on_unreadable: Callable[[int, str], None] | None) -> Iterator[Reading]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)
@@ -215,7 +218,10 @@ def _readings(path: Path) -> Iterator[Reading]:
                 try:
                     yield _decode(row)
                 except ValueError as error:
-                    _log.warning("%s, line %d: %s", path, rows.line_num, error)
+                    if on_unreadable:
+                        on_unreadable(rows.line_num, str(error))
+                    else:
+                        _log.warning("%s, line %d: %s", path, rows.line_num, error)
     except FileNotFoundError:
         return
     except OSError as error:

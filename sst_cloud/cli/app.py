@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from keyword import iskeyword
 from typing import Final
 
 import click
@@ -31,6 +32,8 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "collect": ("collect", "Read again and again, into any sinks."),
     "latest": ("history", "Show the newest readings of a store."),
     "usage": ("history", "Show consumption by hour, day or month."),
+    "import": ("import_csv", "Import a CSV file into any sink."),
+    "timestream": ("timestream", "Make database and table in Amazon Timestream."),
     "sinks": ("sinks", "List the sinks that are installed."),
     "fake": ("fake", "Run a cloud of your own."),
     "demo": ("demo", "See a day of water in a few seconds."),
@@ -56,7 +59,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"{__package__}.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name + "_" * iskeyword(cmd_name))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
