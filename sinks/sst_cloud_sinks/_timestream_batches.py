@@ -1,7 +1,7 @@
 """Readings on their way to Timestream: what is sent when, in full requests, nothing said twice."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ import attrs
 
 from sst_cloud.readings import Reading
 
-from ._timestream_records import Series, problem_of, series_of, text_of
+from ._timestream_records import Series, problem_of, series_of
 
 Record = dict[str, Any]
 
@@ -33,14 +33,8 @@ _identity = attrgetter(
 )
 
 
-@attrs.frozen
-class Entry:
-    """A reading on its way: where it stands in the caller's sequence, and its record's parts."""
-
-    index: int
-    series: Series
-    time: str
-    value: str
+Entry = tuple[int, Series, str, str]
+"""A reading on its way: its place in the caller's sequence, its series, its time and value."""
 
 
 @attrs.frozen
@@ -66,28 +60,29 @@ class Plan:
 
 def plan(readings: Sequence[Reading], indices: Sequence[int], location: str | None) -> Plan:
     """Sort readings by series, and check what can be checked before sending."""
-    groups: dict[Any, list[int]] = {}
+    groups: dict[Any, list[int]] = defaultdict(list)
     for index in indices:
         reading = readings[index]
-        groups.setdefault((_identity(reading), type(reading.value)), []).append(index)
+        groups[_identity(reading), type(reading.value)].append(index)
     found = Plan()
     for members in groups.values():
         series = series_of(readings[members[0]], location)
-        sent: dict[datetime, int] = {}
+        sent: dict[int, int] = {}
         for index in members:
             reading = readings[index]
-            first = sent.setdefault(reading.time, index)
+            seconds = int(reading.time.timestamp())
+            first = sent.setdefault(seconds, index)
             if first != index:
                 if readings[first].value == reading.value:
                     found.twins.append((index, first))
                 else:
                     found.later.append(index)
                 continue
-            time, value = str(int(reading.time.timestamp())), text_of(reading.value)
-            if problem := problem_of(reading, series, time, value):
+            text = repr(reading.value).lower()  # 12, 21.5, 1e-05, true
+            if problem := problem_of(reading.value, series, seconds, text):
                 found.problems[index] = problem
             else:
-                found.entries.append(Entry(index, series, time, value))
+                found.entries.append((index, series, str(seconds), text))
     found.later.sort()
     return found
 
@@ -100,26 +95,27 @@ def batches(entries: Sequence[Entry], version: int | None) -> Iterator[Batch]:
 
 def batch(entries: Sequence[Entry], version: int | None) -> Batch:
     """One request, with everything hoisted that its records share."""
-    series = list({id(entry.series): entry.series for entry in entries}.values())
-    parts = [_parts(each) for each in series]
+    kinds = list({id(series): series for _, series, _, _ in entries}.values())
+    parts = [_parts(series) for series in kinds]
     shared = dict(set(parts[0].items()).intersection(*(other.items() for other in parts[1:])))
     common: Record = _record(shared)
     common["TimeUnit"] = "SECONDS"
     if version is not None:
         common["Version"] = version
-    times = {entry.time for entry in entries}
+    times = {time for _, _, time, _ in entries}
     if len(times) == 1:
-        common["Time"] = entries[0].time
+        common["Time"] = times.pop()
     own = {
-        id(each): _record({name: value for name, value in part.items() if name not in shared})
-        for each, part in zip(series, parts, strict=True)
+        id(series): _record({name: value for name, value in part.items() if name not in shared})
+        for series, part in zip(kinds, parts, strict=True)
     }
-    records = []
-    for entry in entries:
-        record = {**own[id(entry.series)], "MeasureValue": entry.value}
-        if len(times) > 1:
-            record["Time"] = entry.time
-        records.append(record)
+    records = [
+        {**own[id(series)], "MeasureValue": value, "Time": time}
+        for _, series, time, value in entries
+    ]
+    if "Time" in common:
+        for record in records:
+            del record["Time"]
     return Batch(entries, common, records)
 
 

@@ -9,6 +9,7 @@ import attrs
 from sst_cloud.readings import Point, Quality, Quantity, Reading, Value
 
 RECORD_BYTES: Final = 2048
+_TIME_BYTES: Final = 10
 _LAST_SECOND: Final = (2**63 - 1) // 10**9
 """Timestream counts nanoseconds since 1970 in 64 bits."""
 DIMENSIONS: Final = (
@@ -57,7 +58,7 @@ class Series:
     measure: str
     type: str
     size: int
-    """Bytes of a record, but for its time and value."""
+    """Bytes of a record, but for its value."""
     problem: str | None
     """Why Timestream can take none of its records."""
 
@@ -126,7 +127,8 @@ def series_of(reading: Reading, location: str | None) -> Series:
         dimensions=dimensions,
         measure=quantity.value,
         type=_type(quantity),
-        size=len(quantity.value)
+        size=_TIME_BYTES
+        + len(quantity.value)
         + sum(len(name) + len(value.encode()) for name, value in dimensions.items()),
         problem="a counter without an id has no place in Timestream"
         if counter and not reading.point_id
@@ -139,12 +141,6 @@ def _type(quantity: Quantity) -> str:
     if quantity is Quantity.VOLUME:
         return "BIGINT"
     return "BOOLEAN" if quantity.is_boolean else "DOUBLE"
-
-
-def text_of(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value)
 
 
 def _value(quantity: Quantity, row: Mapping[str, str | None]) -> Value:
@@ -160,16 +156,15 @@ def _value(quantity: Quantity, row: Mapping[str, str | None]) -> Value:
     return int(float(text)) if whole else float(text)
 
 
-def problem_of(reading: Reading, series: Series, time: str, value: str) -> str | None:
+def problem_of(value: Value, series: Series, seconds: int, text: str) -> str | None:
     """Why Timestream cannot take this record, as far as that is known without asking it."""
     if series.problem:
         return series.problem
-    if not 0 <= int(time) <= _LAST_SECOND:
+    if not 0 <= seconds <= _LAST_SECOND:
         return "Timestream keeps times from 1970 to 2262"
-    if type(reading.value) is int and series.type == "DOUBLE" and float(value) != reading.value:
-        return f"{value} is no number that a DOUBLE holds exactly"
-    size = series.size + len(time) + len(value)
-    if size > RECORD_BYTES:
+    if series.type == "DOUBLE" and type(value) is int and float(value) != value:
+        return f"{text} is no number that a DOUBLE holds exactly"
+    if (size := series.size + len(text)) > RECORD_BYTES:
         return (
             f"the record would have {size} bytes, of {RECORD_BYTES} that Timestream takes: "
             "shorten the names"

@@ -212,7 +212,7 @@ class TimestreamSink:
     async def _send(self, readings: Sequence[Reading], each: Batch) -> dict[int, str]:
         """Send a request; gives the reasons of the readings it could not store."""
         reasons: dict[int, str] = {}
-        sent = [readings[entry.index] for entry in each.entries]
+        sent = [readings[index] for index, *_ in each.entries]
         try:
             await self._write_records(CommonAttributes=each.common, Records=each.records)
         except Refusal as answer:
@@ -220,7 +220,7 @@ class TimestreamSink:
                 reasons = await self._rejected(readings, each, answer)
             else:
                 reasons = await self._find_invalid(readings, each, answer)
-            sent = [readings[entry.index] for entry in each.entries if entry.index not in reasons]
+            sent = [readings[index] for index, *_ in each.entries if index not in reasons]
         finally:
             self._remembered.append(sent)  # also when no answer came: it may have arrived
         return reasons
@@ -232,7 +232,7 @@ class TimestreamSink:
         reasons: dict[int, str] = {}
         doubtful: dict[int, Reading] = {}
         for item in answer.details.get("RejectedRecords", ()):
-            index = each.entries[item["RecordIndex"]].index
+            index = each.entries[item["RecordIndex"]][0]
             reasons[index] = _reason(item.get("Reason", ""), readings[index])
             if item.get("ExistingVersion") == each.common.get("Version", 1):
                 doubtful[index] = readings[index]
@@ -271,7 +271,7 @@ class TimestreamSink:
     ) -> dict[int, str]:
         """Send an invalid request in halves, until what is wrong with it stands alone."""
         if len(each.entries) == 1:
-            return {each.entries[0].index: answer.message or answer.code}
+            return {each.entries[0][0]: answer.message or answer.code}
         reasons: dict[int, str] = {}
         middle = len(each.entries) // 2
         for half in (each.entries[:middle], each.entries[middle:]):

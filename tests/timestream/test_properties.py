@@ -80,18 +80,18 @@ def test_every_reading_is_accounted_for(session: Any, written: list[Reading]) ->
 def test_hoisting_changes_nothing(written: list[Reading], version: int | None) -> None:
     """Common attributes and record together say what the reading says, each thing once."""
     found = plan(written, range(len(written)), "here")
-    handled = [*(entry.index for entry in found.entries), *found.problems, *found.later]
+    handled = [*(index for index, *_ in found.entries), *found.problems, *found.later]
     assert sorted([*handled, *(twin for twin, _ in found.twins)]) == list(range(len(written)))
     for batch in batches(found.entries, version):
-        for entry, record in zip(batch.entries, batch.records, strict=True):
+        for (index, series, _, _), record in zip(batch.entries, batch.records, strict=True):
             assert not (record.keys() & batch.common.keys()) - {"Dimensions"}
             pairs = [*batch.common.get("Dimensions", []), *record.get("Dimensions", [])]
             dimensions = {pair["Name"]: pair["Value"] for pair in pairs}
             assert len(dimensions) == len(pairs)
-            assert dimensions == entry.series.dimensions
+            assert dimensions == series.dimensions
             whole = batch.common | record
-            assert whole["MeasureName"] == written[entry.index].quantity.value
-            assert whole["Time"] == str(int(written[entry.index].time.timestamp()))
+            assert whole["MeasureName"] == written[index].quantity.value
+            assert whole["Time"] == str(int(written[index].time.timestamp()))
             assert whole.get("Version") == version
 
 
