@@ -162,6 +162,9 @@ class Connection:
             read_timeout=limit / 2,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             max_pool_connections=self.at_once,
+            # The records are valid as they are made; to check each again costs a quarter of the
+            # processor time of a write.
+            parameter_validation=False,
             # An endpoint from the environment would serve the discovery only, and the data would
             # still go to AWS.
             ignore_configured_endpoint_urls=True,
