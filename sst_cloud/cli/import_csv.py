@@ -107,7 +107,7 @@ class Progressed:
 @json_option
 @verbose_option
 @click.pass_context
-def import_(ctx: click.Context, *, file: Path, url: str, restart: bool, as_json: bool) -> int:
+def import_(ctx: click.Context, *, file: Path, url: str, restart: bool, as_json: bool) -> None:
     """Import a CSV file of readings into any sink.
 
     An import that was interrupted goes on where it stopped, as long as the file is the same. Exit
@@ -121,7 +121,8 @@ def import_(ctx: click.Context, *, file: Path, url: str, restart: bool, as_json:
     unreadable = asyncio.run(_Import(file, url, progressed, clock).run())
     progressed.forget()
     _summarize(progressed, unreadable, redact_text(url), as_json=as_json)
-    return 1 if progressed.rejected or unreadable else 0
+    if progressed.rejected or unreadable:
+        ctx.exit(1)
 
 
 @attrs.define

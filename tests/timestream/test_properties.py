@@ -47,7 +47,7 @@ def readings(draw: st.DrawFn) -> Reading:
     )
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
 @given(st.lists(readings(), max_size=30))
 def test_every_reading_is_accounted_for(session: Any, written: list[Reading]) -> None:
     """The service, which knows all limits, never refuses a request as a whole."""
