@@ -5,7 +5,7 @@ async with SSTCloud(PasswordAuth("me@example.com", "...")) as cloud:
 """
 
 from ._version import __version__
-from .auth import Auth, PasswordAuth, TokenAuth
+from .auth import Auth, PasswordAuth, StoredTokenAuth, TokenAuth
 from .client import SSTCloud
 from .clock import Clock, ManualClock, SystemClock
 from .enums import AccessStatus, DeviceType, Point, Quality, Quantity, Water
@@ -88,6 +88,7 @@ __all__ = [
     "SinkUnavailableError",
     "Snapshot",
     "Source",
+    "StoredTokenAuth",
     "SystemClock",
     "TimeSetting",
     "TokenAuth",

@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .errors import PayloadError, TokenRejectedError
@@ -37,6 +38,35 @@ class TokenAuth(Auth):
     async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:  # noqa: ARG002
         """Raise `rejected`: a bare token cannot be renewed."""
         raise rejected
+
+
+class StoredTokenAuth(Auth):
+    """A token that is kept elsewhere: fetched when first needed, and anew when it is rejected."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[str]]) -> None:
+        """`fetch` asks the place where the token is kept. What it raises comes out."""
+        self._fetch = fetch
+        self._token: str | None = None
+        self._lock = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"StoredTokenAuth({MASK})"
+
+    async def token(self, transport: Transport) -> str:  # noqa: ARG002  nothing to ask the cloud
+        """The token as last fetched."""
+        async with self._lock:
+            if self._token is None:
+                self._token = _clean(await self._fetch())
+            return self._token
+
+    async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:
+        """Fetch again: somebody may have put a new one there. Raises `rejected` if not."""
+        if self._token == token:
+            self._token = None
+        renewed = await self.token(transport)
+        if renewed == token:
+            raise rejected
+        return renewed
 
 
 class PasswordAuth(Auth):

@@ -107,16 +107,22 @@ class SSTCloud:
         return await self._list(Counter, path, house_id=house_id, device_id=device_id)
 
     async def snapshot(
-        self, *, house_ids: Collection[int] | None = None, counters_only: bool = False
+        self,
+        *,
+        houses: Listing[House] | None = None,
+        house_ids: Collection[int] | None = None,
+        counters_only: bool = False,
     ) -> Snapshot:
         """The whole account at this moment, read concurrently.
 
-        `house_ids` narrows it to some houses, `counters_only` to houses and their meters (the
-        readings then lack the names and models of devices). What cannot be read is in
-        `unreadable`; only if there is nothing else does its error come out.
+        `houses` are those of an earlier call, if they need not be asked for again. `house_ids`
+        narrows it to some houses, `counters_only` to houses and their meters (the readings then
+        lack the names and models of devices). What cannot be read is in `unreadable`; only if
+        there is nothing else does its error come out.
         """
         time = self._clock.now()
-        houses = await self.houses()
+        if houses is None:
+            houses = await self.houses()
         chosen = [house for house in houses if house_ids is None or house.id in house_ids]
         unreadable = list(houses.unreadable)
         found = {house.id for house in chosen} | {bad.id for bad in unreadable}
