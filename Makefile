@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench wheel clean
+.PHONY: help demo test lint docs bench wheel lambda deploy clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,13 @@ bench: $(VENV)/.dev ## Measure what is promised to be fast, as ratios
 wheel: $(VENV)/.dev ## Build the wheel and the source distribution into dist/
 	rm -rf dist
 	$(BIN)/python -m build --quiet --outdir dist .
+
+lambda: $(VENV)/.dev ## Build the zip for AWS Lambda (arm64, Python 3.13) into dist/
+	@$(BIN)/python examples/lambda_timestream/build.py $(if $(COMPILER),--compiler $(COMPILER))
+
+deploy: lambda ## Build it, and deploy it with the SAM command line, which asks what it must know
+	@command -v sam >/dev/null || { echo "The SAM command line is needed: pipx install aws-sam-cli" >&2; exit 1; }
+	sam deploy --guided --template-file examples/lambda_timestream/template.yaml
 
 clean: ## Remove what the other commands made
 	rm -rf .venv .venv-wheel dist site .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache demo.db*
