@@ -68,7 +68,7 @@ def install(folder: Path, arch: str, python: str) -> None:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     with TemporaryDirectory(prefix="sst-cloud-") as wheels:
         ready = ["--no-build-isolation"] if find_spec("hatchling") else []
-        build = [*pip, "wheel", *ready, "--no-deps", f"--wheel-dir={wheels}", ROOT]
+        build = [*pip, "wheel", *ready, "--no-deps", f"--wheel-dir={wheels}", str(ROOT)]
         subprocess.run(build, check=True)
         wheel = next(Path(wheels).glob("*.whl"))
         platforms = [f"--platform=manylinux{glibc}_{ARCHITECTURES[arch]}" for glibc in GLIBC]
