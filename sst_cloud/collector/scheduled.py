@@ -22,8 +22,6 @@ from sst_cloud.models import Counter, House, Listing, Snapshot
 from sst_cloud.readings import Reading, readings_from
 from sst_cloud.sink import Sink, SinkURL, open_sink
 
-from .jsonlog import FIELDS
-
 _log = logging.getLogger(__name__)
 
 TOKENS: Final = ("SST_CLOUD_TOKEN", "SST_CLOUT_TOKEN")
@@ -119,13 +117,13 @@ class ScheduledPoll:
             if isinstance(error, SSTCloudError):
                 raise
             raise RequestTimeoutError(f"the poll did not end within {limit:g} s") from None
-        fields = {
+        extra = {
             "houses": len(snapshot.houses),
             "readings": len(readings),
             "seconds": round(perf_counter() - started, 3),
             "run": self._runs,
         }
-        _log.info("stored %d readings", len(readings), extra={FIELDS: fields})
+        _log.info("stored %d readings", len(readings), extra=extra)
         return [_answer(counter) for counter in snapshot.counters]
 
     async def _poll(self) -> tuple[Snapshot, list[Reading]]:
