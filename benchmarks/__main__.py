@@ -4,12 +4,23 @@ import argparse
 import platform
 import sys
 
+from .batches import BATCHES
 from .importing import IMPORTING
 from .measure import Benchmark, Figure
 from .polling import COUNTERS, SNAPSHOT
+from .serverless import COLD, HOUSES, WARM
 from .sqlite import SQLITE
 
-BENCHMARKS: tuple[Benchmark, ...] = (IMPORTING, COUNTERS, SNAPSHOT, SQLITE)
+BENCHMARKS: tuple[Benchmark, ...] = (
+    IMPORTING,
+    COUNTERS,
+    SNAPSHOT,
+    SQLITE,
+    COLD,
+    WARM,
+    HOUSES,
+    BATCHES,
+)
 
 
 def main() -> int:

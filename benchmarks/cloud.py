@@ -1,7 +1,6 @@
 """A fake cloud in a process of its own, so that its work does not count as the client's."""
 
 import asyncio
-import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -9,6 +8,8 @@ from multiprocessing.connection import Connection
 import attrs
 
 from sst_cloud.testing import FakeAccount, FakeCloud, FakeCounter, FakeDevice, FakeHouse, Latency
+
+from .background import background
 
 
 @attrs.frozen
@@ -40,17 +41,9 @@ def remote_cloud(houses: int, devices: int, latency: float) -> Iterator[RemoteCl
 
     Every answer comes `latency` seconds late.
     """
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, houses, devices, latency), daemon=True)
-    process.start()
-    there.close()
-    try:
-        url, token = here.recv()
-        yield RemoteCloud(url, token, here)
-    finally:
-        here.close()
-        process.join(timeout=10)
+    with background(_serve, houses, devices, latency) as pipe:
+        url, token = pipe.recv()
+        yield RemoteCloud(url, token, pipe)
 
 
 def account(houses: int, devices: int) -> FakeAccount:

@@ -1,0 +1,1 @@
+"""Programs that run by themselves: the old function's shape, and what drives a function."""

@@ -1,0 +1,74 @@
+"""A server that answers as Timestream does, late if asked to, and checks nothing."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+
+import attrs
+from aiohttp import web
+
+from .background import background
+
+DATABASE, TABLE = "mydb", "meters"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIABENCH",
+    "AWS_SECRET_ACCESS_KEY": "of-nobody",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@attrs.frozen
+class RemoteTimestream:
+    """The server as seen from here."""
+
+    url: str
+    pipe: Connection = attrs.field(repr=False)
+
+    def records(self) -> list[int]:
+        """How many records each request held, since the last time this was called."""
+        self.pipe.send("records")
+        counts: list[int] = self.pipe.recv()
+        return counts
+
+
+@contextmanager
+def remote_timestream(latency: float = 0.0) -> Iterator[RemoteTimestream]:
+    """Start the server; every answer comes `latency` seconds late."""
+    with background(_serve, latency) as pipe:
+        yield RemoteTimestream(pipe.recv(), pipe)
+
+
+def _serve(pipe: Connection, latency: float) -> None:
+    asyncio.run(_answer(pipe, latency))
+
+
+async def _answer(pipe: Connection, latency: float) -> None:
+    counts: list[int] = []
+
+    async def write_records(request: web.Request) -> web.Response:
+        if not request.headers["X-Amz-Target"].endswith(".WriteRecords"):
+            return web.Response(status=400)
+        count = len(json.loads(await request.read())["Records"])
+        counts.append(count)
+        await asyncio.sleep(latency)
+        ingested = {"Total": count, "MemoryStore": count, "MagneticStore": 0}
+        body = json.dumps({"RecordsIngested": ingested})
+        return web.Response(text=body, content_type="application/x-amz-json-1.0")
+
+    app = web.Application(client_max_size=10 * 2**20)
+    app.router.add_post("/", write_records)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    pipe.send("http://{}:{}".format(*runner.addresses[0]))
+    while True:
+        try:
+            await asyncio.to_thread(pipe.recv)
+        except EOFError:
+            break
+        pipe.send(counts.copy())
+        counts.clear()
+    await runner.cleanup()
