@@ -71,8 +71,14 @@ class Deployed:
         """A process of it; a line in makes it run once."""
         command = (sys.executable, "-I", "-S", str(FUNCTIONS / "drive.py"), str(self.folder))
         environ = {"PATH": os.environ["PATH"], **self.environ}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(command, env=environ, text=True, **pipes) as process:
+        with subprocess.Popen(
+            command,
+            env=environ,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as process:
             yield process
             assert process.stdin is not None
             process.stdin.close()
