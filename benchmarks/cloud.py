@@ -9,7 +9,7 @@ import attrs
 
 from sst_cloud.testing import FakeAccount, FakeCloud, FakeCounter, FakeDevice, FakeHouse, Latency
 
-from .background import background
+from .background import Certificate, background
 
 
 @attrs.frozen
@@ -36,12 +36,14 @@ class RemoteCloud:
 
 
 @contextmanager
-def remote_cloud(houses: int, devices: int, latency: float) -> Iterator[RemoteCloud]:
+def remote_cloud(
+    houses: int, devices: int, latency: float, tls: Certificate | None = None
+) -> Iterator[RemoteCloud]:
     """Start a cloud of so many houses, each with so many modules of two meters.
 
     Every answer comes `latency` seconds late.
     """
-    with background(_serve, houses, devices, latency) as pipe:
+    with background(_serve, houses, devices, latency, tls) as pipe:
         url, token = pipe.recv()
         yield RemoteCloud(url, token, pipe)
 
@@ -62,12 +64,16 @@ def account(houses: int, devices: int) -> FakeAccount:
     )
 
 
-def _serve(pipe: Connection, houses: int, devices: int, latency: float) -> None:
-    asyncio.run(_answer(pipe, houses, devices, latency))
+def _serve(
+    pipe: Connection, houses: int, devices: int, latency: float, tls: Certificate | None
+) -> None:
+    asyncio.run(_answer(pipe, account(houses, devices), latency, tls))
 
 
-async def _answer(pipe: Connection, houses: int, devices: int, latency: float) -> None:
-    async with FakeCloud([account(houses, devices)]) as cloud:
+async def _answer(
+    pipe: Connection, account: FakeAccount, latency: float, tls: Certificate | None
+) -> None:
+    async with FakeCloud([account], tls=tls.context() if tls else None) as cloud:
         cloud.inject(Latency(latency))
         pipe.send((cloud.url, cloud.token))
         while True:

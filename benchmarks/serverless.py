@@ -1,7 +1,7 @@
 """The Lambda beside one of the old shape: requests and boto3, one request after another.
 
 Both run from folders as they are deployed, compiled, with nothing else on the path; every answer
-of the cloud and of Timestream comes 100 ms late.
+of the cloud and of Timestream comes 100 ms late, over TLS as in life.
 """
 
 import json
@@ -20,7 +20,8 @@ from time import perf_counter
 
 import attrs
 
-from .cloud import RemoteCloud, remote_cloud
+from .background import Certificate
+from .cloud import remote_cloud
 from .measure import Benchmark, Figure, Pairs, alternate
 from .timestream import CREDENTIALS, DATABASE, TABLE, remote_timestream
 
@@ -116,21 +117,24 @@ def _warm(ours: Deployed, base: Deployed, runs: int) -> Pairs:
 def _rivals(houses: int) -> Iterator[tuple[Deployed, Deployed]]:
     """Both functions, before the same cloud and the same Timestream."""
     new, old = folders()
+    tls = Certificate.made_in(new.parent)
     with (
-        remote_cloud(houses, devices=1, latency=LATENCY) as cloud,
-        remote_timestream(LATENCY) as timestream,
+        remote_cloud(houses, devices=1, latency=LATENCY, tls=tls) as cloud,
+        remote_timestream(LATENCY, tls) as timestream,
     ):
+        environ = {
+            **CREDENTIALS,
+            **tls.environ,
+            "SST_CLOUD_URL": cloud.url,
+            "SST_CLOUT_TOKEN": cloud.token,
+        }
         sink = f"timestream:{DATABASE}/{TABLE}?location=home&endpoint_url={timestream.url}"
         table = {"DATABASE_NAME": DATABASE, "TABLE_NAME": TABLE, "LOCATION": "home"}
         counters = houses * 2
         yield (
-            Deployed(new, {**_environ(cloud), "SINK": sink}, counters),
-            Deployed(old, {**_environ(cloud), **table, "TIMESTREAM_URL": timestream.url}, counters),
+            Deployed(new, {**environ, "SINK": sink}, counters),
+            Deployed(old, {**environ, **table, "TIMESTREAM_URL": timestream.url}, counters),
         )
-
-
-def _environ(cloud: RemoteCloud) -> dict[str, str]:
-    return {**CREDENTIALS, "SST_CLOUD_URL": cloud.url, "SST_CLOUT_TOKEN": cloud.token}
 
 
 @cache

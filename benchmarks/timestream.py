@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 import attrs
 from aiohttp import web
 
-from .background import background
+from .background import Certificate, background
 
 DATABASE, TABLE = "mydb", "meters"
 CREDENTIALS = {
@@ -35,17 +35,19 @@ class RemoteTimestream:
 
 
 @contextmanager
-def remote_timestream(latency: float = 0.0) -> Iterator[RemoteTimestream]:
+def remote_timestream(
+    latency: float = 0.0, tls: Certificate | None = None
+) -> Iterator[RemoteTimestream]:
     """Start the server; every answer comes `latency` seconds late."""
-    with background(_serve, latency) as pipe:
+    with background(_serve, latency, tls) as pipe:
         yield RemoteTimestream(pipe.recv(), pipe)
 
 
-def _serve(pipe: Connection, latency: float) -> None:
-    asyncio.run(_answer(pipe, latency))
+def _serve(pipe: Connection, latency: float, tls: Certificate | None) -> None:
+    asyncio.run(_answer(pipe, latency, tls))
 
 
-async def _answer(pipe: Connection, latency: float) -> None:
+async def _answer(pipe: Connection, latency: float, tls: Certificate | None) -> None:
     counts: list[int] = []
 
     async def write_records(request: web.Request) -> web.Response:
@@ -62,8 +64,10 @@ async def _answer(pipe: Connection, latency: float) -> None:
     app.router.add_post("/", write_records)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    pipe.send("http://{}:{}".format(*runner.addresses[0]))
+    context = tls.context() if tls else None
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    scheme = "https" if tls else "http"
+    pipe.send("{}://{}:{}".format(scheme, *runner.addresses[0]))
     while True:
         try:
             await asyncio.to_thread(pipe.recv)

@@ -1,6 +1,7 @@
 """A cloud of one's own on the loopback interface."""
 
 import asyncio
+import ssl
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -38,8 +39,12 @@ class FakeCloud:
         clock: Clock | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Without `accounts` there is one, with two houses. `port` 0 takes a free one."""
+        """Without `accounts` there is one, with two houses. `port` 0 takes a free one.
+
+        With `tls` it speaks HTTPS, as the real one does.
+        """
         self.accounts = [demo_account()] if accounts is None else list(accounts)
         number(self.accounts)
         self.clock: Clock = clock or ManualClock()
@@ -51,12 +56,13 @@ class FakeCloud:
         self._faults: list[Injected] = []
         self._host = host
         self._port = port
+        self._tls = tls
         self._runner: web.AppRunner | None = None
 
     @property
     def url(self) -> str:
         """What a client takes as its base URL."""
-        return f"http://{self._host}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
 
     @property
     def account(self) -> FakeAccount:
@@ -114,7 +120,7 @@ class FakeCloud:
         app[CLOSING] = asyncio.Event()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
+        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls)
         await site.start()
         self._port = self._runner.addresses[0][1]
         return self
