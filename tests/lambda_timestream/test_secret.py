@@ -1,0 +1,65 @@
+"""Tokens from Secrets Manager and Parameter Store, as moto imitates them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import aioboto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from sst_cloud import SSTCloudError
+from sst_cloud_sinks.aws import secret
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    yield url
+    server.stop()
+
+
+def client(service: str) -> Any:
+    return aioboto3.Session().client(service)
+
+
+@pytest.mark.parametrize("text", ["abc123", '{"token": "abc123"}'])
+async def test_secrets_manager(server: str, text: str) -> None:
+    async with client("secretsmanager") as manager:
+        made = await manager.create_secret(Name=f"token-{len(text)}", SecretString=text)
+    assert await secret(made["ARN"]) == "abc123"
+
+
+async def test_parameter_store(server: str) -> None:
+    async with client("ssm") as store:
+        await store.put_parameter(Name="/home/token", Value="abc123", Type="SecureString")
+        found = await store.get_parameter(Name="/home/token")
+    assert await secret(found["Parameter"]["ARN"]) == "abc123"
+
+
+@pytest.mark.parametrize(
+    ("arn", "told"),
+    [
+        ("arn:aws:secretsmanager:eu-central-1:1:secret:no", "may this role do secretsmanager:Get"),
+        ("arn:aws:ssm:eu-central-1:1:parameter/no", "may this role do ssm:GetParameter"),
+    ],
+)
+async def test_what_is_not_there_is_told(server: str, arn: str, told: str) -> None:
+    with pytest.raises(SSTCloudError, match=told):
+        await secret(arn)
+
+
+@pytest.mark.parametrize("arn", ["arn:aws:s3:::bucket", "arn:aws:ssm", "token"])
+async def test_other_arns_are_refused(arn: str) -> None:
+    with pytest.raises(SSTCloudError, match="neither a secret's ARN"):
+        await secret(arn)
+
+
+async def test_a_store_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(SSTCloudError, match="cannot be read"):
+        await secret("arn:aws:ssm:eu-central-1:1:parameter/token")
