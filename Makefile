@@ -20,7 +20,7 @@ test: $(VENV)/.dev ## Run the test-suite
 lint: $(VENV)/.dev ## Style, types and the directions of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy sst_cloud sinks tests benchmarks examples
+	$(BIN)/mypy sst_cloud sinks tests benchmarks examples/lambda_timestream
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev ## Build the documentation into site/
