@@ -5,6 +5,7 @@ import platform
 import sys
 
 from .batches import BATCHES
+from .history import HISTORY
 from .importing import IMPORTING
 from .measure import Benchmark, Figure
 from .polling import COUNTERS, SNAPSHOT
@@ -20,6 +21,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     WARM,
     HOUSES,
     BATCHES,
+    HISTORY,
 )
 
 
