@@ -55,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"  trimmed   {megabytes(before)} as installed, before compiling")
     if compiler is None:
         print(
-            f"NOT COMPILED: {options.compiler or 'nothing on the path'} is no Python "
-            f"{options.python}, and every cold start will take about twice as long. Name one and "
-            "build again: make lambda COMPILER=/path/to/python",
+            f"NOT COMPILED: {options.compiler or 'the path'} has no Python {options.python}, so "
+            "that every cold start takes about twice as long. Name one and build again: "
+            "make lambda COMPILER=/path/to/python",
             file=sys.stderr,
         )
     return 0
