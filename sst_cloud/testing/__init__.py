@@ -6,9 +6,22 @@ async with FakeCloud() as cloud:
 
 from typing import TYPE_CHECKING, Any
 
-from .account import FakeAccount, FakeCounter, FakeDevice, FakeHouse, demo_account
+from .account import (
+    FakeAccount,
+    FakeGroup,
+    FakeHouse,
+    FakeNetwork,
+    FakeNews,
+    demo_account,
+    every_device_account,
+)
+from .counter import FakeCounter
+from .device import FakeDevice
 from .fake_cloud import FakeCloud, SeenRequest
 from .faults import Drop, Fault, Hang, Html, Latency, Status, Truncated
+from .module import FakeModule, FakeSensor
+from .routes import SeenCommand
+from .thermostat import FakeThermostat
 
 if TYPE_CHECKING:
     from .sink_contract import SinkContract
@@ -19,16 +32,24 @@ __all__ = [
     "FakeCloud",
     "FakeCounter",
     "FakeDevice",
+    "FakeGroup",
     "FakeHouse",
+    "FakeModule",
+    "FakeNetwork",
+    "FakeNews",
+    "FakeSensor",
+    "FakeThermostat",
     "Fault",
     "Hang",
     "Html",
     "Latency",
+    "SeenCommand",
     "SeenRequest",
     "SinkContract",
     "Status",
     "Truncated",
     "demo_account",
+    "every_device_account",
 ]
 
 

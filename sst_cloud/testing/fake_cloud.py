@@ -13,7 +13,7 @@ from sst_cloud.clock import Clock, ManualClock
 
 from .account import FakeAccount, FakeCounter, FakeDevice, FakeHouse, demo_account, number
 from .faults import CLOSING, Fault, Handler, Injected
-from .routes import Pages
+from .routes import Pages, SeenCommand
 
 
 @attrs.frozen
@@ -29,7 +29,8 @@ class FakeCloud:
     """SST Cloud's HTTP API with made-up accounts, on a free port of the loopback interface.
 
     Counters advance with the household's day and night and are refreshed every 10 minutes of
-    `clock`, which stands still unless it is moved: `cloud.clock.advance(600)`.
+    `clock`, which stands still unless it is moved: `cloud.clock.advance(600)`. A command shows
+    only after `settle` seconds of that clock: a read right after a write gives the old value.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class FakeCloud:
         accounts: Iterable[FakeAccount] | None = None,
         *,
         clock: Clock | None = None,
+        settle: float = 5.0,
         host: str = "127.0.0.1",
         port: int = 0,
         tls: ssl.SSLContext | None = None,
@@ -48,6 +50,12 @@ class FakeCloud:
         self.accounts = [demo_account()] if accounts is None else list(accounts)
         number(self.accounts)
         self.clock: Clock = clock or ManualClock()
+        self.settle = settle
+        """Seconds until a command shows; 0 for at once."""
+        for device in self._all_devices():
+            device.bind(self.clock.now)
+        self.commands: list[SeenCommand] = []
+        """Every command that has arrived since the start, oldest first."""
         self.requests: list[SeenRequest] = []
         """Every request since the start, oldest first."""
         self.most_at_once = 0
@@ -109,13 +117,18 @@ class FakeCloud:
         """Let everything go well again."""
         self._faults.clear()
 
+    def settle_now(self) -> None:
+        """Let all commands take effect that have been accepted, without moving the clock."""
+        for device in self._all_devices():
+            device.catch_up(self.clock.now(), everything=True)
+
     def expire_tokens(self) -> None:
         """Make all tokens and sessions invalid; a login gives new ones."""
         for account in self.accounts:
             account.generation += 1
 
     async def __aenter__(self) -> Self:
-        app = Pages(self.accounts, self.clock.now).application()
+        app = Pages(self.accounts, self.clock.now, lambda: self.settle, self.commands).application()
         app.middlewares.insert(0, self._watch)
         app[CLOSING] = asyncio.Event()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
@@ -135,6 +148,10 @@ class FakeCloud:
             self._runner.app[CLOSING].set()
             await self._runner.cleanup()
             self._runner = None
+
+    def _all_devices(self) -> list[FakeDevice]:
+        houses = [house for account in self.accounts for house in account.houses]
+        return [device for house in houses for device in house.devices]
 
     @web.middleware
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:

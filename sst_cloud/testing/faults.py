@@ -84,8 +84,13 @@ class Hang:
 class Drop:
     """The connection is cut in place of an answer."""
 
-    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:  # noqa: ARG002
+    after: bool = False
+    """Whether what was asked is done all the same, as when the answer gets lost."""
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Cut the connection."""
+        if self.after:
+            await handler(request)
         if request.transport is not None:
             request.transport.abort()
         return web.Response(status=503)

@@ -1,36 +1,36 @@
-"""The fake cloud's pages, with statuses and bodies as Django REST framework writes them."""
+"""The fake cloud's pages."""
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import attrs
 from aiohttp import web
 
-from sst_cloud._json import loads
-
-from .account import FakeAccount, FakeDevice, FakeHouse
-from .faults import Handler
+from .account import FakeAccount, FakeHouse
+from .answers import Refusal, answer_like_django, fields, not_found
+from .commands import COMMANDS, InvalidError
+from .device import FakeDevice
+from .metadata import metadata
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_NOT_FOUND_PAGE: Final = (
-    "<!doctype html><html><head><title>Not Found</title></head>"
-    "<body><h1>Not Found</h1><p>There is no such page.</p></body></html>"
-)
 
 
-class Refusal(Exception):  # noqa: N818  an answer, not a fault of the program
-    """Ends a request with a status and a body."""
+@attrs.frozen
+class SeenCommand:
+    """A command that has arrived, whether or not the device obeys."""
 
-    def __init__(self, status: int, content: Any) -> None:
-        super().__init__(status)
-        self.status = status
-        self.content = content
-
-
-def not_found() -> Refusal:
-    """No such thing in this account."""
-    return Refusal(404, {"detail": "Not found."})
+    time: datetime
+    """By the clock of the fake cloud."""
+    method: str
+    path: str
+    device_id: int
+    name: str
+    """The last part of the path, such as `valve_settings`."""
+    body: dict[str, Any]
+    """What was sent: JSON as it came, or the fields of a form."""
+    status: int
+    """What it was answered: 200, or 400 for a bad value."""
 
 
 @attrs.define
@@ -39,29 +39,43 @@ class Pages:
 
     accounts: list[FakeAccount]
     now: Callable[[], datetime]
+    settle: Callable[[], float]
+    """Seconds until a command shows."""
+    commands: list[SeenCommand]
 
     def application(self) -> web.Application:
         """An application with all pages."""
-        app = web.Application(middlewares=[self._answer_like_django])
+        app = web.Application(middlewares=[answer_like_django])
         house, device = "/houses/{house:\\d+}/", "/houses/{house:\\d+}/devices/{device:\\d+}/"
+        reads = {
+            "/auth/user/": self.user,
+            "/houses/": self.houses,
+            house: self.house,
+            house + "networks/": self.networks,
+            house + "networks/{network:\\d+}/": self.network,
+            "/networks/{network:\\d+}/": self.network,
+            house + "groups/": self.groups,
+            house + "counters/": self.counters,
+            house + "devices/": self.devices,
+            device: self.device,
+            device + "counters/": self.device_counters,
+            device + "wireless_sensors/": self.wireless_sensors,
+            "/news/": self.news,
+            "/news/{news:\\d+}/": self.one_news,
+            "/news/{news:\\d+}": self.one_news,  # as a client asks for it
+        }
+        for path, page in reads.items():
+            app.add_routes([web.get(path, page), web.options(path, self.options)])
+        for name, command in COMMANDS.items():
+            app.add_routes([web.route(command.method, f"{device}{name}/", self.command)])
         app.add_routes(
-            [
-                web.post("/auth/login/", self.login),
-                web.post("/auth/logout/", self.logout),
-                web.get("/auth/user/", self.user),
-                web.get("/houses/", self.houses),
-                web.get(house, self.house),
-                web.get(house + "counters/", self.counters),
-                web.get(house + "devices/", self.devices),
-                web.get(device, self.device),
-                web.get(device + "counters/", self.device_counters),
-            ]
+            [web.post("/auth/login/", self.login), web.post("/auth/logout/", self.logout)]
         )
         return app
 
     async def login(self, request: web.Request) -> web.Response:
         """Hand out a token, and the cookies of a session."""
-        body = await self._body(request)
+        body = await fields(request)
         missing = {
             field: ["This field is required."]
             for field in ("username", "password")
@@ -99,6 +113,28 @@ class Pages:
         account = self._account(request)
         return web.json_response(self._house(request).payload(self.now(), account))
 
+    async def networks(self, request: web.Request) -> web.Response:
+        """The networks of a house."""
+        return web.json_response(self._house(request).network_payloads())
+
+    async def network(self, request: web.Request) -> web.Response:
+        """One network, of a house or of any."""
+        one = "house" in request.match_info
+        houses = [self._house(request)] if one else self._account(request).houses
+        return _the(request, "network", [n for house in houses for n in house.network_payloads()])
+
+    async def groups(self, request: web.Request) -> web.Response:
+        """The groups of a house."""
+        return web.json_response(self._house(request).group_payloads())
+
+    async def news(self, request: web.Request) -> web.Response:
+        """What the vendor has to say."""
+        return web.json_response([piece.payload() for piece in self._account(request).news])
+
+    async def one_news(self, request: web.Request) -> web.Response:
+        """One piece of news."""
+        return _the(request, "news", [piece.payload() for piece in self._account(request).news])
+
     async def devices(self, request: web.Request) -> web.Response:
         """The devices of a house."""
         house = self._house(request)
@@ -118,10 +154,47 @@ class Pages:
         house, device = self._device(request)
         return web.json_response(house.counters(self.now(), device))
 
+    async def wireless_sensors(self, request: web.Request) -> web.Response:
+        """The radio sensors of a device."""
+        _, device = self._device(request)
+        return web.json_response(device.wireless_sensors(self.now()))
+
+    async def options(self, request: web.Request) -> web.Response:
+        """What the page is and what it takes."""
+        self._account(request)
+        words = [word.replace("_", " ").title() for word in request.path.split("/") if word]
+        single = words[-1].isdigit()
+        noun = words[-2] if single else words[-1]
+        name = f"{noun.removesuffix('s')} {'Instance' if single else 'List'}"
+        return web.json_response(metadata(name, device_list=name == "Device List"))
+
+    async def command(self, request: web.Request) -> web.Response:
+        """Accept a command. What the real cloud answers is not known: here, what it understood."""
+        _, device = self._device(request)
+        name = request.path.rstrip("/").rpartition("/")[2]
+        command = COMMANDS[name]
+        if device.type not in command.types:
+            raise not_found()
+        body = dict(await fields(request))
+        answer: Any
+        try:
+            answer, change = command.read(body)
+        except InvalidError as error:
+            answer, status = error.args[0], 400
+        else:
+            device.take(change, self.now(), timedelta(seconds=self.settle()))
+            status = 200
+        self.commands.append(
+            SeenCommand(self.now(), request.method, request.path, device.id, name, body, status)
+        )
+        return web.json_response(answer, status=status)
+
     def _house(self, request: web.Request) -> FakeHouse:
         house = self._account(request).house(int(request.match_info["house"]))
         if house is None:
             raise not_found()
+        for device in house.devices:
+            device.bind(self.now)
         return house
 
     def _device(self, request: web.Request) -> tuple[FakeHouse, FakeDevice]:
@@ -148,42 +221,11 @@ class Pages:
                 raise Refusal(403, {"detail": "CSRF Failed: CSRF token missing or incorrect."})
         raise Refusal(401, {"detail": "Authentication credentials were not provided."})
 
-    async def _body(self, request: web.Request) -> Mapping[str, Any]:
-        """The fields of a request: JSON, form or multipart."""
-        if request.content_type == "application/json":
-            try:
-                body = loads(await request.read())
-            except ValueError as error:
-                raise Refusal(400, {"detail": f"JSON parse error - {error}"}) from None
-            if not isinstance(body, dict):
-                raise Refusal(400, {"non_field_errors": ["Invalid data. Expected a dictionary."]})
-            return body
-        if request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
-            return {key: str(value) for key, value in (await request.post()).items()}
-        if not request.can_read_body:
-            return {}
-        kind = request.content_type
-        raise Refusal(415, {"detail": f'Unsupported media type "{kind}" in request.'})
 
-    @web.middleware
-    async def _answer_like_django(
-        self, request: web.Request, handler: Handler
-    ) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except Refusal as refusal:
-            headers = {"WWW-Authenticate": "Token"} if refusal.status == 401 else {}
-            return web.json_response(refusal.content, status=refusal.status, headers=headers)
-        except web.HTTPMethodNotAllowed as error:
-            detail = f'Method "{request.method}" not allowed.'
-            return web.json_response(
-                {"detail": detail},
-                status=405,
-                headers={"Allow": ", ".join(sorted(error.allowed_methods))},
-            )
-        except web.HTTPNotFound:
-            with_slash = request.clone(rel_url=request.rel_url.with_path(request.path + "/"))
-            found = await request.app.router.resolve(with_slash)
-            if not request.path.endswith("/") and found.http_exception is None:
-                raise web.HTTPMovedPermanently(request.path + "/") from None
-            return web.Response(text=_NOT_FOUND_PAGE, content_type="text/html", status=404)
+def _the(request: web.Request, noun: str, payloads: list[dict[str, Any]]) -> web.Response:
+    """The one whose id is in the path."""
+    wanted = int(request.match_info[noun])
+    for payload in payloads:
+        if payload["id"] == wanted:
+            return web.json_response(payload)
+    raise not_found()

@@ -1,0 +1,235 @@
+"""The commands the fake cloud takes: which devices, which fields, which values.
+
+What the real cloud answers to a bad value is not recorded; the bodies here are those that Django
+REST framework writes for fields of these kinds. Fields that are not known are not heeded.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, Protocol, cast
+
+import attrs
+
+from sst_cloud.enums import DeviceType
+
+from .device import PROW, THERMOSTATS, Change, State
+from .module import FakeModule
+from .thermostat import FakeThermostat
+
+Body = Mapping[str, Any]
+_SMART: Final = frozenset({DeviceType.NEPTUN_SMART})
+_ECOSMART: Final = frozenset({DeviceType.ECOSMART_25})
+
+
+class InvalidError(Exception):
+    """A value the cloud does not take; the argument is the body of the 400."""
+
+
+class Field(Protocol):
+    """Turns what was sent into a value. Raises `InvalidError` with the messages."""
+
+    def __call__(self, value: Any) -> Any:
+        """The value."""
+        ...
+
+
+@attrs.frozen
+class Choice:
+    """One of some words."""
+
+    words: tuple[str, ...]
+
+    def __call__(self, value: Any) -> str:
+        """The word."""
+        if value not in self.words:
+            raise InvalidError([f'"{value}" is not a valid choice.'])
+        return cast(str, value)
+
+
+@attrs.frozen
+class Whole:
+    """A whole number between two, also as text or as a number that ends in `.0`."""
+
+    least: int
+    most: int
+
+    def __call__(self, value: Any) -> int:
+        """The number."""
+        text = re.sub(r"\.0*\s*$", "", str(value))
+        if isinstance(value, bool) or not re.fullmatch(r"\s*[+-]?[0-9]{1,9}", text):
+            raise InvalidError(["A valid integer is required."])
+        number = int(text)
+        if number < self.least:
+            raise InvalidError([f"Ensure this value is greater than or equal to {self.least}."])
+        if number > self.most:
+            raise InvalidError([f"Ensure this value is less than or equal to {self.most}."])
+        return number
+
+
+@attrs.frozen
+class Fields:
+    """An object with some of these fields; those that are required must be there."""
+
+    fields: Mapping[str, Field]
+    required: bool = False
+
+    def __call__(self, value: Any) -> dict[str, Any]:
+        """The values of the known fields."""
+        if not isinstance(value, Mapping):
+            kind = type(value).__name__
+            message = f"Invalid data. Expected a dictionary, but got {kind}."
+            raise InvalidError({"non_field_errors": [message]})
+        values: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
+        for name, field in self.fields.items():
+            try:
+                if name in value:
+                    values[name] = _given(field, value[name])
+            except InvalidError as error:
+                errors[name] = error.args[0]
+            if self.required and name not in value:
+                errors[name] = ["This field is required."]
+        if errors:
+            raise InvalidError(errors)
+        if not values:
+            known = ", ".join(self.fields)
+            raise InvalidError({"non_field_errors": [f"None of these fields is given: {known}."]})
+        return values
+
+
+def _given(field: Field, value: Any) -> Any:
+    if value is None:
+        raise InvalidError(["This field may not be null."])
+    return field(value)
+
+
+@attrs.frozen
+class Command:
+    """A command: the method, the types of device that have it, its fields and what it does."""
+
+    method: str
+    types: frozenset[int]
+    fields: Fields
+    does: Callable[[State, dict[str, Any]], None]
+
+    def read(self, body: Body) -> tuple[dict[str, Any], Change]:
+        """The values and what they change. Raises `InvalidError`."""
+        values = self.fields(body)
+        return values, partial(self._change, values)
+
+    def _change(self, values: dict[str, Any], state: State) -> None:
+        self.does(state, values)
+
+
+def _valves(state: State, values: dict[str, Any]) -> None:
+    if isinstance(state, FakeModule):
+        state.set_valves(1, opened=values["valve_settings"] == "opened")
+
+
+def _washing(state: State, values: dict[str, Any]) -> None:
+    if isinstance(state, FakeModule):
+        state.washing = values["dry_flag"] == "on"
+
+
+def _module_settings(state: State, values: dict[str, Any]) -> None:
+    """Obey as the module does: with one group it heeds valves only when both are named."""
+    if not isinstance(state, FakeModule):
+        return
+    if "washing_floors_mode" in values:
+        state.washing = values["washing_floors_mode"] == "on"
+    config = values.get("module_config", {})
+    valves = {
+        group: config[key] == "opened"
+        for group, key in ((1, "first_group_valves_state"), (2, "second_group_valves_state"))
+        if key in config
+    }
+    if state.two_groups or len(valves) == 2:
+        state.opened.update(valves)
+
+
+def _thermostat(state: State, values: dict[str, Any]) -> None:
+    if not isinstance(state, FakeThermostat):
+        return
+    for name, value in values.items():
+        if name == "status":
+            state.on = value == "on"
+        else:
+            setattr(state, _ATTRIBUTES[name], value)
+
+
+_ATTRIBUTES: Final = {
+    "mode": "mode",
+    "bright": "bright",
+    "temperature_manual": "manual",
+    "temperature_air": "air_limit",
+    "temperature_correction_air": "correction",
+    "temperature_vacation": "vacation",
+    "temperature_love": "love",
+    "curr_temperature": "curr",
+}
+_VALVE: Final = Choice(("opened", "closed"))
+_SWITCH: Final = Choice(("on", "off"))
+_TARGET: Final = Whole(12, 45)
+"""The limits that a client for the vendor's thermostats keeps to."""
+
+COMMANDS: Final = {
+    "valve_settings": Command(
+        "POST", PROW, Fields({"valve_settings": _VALVE}, required=True), _valves
+    ),
+    "dry_flag": Command("POST", PROW, Fields({"dry_flag": _SWITCH}, required=True), _washing),
+    "module_settings": Command(
+        "PATCH",
+        _SMART,
+        Fields(
+            {
+                "module_config": Fields(
+                    {
+                        "first_group_valves_state": _VALVE,
+                        "second_group_valves_state": _VALVE,
+                    }
+                ),
+                "washing_floors_mode": _SWITCH,
+            }
+        ),
+        _module_settings,
+    ),
+    "temperature": Command(
+        "POST",
+        THERMOSTATS,
+        Fields(
+            {
+                "temperature_manual": _TARGET,
+                "temperature_air": Whole(5, 60),
+                "temperature_correction_air": Whole(-10, 10),
+                "temperature_vacation": Whole(5, 45),
+                "temperature_love": _TARGET,
+                "curr_temperature": Whole(5, 60),
+            }
+        ),
+        _thermostat,
+    ),
+    "status": Command("POST", THERMOSTATS, Fields({"status": _SWITCH}, required=True), _thermostat),
+    "mode": Command(
+        "POST",
+        THERMOSTATS,
+        Fields({"mode": Choice(("manual", "chart"))}, required=True),
+        _thermostat,
+    ),
+    "bright": Command(
+        "POST", _ECOSMART, Fields({"bright": Whole(0, 9)}, required=True), _thermostat
+    ),
+}
+"""Last part of the path → command. All are refused, as not found, by other types of device."""
+
+
+def nested(form: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a form, in which a dot stands for an object in an object."""
+    body: dict[str, Any] = {}
+    for name, value in form.items():
+        outer, dot, inner = name.partition(".")
+        if dot:
+            body.setdefault(outer, {})[inner] = value
+        else:
+            body[name] = value
+    return body

@@ -1,0 +1,283 @@
+"""A device of the fake cloud: what the cloud shows of it, and when it does as it is told."""
+
+import copy
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol, Self
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from sst_cloud.enums import DeviceType
+
+from .counter import FakeCounter, django_time, refreshed
+from .frames import frame, smart_tags, thermostat_tags
+from .module import LINES, FakeModule, FakeSensor
+from .thermostat import (
+    COMFORT,
+    ECONOMICAL,
+    VACATION,
+    WORKDAY,
+    FakeThermostat,
+    daily_chart,
+    weekly_chart,
+)
+
+PROW: Final = frozenset({DeviceType.NEPTUN_PROW, DeviceType.EQUATION_PROW})
+MODULES: Final = PROW | {DeviceType.NEPTUN_SMART}
+THERMOSTATS: Final = frozenset(DeviceType) - MODULES
+
+_ORDER: Final = (
+    "chart", "detector", "settings", "device_id", "mac_address", "relay_status", "signal_level",
+    "access_status", "current_temperature", "open_window_minutes",
+)  # fmt: skip
+"""The keys of a thermostat's `parsed_configuration` as they follow each other."""
+
+State = FakeModule | FakeThermostat
+Change = Callable[[State], None]
+
+
+class Home(Protocol):
+    """What a device needs to know of its house."""
+
+    id: int
+
+    @property
+    def network_id(self) -> int | None:
+        """The network its devices are in."""
+        ...
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where the house's clocks are."""
+        ...
+
+
+def _moment_of_going(device: "FakeDevice", _: object, status: str) -> str:
+    device.goes(status)
+    return status
+
+
+@attrs.define(kw_only=True, eq=False)
+class FakeDevice:
+    """A device of any type; `module` or `thermostat` is its state, to be set at will."""
+
+    name: str = "Neptun"
+    type: int = DeviceType.NEPTUN_SMART
+    counters: list[FakeCounter] = attrs.field(factory=list)
+    id: int = 0
+    access_status: str = attrs.field(default="available", on_setattr=_moment_of_going)
+    """Anything but `available` means out of reach: what the cloud shows stands still."""
+    line_names: list[str] = attrs.field(factory=list)
+    group: int | None = None
+    state: State | None = None
+    """A `FakeModule` or a `FakeThermostat`; without one, the type has its usual."""
+    signal_level: int = 4
+    obeys: bool = True
+    """Whether commands take effect. The cloud accepts them in either case."""
+    unparsed: bool = False
+    """Whether `parsed_configuration` is empty, as it sometimes is."""
+    overrides: dict[str, Any] = attrs.field(factory=dict)
+    """Fields of the payload to replace or add, for odd cases."""
+    _pending: list[tuple[datetime, Change]] = attrs.field(factory=list, init=False, repr=False)
+    _changed: datetime | None = attrs.field(default=None, init=False, repr=False)
+    _now: Callable[[], datetime] | None = attrs.field(default=None, init=False, repr=False)
+    _frozen: tuple[datetime, State | None] | None = attrs.field(
+        default=None, init=False, repr=False
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.state is None and self.type in MODULES:
+            self.state = FakeModule()
+        elif self.state is None and self.type in THERMOSTATS:
+            self.state = FakeThermostat()
+        if isinstance(self.state, FakeThermostat) and not self.state.chart:
+            if self.type == DeviceType.ECOSMART_25:
+                self.state.chart = weekly_chart()
+            elif self.type == DeviceType.MCS350:
+                self.state.chart = daily_chart()
+
+    @property
+    def module(self) -> FakeModule:
+        """The state of a leak module; TypeError for others."""
+        if not isinstance(self.state, FakeModule):
+            raise TypeError(f"{self.name!r}, type {self.type}, is no leak module")
+        return self.state
+
+    @property
+    def thermostat(self) -> FakeThermostat:
+        """The state of a thermostat; TypeError for others."""
+        if not isinstance(self.state, FakeThermostat):
+            raise TypeError(f"{self.name!r}, type {self.type}, is no thermostat")
+        return self.state
+
+    @property
+    def sensors(self) -> list[FakeSensor]:
+        """The radio sensors; none for what is no leak module."""
+        return self.state.sensors if isinstance(self.state, FakeModule) else []
+
+    @property
+    def offline(self) -> bool:
+        """Whether it is out of reach. Which word the cloud has for that is not known."""
+        return self.access_status != "available"
+
+    @offline.setter
+    def offline(self, value: bool) -> None:
+        self.access_status = "unavailable" if value else "available"
+
+    @property
+    def mac_address(self) -> str:
+        """Made from the id, locally administered."""
+        return ":".join(f"{part:02X}" for part in (2, 0, *self.id.to_bytes(4, "big")))
+
+    def goes(self, status: str) -> None:
+        """Notice, at the moment it happens, that the device goes out of reach or comes back."""
+        if status == "available":
+            self._frozen = None
+        elif self._frozen is None and self._now is not None:
+            now = self._now()
+            self.catch_up(now)
+            self._freeze(now)
+
+    def bind(self, now: Callable[[], datetime]) -> Self:
+        """Belong to a cloud with this clock, and live until its present moment."""
+        self._now = now
+        self.catch_up(now())
+        return self
+
+    def take(self, change: Change, now: datetime, settle: timedelta) -> None:
+        """Accept a command; it takes effect when `settle` has passed, if the device obeys."""
+        self.catch_up(now)
+        if self.obeys and not self.offline:
+            self._pending.append((now + settle, change))
+            self.catch_up(now)
+
+    def catch_up(self, now: datetime, *, everything: bool = False) -> None:
+        """Do what is due by now, or everything that has been commanded."""
+        if isinstance(self.state, FakeModule) and self.type in PROW:
+            self.state.counting = {counter.line for counter in self.counters}
+        if self.offline and self._frozen is None:
+            self._freeze(now)
+        self._react()
+        waiting, self._pending = self._pending, []
+        for due, change in waiting:
+            if due <= now or everything:
+                self._obey(change, min(due, now))
+            else:
+                self._pending.append((due, change))
+        self._react()
+
+    def seen(self, now: datetime) -> datetime:
+        """The moment at which the cloud heard of the device last, or now if it hears of it."""
+        return self._frozen[0] if self._frozen else now
+
+    def payload(self, now: datetime, house: Home) -> dict[str, Any]:
+        """The device as the cloud writes it."""
+        self.catch_up(now)
+        parsed, tags = self._inside(self.seen(now), house.zone)
+        heard = self._heard(now)
+        leak_module = self.type in MODULES
+        return {
+            "id": self.id,
+            "configuration": frame(tags | {"D": str(int(heard.timestamp())).encode()}),
+            "parsed_configuration": "" if self.unparsed else json.dumps(parsed, ensure_ascii=False),
+            "timeout": 180,
+            "time_setting": {
+                "id": self.id + 7,
+                "workday_time_range": WORKDAY,
+                "vacation_time_range": VACATION,
+                "device": self.id,
+            },
+            "group": self.group,
+            "active_network": house.network_id,
+            "specific_settings": {},
+            "created_at": "2024-01-01T09:12:44.120934Z",
+            "updated_at": django_time(heard),
+            "name": self.name,
+            "type": int(self.type),
+            "previous_mode": "",
+            "is_active": True,
+            "is_connected": not self.offline,
+            "mac_address": self.mac_address,
+            "power": 0 if leak_module else 1500,
+            "power_relay_time": "0",
+            "chart_temperature_comfort": COMFORT,
+            "chart_temperature_economical": ECONOMICAL,
+            "wireless_sensors_names": [sensor.name for sensor in self.sensors],
+            "line_names": self.line_names,
+            "lines_enabled": [True] * LINES,
+            "house": house.id,
+            **self.overrides,
+        }
+
+    def wireless_sensors(self, now: datetime) -> list[dict[str, Any]]:
+        """The radio sensors as the cloud writes them."""
+        self.catch_up(now)
+        state = self._shown()
+        smart = self.type == DeviceType.NEPTUN_SMART
+        sensors = state.sensors if isinstance(state, FakeModule) else []
+        return [sensor.payload(smart=smart) for sensor in sensors]
+
+    def _obey(self, change: Change, moment: datetime) -> None:
+        if self.obeys and self.state is not None:
+            if isinstance(self.state, FakeThermostat):
+                self.state.remember(moment)
+            change(self.state)
+            self._changed = moment
+
+    def _react(self) -> None:
+        if isinstance(self.state, FakeModule):
+            self.state.react()
+
+    def _freeze(self, now: datetime) -> None:
+        self._pending.clear()
+        self._frozen = now, copy.deepcopy(self.state)
+
+    def _shown(self) -> State | None:
+        return self._frozen[1] if self._frozen else self.state
+
+    def _heard(self, now: datetime) -> datetime:
+        """The device's own clock at its last report: every ten minutes, and when it changed."""
+        last = refreshed(self.seen(now))
+        return max(last, self._changed) if self._changed else last
+
+    def _inside(self, now: datetime, zone: ZoneInfo) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """What the device says of itself: the object, and the tags of its frame."""
+        leak_module = self.type in MODULES
+        device_id = "N5115" if leak_module else "T5124"
+        parsed: dict[str, Any] = {
+            "device_id": device_id,
+            "mac_address": self.mac_address,
+            "signal_level": self.signal_level,
+            "access_status": self.access_status,
+        }
+        tags = {
+            "I": device_id.encode(),
+            "M": self.mac_address.encode(),
+            "A": b"\1" if self.offline else b"\0",
+        }
+        state = self._shown()
+        if isinstance(state, FakeThermostat):
+            local = refreshed(now).astimezone(zone)
+            parsed |= state.payload(self.type, local, self.id)
+            parsed = {key: parsed[key] for key in _ORDER if key in parsed}
+            measured = parsed["current_temperature"]
+            values = measured.values() if isinstance(measured, dict) else [measured]
+            tags |= thermostat_tags(state, values)
+        elif isinstance(state, FakeModule) and self.type in PROW:
+            parsed |= state.prow()
+        elif isinstance(state, FakeModule):
+            meters = self._meters(now, zone)
+            parsed |= state.smart(meters)
+            tags |= smart_tags(state, meters)
+        return parsed, tags
+
+    def _meters(self, now: datetime, zone: ZoneInfo) -> list[tuple[int, int]]:
+        offset = winter_offset(zone)
+        return [(counter.value_l(now, offset), counter.step_l) for counter in self.counters]
+
+
+def winter_offset(zone: ZoneInfo) -> timedelta:
+    """How far a time zone is from UTC in winter."""
+    return zone.utcoffset(datetime(2024, 1, 1)) or timedelta()  # noqa: DTZ001  it is local time
