@@ -111,7 +111,8 @@ class Command:
     method: str
     types: frozenset[int]
     fields: Fields
-    does: Callable[[State, dict[str, Any]], None]
+    does: Callable[[Any, dict[str, Any]], None]
+    """Changes the state, which is of the kind that the types have."""
 
     def read(self, body: Body) -> tuple[dict[str, Any], Change]:
         """The values and what they change. Raises `InvalidError`."""
@@ -122,40 +123,34 @@ class Command:
         self.does(state, values)
 
 
-def _valves(state: State, values: dict[str, Any]) -> None:
-    if isinstance(state, FakeModule):
-        state.set_valves(1, opened=values["valve_settings"] == "opened")
+def _valves(module: FakeModule, values: dict[str, Any]) -> None:
+    module.set_valves(1, opened=values["valve_settings"] == "opened")
 
 
-def _washing(state: State, values: dict[str, Any]) -> None:
-    if isinstance(state, FakeModule):
-        state.washing = values["dry_flag"] == "on"
+def _washing(module: FakeModule, values: dict[str, Any]) -> None:
+    module.washing = values["dry_flag"] == "on"
 
 
-def _module_settings(state: State, values: dict[str, Any]) -> None:
+def _module_settings(module: FakeModule, values: dict[str, Any]) -> None:
     """Obey as the module does: with one group it heeds valves only when both are named."""
-    if not isinstance(state, FakeModule):
-        return
     if "washing_floors_mode" in values:
-        state.washing = values["washing_floors_mode"] == "on"
+        module.washing = values["washing_floors_mode"] == "on"
     config = values.get("module_config", {})
     valves = {
         group: config[key] == "opened"
         for group, key in ((1, "first_group_valves_state"), (2, "second_group_valves_state"))
         if key in config
     }
-    if state.two_groups or len(valves) == 2:
-        state.opened.update(valves)
+    if module.two_groups or len(valves) == 2:
+        module.opened.update(valves)
 
 
-def _thermostat(state: State, values: dict[str, Any]) -> None:
-    if not isinstance(state, FakeThermostat):
-        return
+def _thermostat(thermostat: FakeThermostat, values: dict[str, Any]) -> None:
     for name, value in values.items():
         if name == "status":
-            state.on = value == "on"
+            thermostat.on = value == "on"
         else:
-            setattr(state, _ATTRIBUTES[name], value)
+            setattr(thermostat, _ATTRIBUTES[name], value)
 
 
 _ATTRIBUTES: Final = {

@@ -88,10 +88,12 @@ class FakeDevice:
     )
 
     def __attrs_post_init__(self) -> None:
-        if self.state is None and self.type in MODULES:
-            self.state = FakeModule()
-        elif self.state is None and self.type in THERMOSTATS:
-            self.state = FakeThermostat()
+        usual = _usual_state(self.type)
+        if self.state is None:
+            self.state = usual
+        elif type(self.state) is not type(usual):
+            wrong = type(self.state).__name__
+            raise TypeError(f"a device of type {self.type} cannot have a {wrong} as its state")
         if isinstance(self.state, FakeThermostat) and not self.state.chart:
             if self.type == DeviceType.ECOSMART_25:
                 self.state.chart = weekly_chart()
@@ -276,6 +278,12 @@ class FakeDevice:
     def _meters(self, now: datetime, zone: ZoneInfo) -> list[tuple[int, int]]:
         offset = winter_offset(zone)
         return [(counter.value_l(now, offset), counter.step_l) for counter in self.counters]
+
+
+def _usual_state(type_: int) -> State | None:
+    if type_ in MODULES:
+        return FakeModule()
+    return FakeThermostat() if type_ in THERMOSTATS else None
 
 
 def winter_offset(zone: ZoneInfo) -> timedelta:

@@ -187,8 +187,6 @@ class FakeThermostat:
             if settings.on and settings.mode == "chart":
                 yield from sorted(settings.changes(start, end))
             start = end
-        if start < local:  # a command is still to come, as the clock was moved back
-            yield start, self.target(start)
 
     def changes(self, start: datetime, end: datetime) -> Iterator[Setpoint]:
         """The switching points of the schedule between two moments at most a day apart."""

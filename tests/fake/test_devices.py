@@ -209,6 +209,8 @@ def test_the_state_is_that_of_the_type() -> None:
         _ = thermostat.module
     with pytest.raises(TypeError, match="no leak module"):
         _ = new.module
+    with pytest.raises(TypeError, match="type 2 cannot have a FakeThermostat"):
+        FakeDevice(type=2, state=FakeThermostat())
     assert new.sensors == thermostat.sensors == []
 
 
