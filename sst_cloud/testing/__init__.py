@@ -2,6 +2,10 @@
 
 async with FakeCloud() as cloud:
     client = SSTCloud(PasswordAuth(cloud.email, cloud.password), base_url=cloud.url)
+    bathroom = cloud.device("Bathroom")
+    bathroom.sensors[0].leak = True  # the next answer shows it, and the valves closed
+    bathroom.offline = True  # from now on what is shown of it stands still
+    cloud.clock.advance(600)
 """
 
 from typing import TYPE_CHECKING, Any

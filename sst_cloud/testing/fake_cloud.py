@@ -102,6 +102,13 @@ class FakeCloud:
         """The devices of the first account."""
         return [device for house in self.houses for device in house.devices]
 
+    def device(self, name: str) -> FakeDevice:
+        """The first device with this name, of any account."""
+        for device in self._all_devices():
+            if device.name == name:
+                return device
+        raise LookupError(f"no device is called {name!r}")
+
     @property
     def counters(self) -> list[FakeCounter]:
         """The counters of the first account."""

@@ -67,7 +67,10 @@ class Pages:
         for path, page in reads.items():
             app.add_routes([web.get(path, page), web.options(path, self.options)])
         for name, command in COMMANDS.items():
-            app.add_routes([web.route(command.method, f"{device}{name}/", self.command)])
+            path = f"{device}{name}/"
+            app.add_routes(
+                [web.route(command.method, path, self.command), web.options(path, self.options)]
+            )
         app.add_routes(
             [web.post("/auth/login/", self.login), web.post("/auth/logout/", self.logout)]
         )
@@ -162,10 +165,14 @@ class Pages:
     async def options(self, request: web.Request) -> web.Response:
         """What the page is and what it takes."""
         self._account(request)
-        words = [word.replace("_", " ").title() for word in request.path.split("/") if word]
-        single = words[-1].isdigit()
-        noun = words[-2] if single else words[-1]
-        name = f"{noun.removesuffix('s')} {'Instance' if single else 'List'}"
+        parts = [part for part in request.path.split("/") if part]
+        words = [part.replace("_", " ").title() for part in parts]
+        if parts[-1] in COMMANDS:
+            name = words[-1]
+        elif parts[-1].isdigit():
+            name = f"{words[-2].removesuffix('s')} Instance"
+        else:
+            name = f"{words[-1].removesuffix('s')} List"
         return web.json_response(metadata(name, device_list=name == "Device List"))
 
     async def command(self, request: web.Request) -> web.Response:

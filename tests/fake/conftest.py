@@ -22,7 +22,7 @@ class Hand:
     http: aiohttp.ClientSession
 
     def device(self, name: str) -> FakeDevice:
-        return next(device for device in self.cloud.devices if device.name == name)
+        return self.cloud.device(name)
 
     def path(self, name: str) -> str:
         return f"/houses/{self.cloud.houses[0].id}/devices/{self.device(name).id}/"

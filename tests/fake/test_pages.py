@@ -2,7 +2,7 @@
 
 import pytest
 
-from sst_cloud.testing import FakeCloud, demo_account
+from sst_cloud.testing import FakeCloud, demo_account, every_device_account
 
 from .conftest import Hand, reach
 
@@ -59,6 +59,7 @@ async def test_options_of_the_device_list(hand: Hand) -> None:
         ("/houses/", "House List"),
         ("/auth/user/", "User List"),
         ("/networks/7/", "Network Instance"),
+        ("/houses/7/devices/7/dry_flag/", "Dry Flag"),
     ],
 )
 async def test_options_of_other_pages(hand: Hand, path: str, name: str) -> None:
@@ -94,3 +95,11 @@ async def test_the_demo_account_is_as_it_was(fake: FakeCloud) -> None:
     assert [counter.id for counter in fake.counters] == list(range(38001, 38006))
     assert all(len(device.line_names) >= 4 for device in fake.devices if device.type in (2, 7))
     assert all(sensor.name for device in fake.devices for sensor in device.sensors)
+
+
+def test_devices_by_name() -> None:
+    cloud = FakeCloud([demo_account(), every_device_account()])
+    assert cloud.device("Well") is cloud.devices[3]
+    assert cloud.device("OKE-20").type == 5
+    with pytest.raises(LookupError, match="'Attic'"):
+        cloud.device("Attic")
