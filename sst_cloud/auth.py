@@ -21,6 +21,9 @@ class Auth(ABC):
     async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:
         """A token in place of one the cloud rejected. Raises `rejected` if there is none."""
 
+    def forget(self) -> None:  # noqa: B027  a bare token has nothing to forget
+        """Take note that the token is no longer good."""
+
 
 class TokenAuth(Auth):
     """A token from an earlier login. Known to work for months; when rejected, that is an error."""
@@ -93,6 +96,10 @@ class PasswordAuth(Auth):
             return self._token
         self._token = None
         return await self._logged_in(transport)
+
+    def forget(self) -> None:
+        """Log in anew when next needed."""
+        self._token = None
 
     async def _logged_in(self, transport: Transport) -> str:
         """Log in; requests that come meanwhile share this one login and its outcome."""

@@ -20,6 +20,11 @@ class DeviceType(IntEnum):
     NEPTUN_SMART = 7
 
 
+LEAK_MODULES: Final = frozenset(
+    {DeviceType.NEPTUN_PROW, DeviceType.EQUATION_PROW, DeviceType.NEPTUN_SMART}
+)
+"""Types that watch for leaks and drive valves."""
+
 MODELS: Final = {
     DeviceType.MCS300: "Teploluxe MCS300",
     DeviceType.MCS350: "Teploluxe MCS350",
@@ -37,6 +42,49 @@ class AccessStatus(StrEnum):
     """Whether the cloud reaches a device. Other values keep their text; none has been recorded."""
 
     AVAILABLE = "available"
+
+
+class ValveState(StrEnum):
+    """What the valves of a leak module have been told to be."""
+
+    OPENED = "opened"
+    CLOSED = "closed"
+
+
+class Grouping(StrEnum):
+    """Whether a Neptun Smart treats its valves as one zone or as two."""
+
+    ONE_GROUP = "one_group"
+    TWO_GROUPS = "two_groups"
+
+
+class SlotType(StrEnum):
+    """What sits in an expansion slot of a Neptun Smart."""
+
+    EMPTY = "empty"
+    RADIO = "radio"
+    COUNTERS = "counters"
+
+
+class LineKind(StrEnum):
+    """What is wired to an input line of a ProW+."""
+
+    WIRED_SENSOR = "wired_sensor"
+    COUNTER = "counter"
+
+
+class ThermostatMode(StrEnum):
+    """How a thermostat finds its target temperature."""
+
+    MANUAL = "manual"
+    CHART = "chart"
+
+
+class TemperatureSensor(StrEnum):
+    """Which sensor of a thermostat controls the heating."""
+
+    AIR = "air"
+    FLOOR = "floor"
 
 
 class Water(StrEnum):

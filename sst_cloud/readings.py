@@ -1,14 +1,13 @@
 """The reading: one flat, plain record for every consumer."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import attrs
 
 from .enums import Point, Quality, Quantity, Water
-from .models import Counter, Device, House, Snapshot
 
 __all__ = [
     "FIELDS",
@@ -19,7 +18,6 @@ __all__ = [
     "Value",
     "Water",
     "format_time",
-    "readings_from",
 ]
 
 Value = int | float | bool
@@ -166,37 +164,3 @@ class Reading:
 
 FIELDS: Final = tuple(field.name for field in attrs.fields(Reading))
 """The keys of a reading's record, in their order."""
-
-
-def readings_from(snapshot: Snapshot) -> list[Reading]:
-    """All readings of a snapshot. A pure function: the same snapshot gives the same readings."""
-    return list(_readings(snapshot))
-
-
-def _readings(snapshot: Snapshot) -> Iterator[Reading]:
-    houses = {house.id: house for house in snapshot.houses}
-    devices = {(device.house_id, device.id): device for device in snapshot.devices}
-    for counter in snapshot.counters:
-        house = houses.get(counter.house_id)
-        device = devices.get((counter.house_id, counter.device_id))
-        yield _volume(snapshot.time, counter, house, device)
-
-
-def _volume(
-    time: datetime, counter: Counter, house: House | None, device: Device | None
-) -> Reading:
-    return Reading(
-        time=time,
-        quantity=Quantity.VOLUME,
-        value=counter.value_l,
-        house_id=counter.house_id,
-        house=house.name if house else "",
-        device_id=counter.device_id,
-        device=device.name if device else "",
-        model=device.model if device else "",
-        point=Point.COUNTER,
-        point_id=str(counter.id),
-        name=counter.name,
-        line=counter.line,
-        water=counter.water,
-    )

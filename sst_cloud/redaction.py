@@ -5,12 +5,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from . import frame
+
 MASK: Final = "***"
 
 SENSITIVE_KEYS: Final = frozenset(
     {
         "authorization",
-        "configuration",  # the base64 frame holds the module's MAC address
+        "configuration",  # the frame in it holds the device's MAC address
         "cookie",
         "csrftoken",
         "email",
@@ -25,6 +27,8 @@ SENSITIVE_KEYS: Final = frozenset(
         "set-cookie",
         "token",
         "uid",
+        "user",
+        "pk",
         "username",
         "users",
         "x-csrftoken",
@@ -32,9 +36,10 @@ SENSITIVE_KEYS: Final = frozenset(
 )
 """Names, in lower case, whose values never leave the program."""
 
+_MAC: Final = re.compile(r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b")
 _SECRET_TEXT: Final = (
     re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"),  # e-mail
-    re.compile(r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b"),  # MAC address
+    _MAC,
     re.compile(r"(?<=Token )\S+"),
     re.compile(r"\b[0-9A-Za-z]{32,}\b"),  # token, sessionid, csrftoken
     re.compile(r"(?<=//)[^/@\s]+(?=@)"),  # user:password in a URL
@@ -53,6 +58,58 @@ def redact_text(text: str) -> str:
     return text
 
 
+def mask(value: Any) -> Any:
+    """Copy a payload with its secrets masked and their shapes kept.
+
+    Letters become x and digits 0; MAC addresses inside binary frames are replaced and the frames
+    check again. What comes out can be read like what went in.
+    """
+    if isinstance(value, Mapping):
+        return {key: _mask_item(str(key), item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask(item) for item in value]
+    if isinstance(value, str):
+        opened = _open(value)
+        if opened is not None:
+            return json.dumps(mask(opened), ensure_ascii=False)
+        for pattern in _SECRET_TEXT:
+            value = pattern.sub(lambda found: _shape(found[0]), value)
+    return value
+
+
+def _mask_item(key: str, value: Any) -> Any:
+    if not is_sensitive(key):
+        return mask(value)
+    if key == "configuration" and isinstance(value, str):
+        return frame.mask(value) or _shape(value)
+    return _shape(value)
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _shape(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shape(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | float):
+        return type(value)(0)
+    text = str(value)
+    if _MAC.fullmatch(text):
+        return re.sub(r"\w", "0", text)
+    return re.sub(r"[^\W\d_]", "x", re.sub(r"\d", "0", text))
+
+
+def _open(text: str) -> Any:
+    """The object or list that a string holds as JSON, if it does."""
+    if text[:1] not in ("{", "["):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
 def redact(value: Any) -> Any:
     """Copy a payload with its secrets masked; JSON held in strings is opened, masked, closed."""
     if isinstance(value, Mapping):
@@ -63,10 +120,8 @@ def redact(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [redact(item) for item in value]
     if isinstance(value, str):
-        if value[:1] in ("{", "["):
-            try:
-                return json.dumps(redact(json.loads(value)), ensure_ascii=False)
-            except (ValueError, RecursionError):
-                return redact_text(value)
+        opened = _open(value)
+        if opened is not None:
+            return json.dumps(redact(opened), ensure_ascii=False)
         return redact_text(value)
     return value

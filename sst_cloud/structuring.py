@@ -7,7 +7,7 @@ read, an object only the optional fields that cannot be read. Both stay visible:
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from enum import Enum
 from functools import cache
@@ -17,14 +17,16 @@ from typing import Any, Final, TypeVar, cast, get_args, get_origin
 import attrs
 import cattrs
 
-from ._json import loads
-from .enums import Water
+from . import frame, shapes
 from .errors import PayloadError
 from .models import (
     Counter,
     Device,
     Entity,
+    Group,
     Listing,
+    Network,
+    News,
     Profile,
     TimeSetting,
     Unreadable,
@@ -42,6 +44,9 @@ _KEYS: Final[Mapping[type, Mapping[str, str]]] = {
     Workdays: {"house_id": "house"},
     Device: {"house_id": "house", "group_id": "group", "active_network_id": "active_network"},
     TimeSetting: {"device_id": "device"},
+    Network: {"house_id": "house", "device_ids": "devices"},
+    Group: {"house_id": "house"},
+    News: {"published_at": "pub_date"},
     Counter: {
         "device_id": "device",
         "value_l": "value",
@@ -50,9 +55,13 @@ _KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "previous_step_l": "prev_step",
     },
 }
-"""Field name → the cloud's key, where the two differ."""
+"""Field name → the cloud's key, where the two differ; holds for derived classes too."""
 
 _INT64: Final = 2**63
+
+
+def _keys(type_: type) -> Mapping[str, str]:
+    return next((_KEYS[base] for base in type_.__mro__ if base in _KEYS), {})
 
 
 class _UnreadableValueError(ValueError):
@@ -140,14 +149,11 @@ def _arms(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[type[Enum], ...
     return tuple(arm for arm in arms if arm not in enums), enums, type(None) in args
 
 
-def open_json(value: Any) -> Mapping[str, Any]:
-    """Open JSON that the cloud keeps in a string. What is empty or broken opens as nothing."""
-    if isinstance(value, str):
-        try:
-            value = loads(value)
-        except ValueError:
-            return {}
-    return value if isinstance(value, Mapping) else {}
+def _frame(value: Any, _: object) -> frame.Frame:
+    try:
+        return frame.decode(value)
+    except ValueError as error:
+        raise _UnreadableValueError(f"no frame that checks: {error}") from None
 
 
 class Structurer:
@@ -162,6 +168,7 @@ class Structurer:
         converter.register_structure_hook(str, _text)
         converter.register_structure_hook(datetime, _moment)
         converter.register_structure_hook(time, _time_of_day)
+        converter.register_structure_hook(frame.Frame, _frame)
         converter.register_structure_hook_func(_is_mapping, _mapping)
         converter.register_structure_hook_func(_is_tuple, self._tuple)
         converter.register_structure_hook_func(_is_union, self._union)
@@ -176,15 +183,26 @@ class Structurer:
         except _UnreadableValueError as error:
             raise PayloadError(str(error), path) from None
 
-    def listing(self, payload: Any, type_: type[E], path: str, **given: Any) -> Listing[E]:
-        """Read a list element by element. Raises `PayloadError` only if it is no list at all."""
+    def listing(
+        self,
+        payload: Any,
+        type_: type[E],
+        path: str,
+        *,
+        each: Sequence[Mapping[str, Any]] | None = None,
+        **given: Any,
+    ) -> Listing[E]:
+        """Read a list element by element; `each` holds fields given for every single one.
+
+        Raises `PayloadError` only if it is no list at all.
+        """
         if not isinstance(payload, list):
             raise PayloadError("the answer is not a list", path)
         items: list[E] = []
         unreadable: list[Unreadable] = []
-        for element in payload:
+        for element, own in zip(payload, each or ({},) * len(payload), strict=True):
             try:
-                items.append(self._object(element, type_, given))
+                items.append(self._object(element, type_, {**given, **own}))
             except _UnreadableValueError as error:
                 kind = type_.__name__.lower()
                 bad = Unreadable(kind=kind, id=_id(element), reason=str(error), raw=element)
@@ -195,19 +213,19 @@ class Structurer:
     def _object(self, payload: Any, type_: type[E], given: Mapping[str, Any]) -> E:
         if not isinstance(payload, Mapping):
             raise _UnreadableValueError("not an object")
-        fields = {**_derived(payload, type_), **given}
-        keys = _KEYS.get(type_, {})
+        if issubclass(type_, Device):
+            type_ = cast(type[E], shapes.device_class(payload.get("type")))
+        known = {**shapes.fields(payload, type_, self._lenient(type_)), **given}
+        keys = _keys(type_)
         values: dict[str, Any] = {"raw": payload}
         for field in attrs.fields(cast(type[attrs.AttrsInstance], type_)):
             if field.name == "raw":
                 continue
+            if field.name in known:
+                values[field.name] = known[field.name]
+                continue
             key = keys.get(field.name, field.name)
-            if field.name in fields:
-                value = fields[field.name]
-            elif key in payload:
-                value = payload[key]
-            else:
-                value = None
+            value = payload.get(key)
             required = field.default is attrs.NOTHING
             if value is None:
                 if required:
@@ -221,6 +239,19 @@ class Structurer:
                 name = type_.__name__
                 self._once(name, key, "%s.%s is %s; left out, see raw", name, key, error)
         return type_(**values)
+
+    def _lenient(self, type_: type) -> shapes.Read:
+        def read(value: Any, as_type: Any) -> Any:
+            if value is None:
+                return None
+            try:
+                return self._converter.structure(value, as_type)
+            except _UnreadableValueError as error:
+                name = getattr(as_type, "__name__", str(as_type))
+                self._once(type_.__name__, f"{name} {error}", "%s: %s", type_.__name__, error)
+                return None
+
+        return read
 
     def _entity(self, value: Any, type_: type[Entity]) -> Entity:
         return self._object(value, type_, {})
@@ -267,27 +298,6 @@ class Structurer:
         if (where, what) not in self._logged and len(self._logged) < 1000:
             self._logged.add((where, what))
             _log.info(message, *args)
-
-
-def _derived(payload: Mapping[str, Any], type_: type) -> dict[str, Any]:
-    """Fields that are not simply a value of the payload."""
-    if issubclass(type_, Device):
-        parsed = open_json(payload.get("parsed_configuration"))
-        return {
-            "parsed_configuration": parsed,
-            "access_status": parsed.get("access_status"),
-            "lines_enabled": payload.get("lines_enabled", payload.get("lines_enable")),
-            "name": payload.get("name"),
-        }
-    if issubclass(type_, Counter):
-        return {"water": _water(payload.get("for_hot_water"))}
-    return {}
-
-
-def _water(hot: Any) -> Water | None:
-    if isinstance(hot, bool):
-        return Water.HOT if hot else Water.COLD
-    return None
 
 
 def _id(payload: Any) -> int | None:

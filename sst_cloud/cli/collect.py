@@ -1,12 +1,10 @@
 """`sst-cloud read` and `sst-cloud collect`: from the cloud into sinks, once or again and again."""
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final
 
 import attrs
 import click
@@ -21,32 +19,9 @@ from sst_cloud.sink import Sink, open_sink
 from sst_cloud.source import Source
 
 from .account import choose, house_option
+from .durations import Duration
 from .output import json_option
 from .settings import Settings, account_options
-
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-class Duration(click.ParamType[timedelta]):
-    """`90s`, `20m`, `1h30m`, `1d`; a bare number is seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        """Read a duration of at least a second."""
-        if isinstance(value, timedelta):
-            return value
-        text = f"{value}s" if value.isdecimal() else value
-        parts = re.findall(r"(\d+)([smhd])", text)
-        if "".join(number + unit for number, unit in parts) != text:
-            parts = []
-        seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
-        if seconds < 1:
-            self.fail(f"{value!r} is not a duration; write 20m, 90s or 1h30m", param, ctx)
-        return timedelta(seconds=seconds)
-
 
 sink_option = click.option(
     "--sink", "sinks", multiple=True, metavar="URL", help="Where to; see `sst-cloud sinks`."

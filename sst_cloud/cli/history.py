@@ -15,7 +15,7 @@ from sst_cloud.readings import Reading
 from sst_cloud.sink import History, Sink, open_sink
 from sst_cloud.usage import Period, Usage
 
-from .output import add_row, console, json_option, print_json, table
+from .output import add_row, console, for_people, json_option, print_json, table
 from .settings import verbose_option
 
 _BAR: Final = 24
@@ -64,17 +64,22 @@ store_option = click.option(
 
 @click.command()
 @store_option
+@click.option(
+    "--quantity", type=click.Choice([quantity.value for quantity in Quantity]), help="Only this."
+)
 @json_option
 @verbose_option
-def latest(*, store: str, as_json: bool) -> None:
+def latest(*, store: str, quantity: str | None, as_json: bool) -> None:
     """Show the newest readings of a store."""
-    readings = asyncio.run(_latest(store))
+    readings = [
+        reading
+        for reading in asyncio.run(_latest(store))
+        if quantity is None or reading.quantity == quantity
+    ]
     if as_json:
         print_json([reading.as_dict() for reading in readings])
         return
-    made = table(
-        "house", "device", "name", "water", "what", "value", "unit", "at", right=("value",)
-    )
+    made = table("house", "device", "name", "water", "what", "value", "at", right=("value",))
     for reading in readings:
         add_row(
             made,
@@ -83,8 +88,7 @@ def latest(*, store: str, as_json: bool) -> None:
             reading.name or reading.point_id,
             reading.water,
             "meter" if reading.point is Point.COUNTER else reading.quantity,
-            _for_people(reading),
-            "m³" if reading.quantity is Quantity.VOLUME else reading.unit,
+            for_people(reading),
             reading.time.strftime("%Y-%m-%d %H:%MZ"),
         )
     console().print(made)
@@ -132,14 +136,6 @@ def _print_usage(uses: Sequence[Usage], by: Period) -> None:
         bar = "█" * round(total / most * _BAR)
         add_row(made, start.strftime(_LABELS[by]), *cells, f"{total:,.0f}", bar)
     console().print(made)
-
-
-def _for_people(reading: Reading) -> str:
-    if isinstance(reading.value, bool):
-        return "yes" if reading.value else "no"
-    if reading.quantity is Quantity.VOLUME:
-        return f"{reading.value / 1000:.3f}"
-    return str(reading.value)
 
 
 async def _latest(store: str) -> Sequence[Reading]:

@@ -22,7 +22,8 @@ from sst_cloud.errors import (
     SSTCloudError,
     TransportError,
 )
-from sst_cloud.readings import Reading, readings_from
+from sst_cloud.measurements import readings_from
+from sst_cloud.readings import Reading
 from sst_cloud.sink import Sink, WriteReport
 from sst_cloud.source import Source
 
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 EVERY: Final = timedelta(minutes=20)
 """The cloud learns new values about every 10 minutes; twice that is often enough for a plot."""
 
-_PASSING: Final = (
+PASSING: Final = (
     TransportError,
     ServiceUnavailableError,
     RateLimitedError,
@@ -120,7 +121,7 @@ async def collect(  # noqa: PLR0913  each is an option with a good default
 
 
 def _raise_or_log(error: SSTCloudError, *, last: bool) -> None:
-    if last or not isinstance(error, _PASSING):
+    if last or not isinstance(error, PASSING):
         raise error
     _log.warning("%s; the next poll will try again", error)
 

@@ -18,8 +18,9 @@ from sst_cloud.client import SSTCloud
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.enums import Water
 from sst_cloud.errors import RequestTimeoutError, SinkRefusedError, SSTCloudError
+from sst_cloud.measurements import readings_from
 from sst_cloud.models import Counter, House, Listing, Snapshot
-from sst_cloud.readings import Reading, readings_from
+from sst_cloud.readings import Reading
 from sst_cloud.sink import Sink, SinkURL, open_sink
 
 _log = logging.getLogger(__name__)

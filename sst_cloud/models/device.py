@@ -37,6 +37,13 @@ class Device(Entity):
     updated_at: datetime | None = None
     access_status: AccessStatus | str | None = None
     """From inside `parsed_configuration`; anything but `available` means out of reach."""
+    signal_level: int | None = None
+    """0 to 4."""
+    firmware: str | None = None
+    """Such as `1.1.5`, read from the digits of the device's own id."""
+    reported_at: datetime | None = None
+    """The device's own clock when it last reported, from its binary frame; UTC. The cloud goes on
+    showing the last state of a device that is gone, and this stands still."""
     group_id: int | None = None
     active_network_id: int | None = None
     line_names: tuple[str | None, ...] = ()

@@ -7,6 +7,7 @@ from .counter import Counter
 from .device import Device
 from .house import House
 from .listing import Unreadable
+from .wireless_sensor import WirelessSensor
 
 
 @model
@@ -18,4 +19,5 @@ class Snapshot:
     houses: tuple[House, ...] = ()
     devices: tuple[Device, ...] = ()
     counters: tuple[Counter, ...] = ()
+    wireless_sensors: tuple[WirelessSensor, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()

@@ -33,7 +33,7 @@ class FakeCloud:
     only after `settle` seconds of that clock: a read right after a write gives the old value.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all have good defaults
         self,
         accounts: Iterable[FakeAccount] | None = None,
         *,

@@ -13,7 +13,6 @@ from sst_cloud import (
     NotFoundError,
     PasswordAuth,
     PayloadError,
-    Quantity,
     ServiceUnavailableError,
     SSTCloud,
     TokenAuth,
@@ -281,8 +280,3 @@ def test_a_base_url_that_is_none(url: str) -> None:
 def test_an_odd_concurrency() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         SSTCloud(TokenAuth("x"), max_concurrency=0)
-
-
-async def test_readings_are_of_volume(client: SSTCloud) -> None:
-    readings = readings_from(await client.snapshot())
-    assert {reading.quantity for reading in readings} == {Quantity.VOLUME}

@@ -64,3 +64,12 @@ def test_importing_drags_in_no_extra(module: str) -> None:
 def test_everything_public_is_there() -> None:
     for name in sst_cloud.__all__:
         assert getattr(sst_cloud, name) is not None
+    assert set(dir(sst_cloud)) == set(sst_cloud.__all__) == {*sst_cloud._HOME_OF, "__version__"}
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        _ = sst_cloud.Nonsense  # type: ignore[attr-defined]
+
+
+def test_a_reading_does_not_cost_the_client() -> None:
+    code = "import sys; from sst_cloud import Reading, open_sink; print('aiohttp' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

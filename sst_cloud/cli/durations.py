@@ -1,0 +1,30 @@
+"""Durations as people type them."""
+
+import re
+from datetime import timedelta
+from typing import Any, Final
+
+import click
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Duration(click.ParamType[timedelta]):
+    """`90s`, `20m`, `1h30m`, `1d`; a bare number is seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Read a duration of at least a second."""
+        if isinstance(value, timedelta):
+            return value
+        text = f"{value}s" if value.isdecimal() else value
+        parts = re.findall(r"(\d+)([smhd])", text)
+        if "".join(number + unit for number, unit in parts) != text:
+            parts = []
+        seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
+        if seconds < 1:
+            self.fail(f"{value!r} is not a duration; write 20m, 90s or 1h30m", param, ctx)
+        return timedelta(seconds=seconds)

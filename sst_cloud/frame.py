@@ -1,0 +1,178 @@
+"""The binary frame that a device's `configuration` holds in base64.
+
+Layout, as public analyses of recorded frames have it: 02 54, then `A`nswer or `Q`uestion, then
+`R`ead or `W`rite, a length, tagged values, and a CRC-16 (CCITT-FALSE) over all before it. It is
+read as an independent check, above all of the device's own clock. Nothing here writes one: a
+written frame also unassigns the module's wired lines.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import attrs
+
+_START: Final = b"\x02\x54"
+_HEADER: Final = 6
+_CRC: Final = 2
+_COUNTERS_SLOT: Final = 4
+
+
+@attrs.frozen
+class FrameCounter:
+    """A meter as the module itself counts it."""
+
+    is_on: bool
+    value_l: int
+    """Litres."""
+    step_l: int
+    """Litres per pulse."""
+    error: int
+
+
+@attrs.frozen
+class FrameSensor:
+    """A radio sensor as the module itself sees it."""
+
+    serial_number: int
+    groups: int
+    """Bit mask of the valve groups it closes."""
+    battery: int
+    """Percent."""
+    leak: bool
+    battery_low: bool
+    lost: bool
+    signal_level: int
+
+
+@attrs.frozen
+class Frame:
+    """A frame whose checksum is right. What a device does not tell is None or empty."""
+
+    tags: Mapping[str, bytes] = attrs.field(repr=False)
+    """The values by their tags, undecoded; the MAC address is among them."""
+
+    @property
+    def device_id(self) -> str | None:
+        """Two characters of the model and the digits of the firmware, such as `N5115`."""
+        return self._ascii("I")
+
+    @property
+    def clock(self) -> datetime | None:
+        """The device's own clock when it last reported, UTC."""
+        text = self._ascii("D")
+        if text is None or not text.isdecimal():
+            return None
+        try:
+            return datetime.fromtimestamp(int(text), UTC)
+        except (OverflowError, OSError, ValueError):
+            return None
+
+    @property
+    def open_valves(self) -> tuple[bool, bool] | None:
+        """Of a Neptun Smart: whether the valves of group 1 and of group 2 are open."""
+        config = self.tags.get("C", b"")
+        return (bool(config[0] & 1), bool(config[0] & 2)) if len(config) == 7 else None
+
+    @property
+    def counters(self) -> tuple[FrameCounter, ...]:
+        """Of a Neptun Smart: the meters in its counter slots."""
+        return tuple(
+            FrameCounter(
+                is_on=record[0] == 1,
+                value_l=int.from_bytes(record[1:5]),
+                step_l=record[5],
+                error=record[7],
+            )
+            for kind, data in self._slots()
+            if kind == _COUNTERS_SLOT
+            for record in _records(data, 8)
+        )
+
+    @property
+    def sensors(self) -> tuple[FrameSensor, ...]:
+        """Of a Neptun Smart: its radio sensors."""
+        identities = _records(self.tags.get("W", b"")[1:], 3)
+        states = _records(self.tags.get("w", b"")[1:], 2)
+        return tuple(
+            FrameSensor(
+                serial_number=int.from_bytes(identity[:2]),
+                groups=identity[2],
+                battery=state[0],
+                leak=bool(state[1] & 1),
+                battery_low=bool(state[1] & 2),
+                lost=bool(state[1] & 4),
+                signal_level=state[1] >> 3 & 7,
+            )
+            for identity, state in zip(identities, states, strict=False)
+        )
+
+    @property
+    def chart(self) -> tuple[tuple[int, int], ...]:
+        """Of a thermostat: its schedule as pairs of a minute and degrees Celsius."""
+        chart = self.tags.get("C", b"")
+        if len(chart) % 3 or len(chart) < 21:
+            return ()
+        return tuple((int.from_bytes(entry[:2]), entry[2]) for entry in _records(chart, 3))
+
+    def _ascii(self, tag: str) -> str | None:
+        value = self.tags.get(tag)
+        return value.decode("ascii") if value and value.isascii() else None
+
+    def _slots(self) -> Iterator[tuple[int, bytes]]:
+        rest = self.tags.get("S", b"")
+        while len(rest) > 1:
+            kind, length = rest[0], rest[1]
+            yield kind, rest[2 : 2 + length]
+            rest = rest[2 + length :]
+
+
+def decode(text: str) -> Frame:
+    """Take a frame apart. Raises ValueError if it is none, or its checksum is wrong."""
+    try:
+        whole = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("not base64") from None
+    body, crc = whole[:-_CRC], whole[-_CRC:]
+    if len(whole) < _HEADER + _CRC or not whole.startswith(_START):
+        raise ValueError("not a frame")
+    if binascii.crc_hqx(body, 0xFFFF) != int.from_bytes(crc):
+        raise ValueError("wrong checksum")
+    if len(body) != _HEADER + int.from_bytes(body[4:6]):
+        raise ValueError("wrong length")
+    return Frame(dict(_tags(body[_HEADER:])))
+
+
+def mask(text: str) -> str | None:
+    """The same frame with another MAC address and a checksum that is right; None if it is none."""
+    try:
+        decode(text)
+    except ValueError:
+        return None
+    body = bytearray(base64.b64decode(text)[:-_CRC])
+    at = _HEADER
+    while at < len(body):
+        length = int.from_bytes(body[at + 1 : at + 3])
+        if body[at] == ord("M"):
+            body[at + 3 : at + 3 + length] = re.sub(
+                rb"[0-9A-Fa-f]", b"0", body[at + 3 : at + 3 + length]
+            )
+        at += 3 + length
+    return base64.b64encode(body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2)).decode()
+
+
+def _tags(rest: bytes) -> Iterator[tuple[str, bytes]]:
+    while rest:
+        length = int.from_bytes(rest[1:3])
+        value = rest[3 : 3 + length]
+        if len(rest) < 3 or len(value) < length:
+            raise ValueError("a value breaks off")
+        yield chr(rest[0]), value
+        rest = rest[3 + length :]
+
+
+def _records(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data) - size + 1, size)]

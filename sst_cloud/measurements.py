@@ -1,0 +1,185 @@
+"""Snapshot → readings: a pure function."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import attrs
+
+from .enums import AccessStatus, LineKind, Point, Quality, Quantity, ValveState
+from .models import (
+    Counter,
+    Device,
+    House,
+    LeakModule,
+    Snapshot,
+    Thermostat,
+    ValveGroup,
+    WiredLine,
+    WirelessSensor,
+)
+from .readings import Reading
+
+STALE_AFTER: Final = timedelta(hours=1)
+"""A device whose own clock is this far behind has stopped reporting: six refreshes are missing."""
+
+
+def readings_from(snapshot: Snapshot) -> list[Reading]:
+    """All readings of a snapshot; the same snapshot gives the same readings.
+
+    Those of a device that is out of reach, or that has not reported for an hour by its own clock,
+    are `stale`: the cloud goes on showing the last state.
+    """
+    houses = {house.id: house for house in snapshot.houses}
+    devices = {(device.house_id, device.id): device for device in snapshot.devices}
+
+    def origin(house_id: int, device_id: int) -> _Origin:
+        house, device = houses.get(house_id), devices.get((house_id, device_id))
+        return _Origin(snapshot.time, house_id, device_id, house, device)
+
+    found = [_volume(origin(c.house_id, c.device_id), c) for c in snapshot.counters]
+    for device in snapshot.devices:
+        found += _device(origin(device.house_id, device.id), device)
+    for sensor in snapshot.wireless_sensors:
+        found += _sensor(origin(sensor.house_id, sensor.device_id), sensor)
+    return found
+
+
+def is_stale(device: Device, now: datetime) -> bool:
+    """Whether what the cloud shows of a device is old: out of reach, or silent for an hour."""
+    if device.access_status not in (None, AccessStatus.AVAILABLE) or device.is_connected is False:
+        return True
+    return device.reported_at is not None and now - device.reported_at > STALE_AFTER
+
+
+@attrs.frozen
+class _Origin:
+    """Where readings come from; what is not known is None, and its texts are empty."""
+
+    time: datetime
+    house_id: int
+    device_id: int
+    house: House | None
+    device: Device | None
+
+    def reading(self, quantity: Quantity, value: float | bool, **point: Any) -> Reading:  # noqa: FBT001
+        stale = self.device is not None and is_stale(self.device, self.time)
+        of_device = quantity is Quantity.ONLINE  # this one is as new as the answer
+        return Reading(
+            time=self.time,
+            quantity=quantity,
+            value=value,
+            house_id=self.house_id,
+            house=self.house.name if self.house else "",
+            device_id=self.device_id,
+            device=self.device.name if self.device else "",
+            model=self.device.model if self.device else "",
+            quality=Quality.STALE if stale and not of_device else Quality.GOOD,
+            **point,
+        )
+
+    def readings(
+        self, values: dict[Quantity, float | bool | None], **point: Any
+    ) -> Iterator[Reading]:
+        """One for each value that is known."""
+        for quantity, value in values.items():
+            if value is not None:
+                yield self.reading(quantity, value, **point)
+
+    @property
+    def zone(self) -> tzinfo | None:
+        try:
+            return ZoneInfo(self.house.timezone) if self.house and self.house.timezone else None
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return None
+
+
+def _volume(origin: _Origin, counter: Counter) -> Reading:
+    return origin.reading(
+        Quantity.VOLUME,
+        counter.value_l,
+        point=Point.COUNTER,
+        point_id=str(counter.id),
+        name=counter.name,
+        line=counter.line,
+        water=counter.water,
+    )
+
+
+def _device(origin: _Origin, device: Device) -> Iterator[Reading]:
+    thermostat = isinstance(device, Thermostat)
+    point = Point.THERMOSTAT if thermostat else Point.MODULE
+    common: dict[Quantity, float | bool | None] = {
+        Quantity.ONLINE: not is_stale(device, origin.time),
+        Quantity.SIGNAL: device.signal_level,
+    }
+    yield from origin.readings(common, point=point, point_id=point.value)
+    if isinstance(device, LeakModule):
+        yield from _module(origin, device)
+    elif isinstance(device, Thermostat):
+        yield from _thermostat(origin, device)
+
+
+def _module(origin: _Origin, module: LeakModule) -> Iterator[Reading]:
+    troubles: dict[Quantity, float | bool | None] = {
+        Quantity.SENSOR_LOST: module.sensors_lost,
+        Quantity.BATTERY_LOW: module.sensors_battery_low,
+    }
+    yield from origin.readings(troubles, point=Point.MODULE, point_id=Point.MODULE.value)
+    for group in module.valve_groups:
+        yield from _valve_group(origin, group)
+    for line in module.lines:
+        yield from _line(origin, line)
+
+
+def _valve_group(origin: _Origin, group: ValveGroup) -> Iterator[Reading]:
+    known = isinstance(group.state, ValveState)
+    values: dict[Quantity, float | bool | None] = {
+        Quantity.VALVE_OPEN: group.state is ValveState.OPENED if known else None,
+        Quantity.LEAK: group.alarm,
+    }
+    yield from origin.readings(values, point=Point.VALVE_GROUP, point_id=str(group.number))
+
+
+def _line(origin: _Origin, line: WiredLine) -> Iterator[Reading]:
+    """A line that a meter is wired to cannot see a leak."""
+    if line.leak is not None and line.kind is not LineKind.COUNTER:
+        yield origin.reading(
+            Quantity.LEAK,
+            line.leak,
+            point=Point.WIRED_LINE,
+            point_id=line.point_id,
+            name=line.name,
+            line=line.number,
+        )
+
+
+def _thermostat(origin: _Origin, thermostat: Thermostat) -> Iterator[Reading]:
+    values: dict[Quantity, float | bool | None] = {
+        Quantity.AIR_TEMPERATURE: thermostat.air_temperature,
+        Quantity.FLOOR_TEMPERATURE: thermostat.floor_temperature,
+        Quantity.TARGET_TEMPERATURE: thermostat.target_at(origin.time, origin.zone),
+        Quantity.HEATING: thermostat.heating,
+    }
+    yield from origin.readings(values, point=Point.THERMOSTAT, point_id=Point.THERMOSTAT.value)
+
+
+def _sensor(origin: _Origin, sensor: WirelessSensor) -> Iterator[Reading]:
+    """A battery that may be a level as well as percent is left as given, without a unit."""
+    point: dict[str, Any] = {
+        "point": Point.WIRELESS_SENSOR,
+        "point_id": sensor.point_id,
+        "name": sensor.name,
+        "line": sensor.line,
+    }
+    values: dict[Quantity, float | bool | None] = {
+        Quantity.LEAK: sensor.leak,
+        Quantity.SENSOR_LOST: sensor.lost,
+        Quantity.SIGNAL: sensor.signal_level,
+        Quantity.BATTERY: sensor.battery_percent,
+        Quantity.BATTERY_LOW: sensor.battery_low,
+    }
+    yield from origin.readings(values, **point)
+    if sensor.battery is not None and sensor.battery_percent is None:
+        yield origin.reading(Quantity.BATTERY, sensor.battery, unit="", **point)
