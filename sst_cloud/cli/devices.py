@@ -1,0 +1,85 @@
+"""Finding the devices that a command is meant for."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from sst_cloud.client import SSTCloud
+from sst_cloud.commands import CommandResult
+from sst_cloud.models import Device, House
+
+from .account import choose
+from .output import print_json
+
+F = TypeVar("F", bound=Callable[..., Any])
+D = TypeVar("D", bound=Device)
+
+
+def device_options(command: F) -> F:
+    """`--house`, `--device`, `--all`, `--no-wait`, `--limit`."""
+    for option in (
+        click.option("--limit", type=click.FloatRange(min=1), default=60.0, show_default=True,
+                     metavar="SECONDS", help="How long to wait for it."),
+        click.option("--wait/--no-wait", default=True, help="Wait until the device shows it."),
+        click.option("--all", "every", is_flag=True, help="All that match, not just one."),
+        click.option("--device", "named", multiple=True, metavar="NAME|ID", help="This device."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+async def find(
+    cloud: SSTCloud, kind: type[D], wanted: Sequence[str], named: Sequence[str], *, every: bool
+) -> list[D]:
+    """The devices meant; more than one only if each is named, or all are asked for."""
+    houses = await cloud.houses()
+    chosen = choose(houses, wanted)
+    found: list[D] = []
+    for house in houses:
+        if chosen is None or house.id in chosen:
+            devices = await cloud.devices(house.id)
+            found += [device for device in devices if isinstance(device, kind)]
+    meant = [device for device in found if not named or _is(device, named)]
+    missing = [name for name in named if not any(_is(device, [name]) for device in found)]
+    known = ", ".join(_title(device, houses) for device in found) or "none"
+    if missing or not meant:
+        asked = f"{missing[0]!r}" if missing else "to be found"
+        raise click.ClickException(f"there is no such device {asked}; this account has: {known}")
+    if len(meant) > 1 and not every and not named:
+        raise click.ClickException(f"name one with --device, or use --all; there are: {known}")
+    return meant
+
+
+def _is(device: Device, names: Sequence[str]) -> bool:
+    return device.name in names or str(device.id) in names
+
+
+def _title(device: Device, houses: Sequence[House]) -> str:
+    house = next((house.name for house in houses if house.id == device.house_id), "")
+    return f"{device.name} ({device.id}, {house})"
+
+
+def report(results: Sequence[tuple[Device, str, CommandResult]], *, as_json: bool) -> None:
+    """Say what became of commands; ends with status 1 if one was not confirmed."""
+    if as_json:
+        print_json(
+            [
+                {
+                    "device_id": device.id,
+                    "device": device.name,
+                    "did": did,
+                    "confirmed": r.confirmed,
+                }
+                for device, did, r in results
+            ]
+        )
+    for device, did, result in () if as_json else results:
+        ending = {
+            True: "and the device shows it",
+            None: "accepted by the cloud",
+            False: "accepted by the cloud, but the device has not shown it: is it online?",
+        }[result.confirmed]
+        click.echo(f"{device.name or device.id}: {did}, {ending}.")
+    if any(result.confirmed is False for _, _, result in results):
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,146 @@
+"""`sst-cloud tree` and `sst-cloud watch`: the account for people."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from datetime import timedelta
+from itertools import count
+
+import click
+from rich.console import Group as Stack
+from rich.console import RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from sst_cloud.collector import PASSING
+from sst_cloud.enums import Quality, Quantity
+from sst_cloud.measurements import readings_from
+from sst_cloud.models import Device, Snapshot
+from sst_cloud.readings import Reading
+
+from .account import choose, house_option, read_snapshot
+from .durations import Duration
+from .output import add_row, console, for_people, json_option, print_json, table, warn_unreadable
+from .settings import Settings, account_options
+
+
+@click.command()
+@house_option
+@json_option
+@account_options
+@click.pass_obj
+def tree(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> None:
+    """Show the account as a tree: houses, devices, and what they report."""
+    snapshot = asyncio.run(read_snapshot(settings, wanted))
+    if as_json:
+        print_json(snapshot)
+    else:
+        console().print(_tree(snapshot))
+    warn_unreadable(snapshot.unreadable)
+
+
+@click.command()
+@click.option("--every", type=Duration(), default="1m", show_default=True, help="How often.")
+@click.option("--polls", type=click.IntRange(min=1), help="Stop after so many polls.")
+@house_option
+@account_options
+@click.pass_obj
+def watch(
+    settings: Settings, *, every: timedelta, polls: int | None, wanted: tuple[str, ...]
+) -> None:
+    """Watch the account: a table that keeps itself up to date, until stopped.
+
+    Valves and alarms show soon; meters are refreshed by the cloud about every 10 minutes.
+    """
+    asyncio.run(_watch(settings, every, polls, wanted))
+
+
+async def _watch(
+    settings: Settings, every: timedelta, polls: int | None, wanted: Sequence[str]
+) -> None:
+    out = console()
+    with Live(console=out, auto_refresh=False) if out.is_terminal else nullcontext() as live:
+
+        def show(shown: RenderableType) -> None:
+            if live is None:
+                out.print(shown)
+            else:
+                live.update(shown, refresh=True)
+
+        async with settings.client() as cloud:
+            house_ids = choose(await cloud.houses(), wanted) if wanted else None
+            seen: RenderableType = ""
+            for number in count(1):
+                try:
+                    seen = _table(await cloud.snapshot(house_ids=house_ids))
+                    show(seen)
+                except PASSING as error:
+                    show(Stack(seen, Text(f"{error}; trying again")))
+                if number == polls:
+                    return
+                await settings.clock.sleep(every.total_seconds())
+
+
+def _tree(snapshot: Snapshot) -> Tree:
+    by_device: dict[int, list[Reading]] = defaultdict(list)
+    for reading in readings_from(snapshot):
+        by_device[reading.device_id].append(reading)
+    root = Tree(Text(f"SST Cloud, {snapshot.time:%Y-%m-%d %H:%MZ}"))
+    for house in snapshot.houses:
+        branch = root.add(Text.assemble((house.name, "bold"), f"  {house.timezone or ''}"))
+        for device in snapshot.devices:
+            if device.house_id == house.id:
+                twig = branch.add(_device(device))
+                for line in _points(by_device[device.id]):
+                    twig.add(line)
+    return root
+
+
+def _device(device: Device) -> Text:
+    access = "" if device.access_status is None else f"  {device.access_status}"
+    return Text.assemble((device.name or str(device.id), "bold"), f"  {device.model}{access}")
+
+
+def _points(readings: Sequence[Reading]) -> Iterator[Text]:
+    """A line for each part of a device, with all that it reports."""
+    points: dict[tuple[str, str], list[Reading]] = defaultdict(list)
+    for reading in readings:
+        points[reading.point, reading.point_id].append(reading)
+    for found in points.values():
+        values = ", ".join(_value(reading) for reading in found)
+        alarm = any(reading.quantity is Quantity.LEAK and reading.value for reading in found)
+        yield Text.assemble(_title(found[0]), "  ", (values, "bold red" if alarm else ""))
+
+
+def _title(reading: Reading) -> str:
+    """What the owner calls the point, else what it is."""
+    kind = str(reading.point).replace("_", " ")
+    plain = reading.point_id == reading.point
+    return reading.name or (kind if plain else f"{kind} {reading.point_id}")
+
+
+def _value(reading: Reading) -> str:
+    name = reading.water or str(reading.quantity).replace("_", " ")
+    stale = " (stale)" if reading.quality is Quality.STALE else ""
+    return f"{name} {for_people(reading)}{stale}"
+
+
+def _table(snapshot: Snapshot) -> Table:
+    made = table("house", "device", "point", "what", "value", "quality", right=("value",))
+    made.caption = f"{snapshot.time:%Y-%m-%d %H:%M:%SZ}, Ctrl-C ends"
+    made.caption_justify = "left"
+    readings = readings_from(snapshot)
+    for reading in sorted(readings, key=lambda reading: (reading.house_id, reading.device_id)):
+        add_row(
+            made,
+            reading.house,
+            reading.device or reading.device_id,
+            _title(reading),
+            str(reading.quantity).replace("_", " "),
+            for_people(reading),
+            "" if reading.quality is Quality.GOOD else reading.quality,
+        )
+    return made
