@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aioresponses.core
+import hypothesis
 import pytest
 
 from sst_cloud import ManualClock, PasswordAuth, SSTCloud
 from sst_cloud.testing import FakeCloud
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # machines are shared
+hypothesis.settings.load_profile("unhurried")
 
 
 def _shim_aioresponses() -> None:
@@ -61,7 +65,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
 @pytest.fixture
 async def fake() -> AsyncIterator[FakeCloud]:
     """A cloud with one account, two houses, four devices and five counters."""
-    async with FakeCloud() as cloud:
+    async with FakeCloud(clock=ManualClock()) as cloud:
         yield cloud
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -29,8 +30,9 @@ class FakeCloud:
     """SST Cloud's HTTP API with made-up accounts, on a free port of the loopback interface.
 
     Counters advance with the household's day and night and are refreshed every 10 minutes of
-    `clock`, which stands still unless it is moved: `cloud.clock.advance(600)`. A command shows
-    only after `settle` seconds of that clock: a read right after a write gives the old value.
+    `clock`. Without one, time stands still at the present until it is moved:
+    `cloud.clock.advance(600)`. A command shows only after `settle` seconds of that clock: a read
+    right after a write gives the old value.
     """
 
     def __init__(  # noqa: PLR0913  all have good defaults
@@ -49,7 +51,7 @@ class FakeCloud:
         """
         self.accounts = [demo_account()] if accounts is None else list(accounts)
         number(self.accounts)
-        self.clock: Clock = clock or ManualClock()
+        self.clock: Clock = clock or ManualClock(datetime.now(UTC))
         self.settle = settle
         """Seconds until a command shows; 0 for at once."""
         for device in self._all_devices():

@@ -56,5 +56,8 @@ async def reach(cloud: FakeCloud) -> AsyncIterator[Hand]:
 
 @pytest.fixture
 async def hand() -> AsyncIterator[Hand]:
-    async with FakeCloud([every_device_account()]) as cloud, reach(cloud) as hand:
+    async with (
+        FakeCloud([every_device_account()], clock=ManualClock()) as cloud,
+        reach(cloud) as hand,
+    ):
         yield hand

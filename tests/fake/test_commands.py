@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sst_cloud import ManualClock
 from sst_cloud.testing import Drop, FakeAccount, FakeCloud, FakeDevice, FakeHouse, SeenCommand
 
 from .conftest import Hand
@@ -323,7 +324,7 @@ async def test_a_command_under_way_is_lost_with_the_device(hand: Hand) -> None:
 async def test_born_out_of_reach() -> None:
     device = FakeDevice(type=3, access_status="asleep", id=5)
     account = FakeAccount(houses=[FakeHouse(devices=[device])])
-    async with FakeCloud([account]) as cloud:
+    async with FakeCloud([account], clock=ManualClock()) as cloud:
         assert device.offline
         now = cloud.clock.now()
         first = device.payload(now, cloud.houses[0])

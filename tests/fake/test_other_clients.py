@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sst_cloud import ManualClock
 from sst_cloud.testing import (
     FakeAccount,
     FakeCloud,
@@ -27,7 +28,7 @@ def make_demo() -> FakeCloud:
 
 
 def make_every_device() -> FakeCloud:
-    return FakeCloud([every_device_account()])
+    return FakeCloud([every_device_account()], clock=ManualClock())
 
 
 @pytest.fixture(params=[make_demo, make_every_device])
