@@ -1,0 +1,93 @@
+"""The payloads in `payloads/`: what devices and pages of the cloud look like, a file per case.
+
+`payloads/<model>/<endpoint>[_case].json`: the folder is the model as the cloud numbers it, or what
+an account holds besides devices.
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sst_cloud import Counter, Device, DeviceType, House, Snapshot, WirelessSensor
+from sst_cloud.shapes import sensors_of_one_device
+from sst_cloud.structuring import Structurer
+
+ROOT: Final = Path(__file__).parent / "payloads"
+NOW: Final = datetime(2026, 11, 23, 9, 2, tzinfo=UTC)
+"""When the cloud was asked; a Monday noon in Moscow."""
+ALL: Final = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.*"))
+MODELS: Final[tuple[str, ...]] = (*(type_.name.lower() for type_ in DeviceType), "unknown")
+ENDPOINTS: Final = (
+    "device",
+    "counters",
+    "wireless_sensors",
+    "house",
+    "network",
+    "group",
+    "news",
+    "user",
+)
+
+
+def folder(name: str) -> str:
+    """`neptun_smart` of `neptun_smart/device_alarm`."""
+    return name.partition("/")[0]
+
+
+def endpoint(name: str) -> str:
+    """`device` of `neptun_smart/device_alarm`."""
+    file = name.partition("/")[2]
+    return max((e for e in ENDPOINTS if f"{file}_".startswith(f"{e}_")), key=len)
+
+
+def of(wanted: str) -> list[str]:
+    """The names of all payloads of one endpoint."""
+    return [name for name in ALL if endpoint(name) == wanted]
+
+
+def load(name: str) -> Any:
+    """The payload."""
+    return json.loads((ROOT / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def device(name: str, structurer: Structurer | None = None) -> Device:
+    """A device as the library reads it."""
+    return (structurer or Structurer()).one(load(name), Device, f"/{name}/")
+
+
+def counters(name: str) -> list[Counter]:
+    """Meters as the library reads them."""
+    listing = Structurer().listing(load(name), Counter, f"/{name}/", house_id=1377)
+    assert listing.unreadable == ()
+    return listing
+
+
+def sensors(name: str) -> list[WirelessSensor]:
+    """Radio sensors as the library reads them."""
+    payload, owner = load(name), load(f"{folder(name)}/device")
+    listing = Structurer().listing(
+        payload,
+        WirelessSensor,
+        f"/{name}/",
+        each=sensors_of_one_device(payload),
+        house_id=owner["house"],
+        device_id=owner["id"],
+    )
+    assert listing.unreadable == ()
+    return listing
+
+
+def snapshot(name: str) -> Snapshot:
+    """An account with little more in it than this payload."""
+    house = Structurer().one(load("house/house"), House, "/")
+    kind, model = endpoint(name), folder(name)
+    owners = [model] if model in MODELS else ["neptun_prow", "neptun_smart"]
+    devices = [device(name)] if kind == "device" else [device(f"{own}/device") for own in owners]
+    return Snapshot(
+        time=NOW,
+        houses=(house,),
+        devices=tuple(devices),
+        counters=tuple(counters(name)) if kind == "counters" else (),
+        wireless_sensors=tuple(sensors(name)) if kind == "wireless_sensors" else (),
+    )
