@@ -1,7 +1,10 @@
 """Reading JSON as this API sends it."""
 
 import json
-from typing import Any
+import re
+from typing import Any, Final
+
+_WHOLE: Final = re.compile(r"\s*[+-]?\d{1,19}\s*")
 
 
 def loads(text: str | bytes) -> Any:
@@ -10,3 +13,12 @@ def loads(text: str | bytes) -> Any:
         return json.loads(text, parse_constant=lambda _: None)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number, however it is dressed: 3, 3.0, "3". None for all else."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

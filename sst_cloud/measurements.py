@@ -53,6 +53,10 @@ def is_stale(device: Device, now: datetime) -> bool:
     return device.reported_at is not None and now - device.reported_at > STALE_AFTER
 
 
+def _signs_of_life(device: Device) -> tuple[object, ...]:
+    return device.access_status, device.is_connected, device.reported_at
+
+
 @attrs.frozen
 class _Origin:
     """Where readings come from; what is not known is None, and its texts are empty."""
@@ -110,8 +114,9 @@ def _volume(origin: _Origin, counter: Counter) -> Reading:
 def _device(origin: _Origin, device: Device) -> Iterator[Reading]:
     thermostat = isinstance(device, Thermostat)
     point = Point.THERMOSTAT if thermostat else Point.MODULE
+    told = any(sign is not None for sign in _signs_of_life(device))
     common: dict[Quantity, float | bool | None] = {
-        Quantity.ONLINE: not is_stale(device, origin.time),
+        Quantity.ONLINE: not is_stale(device, origin.time) if told else None,
         Quantity.SIGNAL: device.signal_level,
     }
     yield from origin.readings(common, point=point, point_id=point.value)

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from . import frame
-from ._json import loads
+from ._json import loads, whole_number
 from .enums import (
     AccessStatus,
     DeviceType,
@@ -63,14 +63,14 @@ _LEVELS: Final = 4
 
 def device_class(type_: Any) -> type[Device]:
     """The class of a device, by the number of its type."""
-    known = isinstance(type_, int) and not isinstance(type_, bool)
-    return _CLASSES.get(type_, UnknownDevice) if known else UnknownDevice
+    number = whole_number(type_)
+    return UnknownDevice if number is None else _CLASSES.get(number, UnknownDevice)
 
 
 def flag(value: Any) -> bool | None:
     """Read the cloud's many words for yes and no."""
-    if isinstance(value, bool):
-        return value
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
     return _FLAGS.get(value.lower()) if isinstance(value, str) else None
 
 
@@ -149,7 +149,7 @@ def _neptun_prow(
     )
     washing = settings.get("dry_flag", status.get("dry_flag"))
     return {
-        "valve_groups": (valves,) if settings else (),
+        "valve_groups": (valves,) if settings or status else (),
         "lines": _lines(payload, parsed.get("lines_status"), settings.get("lines_in"), read),
         "floor_washing": flag(washing),
         "closes_valves_for_lost_sensor": flag(settings.get("close_valve_flag")),
@@ -173,7 +173,7 @@ def _neptun_smart(
         )
         for number, word in ((1, "first"), (2, "second"))
     )
-    groups: tuple[ValveGroup, ...] = (first, second) if config else ()
+    groups: tuple[ValveGroup, ...] = (first, second) if config or status else ()
     if groups and grouping is Grouping.ONE_GROUP:
         alarms = {first.alarm, second.alarm} - {None}
         groups = (ValveGroup(number=1, state=first.state, alarm=any(alarms) if alarms else None),)
@@ -226,16 +226,19 @@ def _lines(
     """Lines in the order of their JSON; names belong to them by position, as far as they go."""
     names = payload.get("line_names")
     names = names if isinstance(names, list) else []
-    kinds = _object(kinds)
+    kinds, statuses = _object(kinds), _object(statuses)
+    own_keys = _told_apart([read(key, str) or "" for key in statuses])
     return tuple(
         WiredLine(
-            point_id=read(key, str) or "",
+            point_id=own_key,
             number=number,
             name=read(names[number - 1], str) or None if number <= len(names) else None,
             leak=flag(status),
             kind=read(kinds.get(key), LineKind | str),
         )
-        for number, (key, status) in enumerate(_object(statuses).items(), start=1)
+        for number, ((key, status), own_key) in enumerate(
+            zip(statuses.items(), own_keys, strict=True), start=1
+        )
     )
 
 
@@ -315,17 +318,33 @@ def _serial_number(payload: Mapping[str, Any]) -> str | None:
 def sensors_of_one_device(payloads: Any) -> list[dict[str, Any]]:
     """What radio sensors owe to their neighbours: an id of their own, and percent or level."""
     sensors = [_object(payload) for payload in payloads] if isinstance(payloads, list) else []
-    batteries = [sensor.get("battery") for sensor in sensors]
-    percent = any(isinstance(b, int | float) and b > _LEVELS for b in batteries)
-    seen: Tally[str] = Tally()
+    serials = [_serial_number(sensor) for sensor in sensors]
+    point_ids = _told_apart(
+        [
+            serial or f"{_word(sensor.get('line'))}/{_word(sensor.get('name'))}"
+            for sensor, serial in zip(sensors, serials, strict=True)
+        ]
+    )
+    batteries = [whole_number(sensor.get("battery")) for sensor in sensors]
+    percent = any(battery is not None and battery > _LEVELS for battery in batteries)
     found = []
-    for sensor, battery in zip(sensors, batteries, strict=True):
-        serial = _serial_number(sensor)
-        base = serial or f"{_word(sensor.get('line'))}/{_word(sensor.get('name'))}"
-        seen[base] += 1
-        point_id = base if seen[base] == 1 else f"{base}#{seen[base]}"
-        sure = (percent or serial) and isinstance(battery, int) and 0 <= battery <= 100
+    for point_id, serial, battery in zip(point_ids, serials, batteries, strict=True):
+        sure = (percent or serial) and battery is not None and 0 <= battery <= 100
         found.append({"point_id": point_id, "battery_percent": battery if sure else None})
+    return found
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names, and for those that come again `#2`, `#3` … unless that is another's name."""
+    taken, seen = set(names), Tally[str]()
+    found = []
+    for name in names:
+        seen[name] += 1
+        number, apart = seen[name], name
+        while number > 1 and (apart := f"{name}#{number}") in taken:
+            number += 1
+        taken.add(apart)
+        found.append(apart)
     return found
 
 

@@ -18,6 +18,7 @@ import attrs
 import cattrs
 
 from . import frame, shapes
+from ._json import whole_number
 from .errors import PayloadError
 from .models import (
     Counter,
@@ -69,15 +70,12 @@ class _UnreadableValueError(ValueError):
 
 
 def _integer(value: Any, _: object) -> int:
-    if isinstance(value, str) and value.strip().lstrip("+-").isdecimal() and len(value) < 20:
-        value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
+    number = whole_number(value)
+    if number is None:
         raise _UnreadableValueError("not a whole number")
-    if not -_INT64 <= value < _INT64:
+    if not -_INT64 <= number < _INT64:
         raise _UnreadableValueError("number out of range")
-    return value
+    return number
 
 
 def _number(value: Any, _: object) -> float:
