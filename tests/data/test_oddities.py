@@ -111,7 +111,7 @@ def test_an_alarm_is_seen_in_any_words(yes: Any) -> None:
 def test_lines_keep_ids_of_their_own() -> None:
     device = smart(wire_lines_status={"\ud800": "yes", "?": "no", "?#2": "no"})
     assert isinstance(device, LeakModule)
-    assert len({line.key for line in device.lines}) == 3
+    assert len({line.point_id for line in device.lines}) == 3
     assert [line.leak for line in device.lines] == [True, False, False]
 
 
