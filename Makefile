@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench wheel lambda deploy clean
+.PHONY: help demo test lint docs devices-page bench wheel lambda deploy clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.cli ## A day of water meters in a few seconds, against a cloud of its own
 	@$(BIN)/sst-cloud demo
@@ -25,6 +25,9 @@ lint: $(VENV)/.dev ## Style, types and the directions of imports
 
 docs: $(VENV)/.dev ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict --quiet
+
+devices-page: $(VENV)/.dev ## Write the page of supported devices anew
+	$(BIN)/python tests/supported_devices.py
 
 bench: $(VENV)/.dev ## Measure what is promised to be fast, as ratios
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,100 @@
+"""Write docs/devices.md: what is read from every device in `payloads/`, and what it can be told.
+
+Run it as `make devices-page` when a model or a case has come in; a test compares.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import payload_files as files
+from sst_cloud import (
+    CommandError,
+    Device,
+    DeviceType,
+    ThermostatMode,
+    ValveState,
+    commands,
+    readings_from,
+)
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "devices.md"
+EVIDENCE: Final = {
+    "mcs300": "several public clients agree",
+    "mcs350": "several public clients agree; schedule as in recorded frames",
+    "neptun_prow": "recorded radio sensors; module as several public clients read it",
+    "equation": "one public client",
+    "equation_prow": "one public client and its users: a rebadged type 2",
+    "oke_20": "its users, and two public clients",
+    "ecosmart_25": "recorded",
+    "neptun_smart": "recorded, with its binary frame",
+    "unknown": "numbers that nobody has seen yet",
+}
+INTRODUCTION: Final = """\
+# Supported devices
+
+Every model that SST Cloud is known to serve. This page is written from the payloads in
+`tests/payloads/` by `make devices-page`: *read* is what their readings are, *commanded* is what the
+client sends for them; all else raises `CommandError` before any request.
+"""
+NOTES: Final = """\
+*Evidence* says where the shape of the model's payloads is known from. If yours is read wrongly, or
+not at all, please send what `sst-cloud dump --redact` prints: it becomes a payload here.
+"""
+
+
+def page() -> str:
+    """The page as it should be."""
+    rows = ["| type | model | class | read | commanded | evidence |", "|---|---|---|---|---|---|"]
+    rows += ["| " + " | ".join(_row(model)) + " |" for model in files.MODELS]
+    return "\n".join([INTRODUCTION, *rows, "", NOTES.rstrip(), "", *_cases()]) + "\n"
+
+
+def _row(model: str) -> Iterator[str]:
+    device = files.device(f"{model}/device")
+    known = isinstance(device.type, DeviceType)
+    yield f"{device.type:d}" if known else "any other"
+    yield device.model if known else "—"
+    yield f"[`{type(device).__name__}`](reference.md#sst_cloud.models.{type(device).__name__})"
+    yield ", ".join(f"`{quantity}`" for quantity in _quantities(model))
+    yield ", ".join(f"`{name}`" for name in _commands(device)) or "—"
+    yield EVIDENCE[model]
+
+
+def _quantities(model: str) -> list[str]:
+    names = [name for name in files.ALL if files.folder(name) == model]
+    found = {r.quantity: None for name in names for r in readings_from(files.snapshot(name))}
+    return [quantity.value for quantity in found]
+
+
+def _commands(device: Device) -> Iterator[str]:
+    """The commands that are not refused, by trying them."""
+    tries: dict[str, Callable[[], object]] = {
+        "set_valves": lambda: commands.set_valves(device, ValveState.CLOSED, None),
+        "set_floor_washing": lambda: commands.set_floor_washing(device, on=True),
+        "set_power": lambda: commands.set_power(device, on=True),
+        "set_mode": lambda: commands.set_mode(device, ThermostatMode.CHART),
+        "set_target_temperature": lambda: commands.set_target_temperature(device, 21),
+        "set_brightness": lambda: commands.set_brightness(device, 5),
+    }
+    for name, attempt in tries.items():
+        try:
+            attempt()
+        except CommandError:
+            continue
+        yield name
+
+
+def _cases() -> Iterator[str]:
+    """What else a model has been read as."""
+    yield "## What is tried"
+    yield ""
+    for model in files.MODELS:
+        cases = [name.partition("/")[2] for name in files.ALL if files.folder(name) == model]
+        device = files.device(f"{model}/device")
+        title = device.model if isinstance(device.type, DeviceType) else "Any other type"
+        yield f"* {title}: " + ", ".join(f"`{case}`" for case in cases)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
