@@ -1,0 +1,141 @@
+"""What type checkers make of the public API. Never run: `mypy --strict` reads it."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import assert_type
+
+from sst_cloud import (
+    CommandResult,
+    Counter,
+    Device,
+    DeviceType,
+    Group,
+    Grouping,
+    History,
+    House,
+    LeakModule,
+    Listing,
+    NeptunProW,
+    NeptunSmart,
+    Network,
+    News,
+    PasswordAuth,
+    Quantity,
+    Reading,
+    Schedule,
+    Sink,
+    Slot,
+    Snapshot,
+    Source,
+    SSTCloud,
+    TemperatureSensor,
+    Thermostat,
+    ThermostatMode,
+    TokenAuth,
+    UnknownDevice,
+    Unreadable,
+    User,
+    ValveGroup,
+    ValveState,
+    Water,
+    WiredLine,
+    WirelessSensor,
+    WriteReport,
+    open_sink,
+    readings_from,
+)
+
+
+async def reads(cloud: SSTCloud) -> None:
+    """Lists know what they hold, and what could not be read."""
+    houses = await cloud.houses()
+    assert_type(houses, Listing[House])
+    assert_type(houses[0], House)
+    assert_type(houses.unreadable, tuple[Unreadable, ...])
+    assert_type([house.id for house in houses], list[int])
+    assert_type(await cloud.house(1), House)
+    assert_type(await cloud.user(), User)
+    assert_type(await cloud.devices(1), Listing[Device])
+    assert_type(await cloud.device(1, 2), Device)
+    assert_type(await cloud.counters(1), Listing[Counter])
+    assert_type(await cloud.counters(1, 2), Listing[Counter])
+    assert_type(await cloud.wireless_sensors(1, 2), Listing[WirelessSensor])
+    assert_type(await cloud.networks(1), Listing[Network])
+    assert_type(await cloud.groups(1), Listing[Group])
+    assert_type(await cloud.news(), Listing[News])
+    assert_type(await cloud.login(), str)
+    snapshot = await cloud.snapshot(house_ids=[1], counters_only=True)
+    assert_type(snapshot, Snapshot)
+    assert_type(snapshot.time, datetime)
+    assert_type(snapshot.devices, tuple[Device, ...])
+    assert_type(snapshot.counters, tuple[Counter, ...])
+    assert_type(snapshot.wireless_sensors, tuple[WirelessSensor, ...])
+    assert_type(snapshot.unreadable, tuple[Unreadable, ...])
+    assert_type(readings_from(snapshot), list[Reading])
+
+
+def fields(house: House, counter: Counter, sensor: WirelessSensor) -> None:
+    """What may be missing says so."""
+    assert_type(house.timezone, str | None)
+    assert_type(counter.value_l, int)
+    assert_type(counter.value_m3, float)
+    assert_type(counter.water, Water | None)
+    assert_type(sensor.point_id, str)
+    assert_type(sensor.lost, bool | None)
+    assert_type(sensor.battery_percent, int | None)
+
+
+def devices(device: Device) -> None:
+    """`isinstance` tells what a device is."""
+    assert_type(device.type, DeviceType | int)
+    assert_type(device.model, str)
+    assert_type(device.reported_at, datetime | None)
+    if isinstance(device, LeakModule):
+        assert_type(device.valve_groups, tuple[ValveGroup, ...])
+        assert_type(device.valve_groups[0].state, ValveState | str | None)
+        assert_type(device.lines, tuple[WiredLine, ...])
+        assert_type(device.alarm, bool)
+    if isinstance(device, NeptunSmart):
+        assert_type(device.grouping, Grouping | str | None)
+        assert_type(device.slots, tuple[Slot, ...])
+    elif isinstance(device, NeptunProW):
+        assert_type(device.battery_low, bool | None)
+    elif isinstance(device, Thermostat):
+        assert_type(device.mode, ThermostatMode | str | None)
+        assert_type(device.controlling_sensor, TemperatureSensor | None)
+        assert_type(device.current_temperature, float | None)
+        assert_type(device.schedule, Schedule | None)
+        assert_type(device.target_at(datetime.now().astimezone(), None), float | None)
+    elif isinstance(device, UnknownDevice):
+        assert_type(device.name, str)
+
+
+async def commands(cloud: SSTCloud, module: NeptunSmart, thermostat: Thermostat) -> None:
+    """All commands answer alike."""
+    result = await cloud.set_valves(module, ValveState.OPENED, 1, despite_alarm=True, limit=5)
+    assert_type(result, CommandResult)
+    assert_type(result.confirmed, bool | None)
+    assert_type(result.device, Device)
+    assert_type(await cloud.set_floor_washing(module, True, wait=False), CommandResult)
+    assert_type(await cloud.set_power(thermostat, False), CommandResult)
+    assert_type(await cloud.set_mode(thermostat, ThermostatMode.CHART), CommandResult)
+    assert_type(await cloud.set_target_temperature(thermostat, 21.0), CommandResult)
+    assert_type(await cloud.set_brightness(thermostat, 5), CommandResult)
+
+
+async def ports() -> None:
+    """The client is a source, and a sink is opened by its URL."""
+    async with SSTCloud(PasswordAuth("me@example.com", "secret")) as cloud:
+        assert_type(cloud, SSTCloud)
+        source: Source = cloud
+        readings = readings_from(await source.snapshot())
+    assert_type(SSTCloud(TokenAuth("token")), SSTCloud)
+    async with open_sink("sqlite:home.db") as sink:
+        assert_type(await sink.write(readings), WriteReport)
+
+
+def history(sink: Sink) -> AsyncIterator[Reading] | None:
+    """A sink that can be read is told by `isinstance`."""
+    if isinstance(sink, History):
+        return sink.read(Quantity.VOLUME)
+    return None
