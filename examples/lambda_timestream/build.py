@@ -6,6 +6,8 @@ again at every cold start.
 """
 
 import argparse
+import gzip
+import json
 import shutil
 import subprocess
 import sys
@@ -23,6 +25,7 @@ GLIBC = ("2014", "_2_28", "_2_34")
 SERVICES = ("secretsmanager", "ssm", "sts", "sso", "sso-oidc", "timestream-write")
 """The services of AWS the function asks, and those its credentials may come from."""
 UNUSED = ("bin", "boto3/data", "boto3/examples", "**/*.pyi", "**/*.c", "**/*.pyx", "**/tests")
+MODELS = "*/*/service-2.json.gz"
 LIMIT = 250_000_000
 """Bytes that Lambda takes, unzipped."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -89,6 +92,19 @@ def trim(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    trim_endpoints(data)
+
+
+def trim_endpoints(data: Path) -> None:
+    """Keep the addresses of the services that are left: a start reads them all, 1.2 MB as JSON."""
+    models = [json.loads(gzip.decompress(each.read_bytes())) for each in data.glob(MODELS)]
+    prefixes = {model["metadata"]["endpointPrefix"] for model in models}
+    path = data / "endpoints.json"
+    endpoints = json.loads(path.read_bytes())
+    for partition in endpoints["partitions"]:
+        services = partition["services"]
+        partition["services"] = {key: services[key] for key in services if key in prefixes}
+    path.write_text(json.dumps(endpoints, separators=(",", ":")))
 
 
 def find_python(version: str, named: str | None = None) -> str | None:

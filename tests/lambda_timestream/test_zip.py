@@ -38,6 +38,15 @@ def test_what_is_compiled_is_trusted_unchecked(code: Path) -> None:
     assert int.from_bytes(compiled.read_bytes()[4:8], "little") == 0b01
 
 
+def test_addresses_are_those_of_the_services_left(code: Path) -> None:
+    content = json.loads((code / "botocore/data/endpoints.json").read_text())
+    kept = {partition["partition"]: {*partition["services"]} for partition in content["partitions"]}
+    assert kept["aws"] == {
+        "ingest.timestream", "oidc", "portal.sso", "secretsmanager", "ssm", "sts"
+    }  # fmt: skip
+    assert {"aws-cn", "aws-us-gov"} < kept.keys()
+
+
 async def test_cold_and_warm(
     start_function: StartFunction, fake: FakeCloud, timestream: Timestream, table: Table
 ) -> None:
