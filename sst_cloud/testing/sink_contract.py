@@ -73,7 +73,7 @@ class SinkContract:
     @pytest.fixture
     def make_sink(self) -> SinkFactory:
         """What a derived class gives."""
-        raise NotImplementedError("give a fixture make_sink that returns a function making sinks")
+        pytest.fail("give a fixture make_sink that returns a function making sinks")
 
     async def stored(self, make_sink: SinkFactory) -> Sequence[Reading] | None:
         """All that is stored, or None if that cannot be told; by default it asks a `History`."""
