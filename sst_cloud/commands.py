@@ -151,7 +151,7 @@ def set_brightness(thermostat: Device, level: int) -> Command:
     """Of the display."""
     if thermostat.type != DeviceType.ECOSMART_25:
         raise CommandError(f"{_named(thermostat)} has no brightness to set: EcoSmart 25 has")
-    if isinstance(level, bool) or level not in range(MAX_BRIGHTNESS + 1):
+    if type(level) is not int or level not in range(MAX_BRIGHTNESS + 1):
         raise CommandError(f"brightness is a whole number from 0 to {MAX_BRIGHTNESS}, not {level}")
     return Command(
         thermostat,

@@ -29,7 +29,7 @@ def readings_from(snapshot: Snapshot) -> list[Reading]:
     """All readings of a snapshot; the same snapshot gives the same readings.
 
     Those of a device that is out of reach, or that has not reported for an hour by its own clock,
-    are `stale`: the cloud goes on showing the last state.
+    are `stale`: the cloud goes on showing the last state. So are those of a lost radio sensor.
     """
     houses = {house.id: house for house in snapshot.houses}
     devices = {(device.house_id, device.id): device for device in snapshot.devices}
@@ -67,9 +67,15 @@ class _Origin:
     house: House | None
     device: Device | None
 
+    lost: bool = False
+    """Whether the link from the device to the point is lost."""
+
     def reading(self, quantity: Quantity, value: float | bool, **point: Any) -> Reading:  # noqa: FBT001
         stale = self.device is not None and is_stale(self.device, self.time)
-        of_device = quantity is Quantity.ONLINE  # this one is as new as the answer
+        if quantity is Quantity.ONLINE:  # as new as the answer
+            stale = False
+        elif quantity is not Quantity.SENSOR_LOST:  # as new as what the device tells
+            stale = stale or self.lost
         return Reading(
             time=self.time,
             quantity=quantity,
@@ -79,7 +85,7 @@ class _Origin:
             device_id=self.device_id,
             device=self.device.name if self.device else "",
             model=self.device.model if self.device else "",
-            quality=Quality.STALE if stale and not of_device else Quality.GOOD,
+            quality=Quality.STALE if stale else Quality.GOOD,
             **point,
         )
 
@@ -171,7 +177,11 @@ def _thermostat(origin: _Origin, thermostat: Thermostat) -> Iterator[Reading]:
 
 
 def _sensor(origin: _Origin, sensor: WirelessSensor) -> Iterator[Reading]:
-    """A battery that may be a level as well as percent is left as given, without a unit."""
+    """A battery that may be a level as well as percent is left as given, without a unit.
+
+    Of a lost sensor only that it is lost is new; all else is what it said last.
+    """
+    origin = attrs.evolve(origin, lost=sensor.lost is True)
     point: dict[str, Any] = {
         "point": Point.WIRELESS_SENSOR,
         "point_id": sensor.point_id,

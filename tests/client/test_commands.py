@@ -251,7 +251,8 @@ async def test_what_a_device_cannot_do_is_said_before_any_request(
     for celsius in (11, 46, 20.5, True, float("nan"), float("inf")):
         with pytest.raises(CommandError, match="degrees"):
             await client.set_target_temperature(eco, celsius)
-    for level in (-1, 10, True):
+    level: Any
+    for level in (-1, 10, True, 5.0, "5"):
         with pytest.raises(CommandError, match="brightness"):
             await client.set_brightness(eco, level)
     odd: Any = "ajar"
