@@ -32,7 +32,7 @@ def counters(runs: int) -> Sequence[Figure]:
 
 
 def snapshot(runs: int) -> Sequence[Figure]:
-    """Ten houses with three modules each, devices and counters."""
+    """Ten houses with three modules each: devices, counters and radio sensors."""
     with remote_cloud(houses=10, devices=3, latency=ROUND_TRIP) as cloud:
         seen = _asked(cloud, SSTCloud.snapshot)
         cold = asyncio.run(_cold(cloud, SSTCloud.snapshot, runs))
@@ -57,7 +57,7 @@ def _asked(cloud: RemoteCloud, read: Read) -> Seen:
 
 
 def _least_trips(seen: Seen) -> int:
-    """Everything depends on the list of houses, and on nothing else."""
+    """Everything depends on the list of houses; that sensors depend on devices, too, only adds."""
     if seen.paths[0] != "/houses/" or seen.paths.count("/houses/") != 1:
         raise RuntimeError(f"the least time is reckoned for another order: {seen.paths[:3]}")
     return 1 + ceil((len(seen.paths) - 1) / AT_ONCE)
