@@ -20,7 +20,16 @@ from sst_cloud import (
     Water,
     readings_from,
 )
-from sst_cloud.testing import FakeAccount, FakeCloud, FakeDevice, FakeHouse, Html, Latency, Status
+from sst_cloud.testing import (
+    FakeAccount,
+    FakeCloud,
+    FakeDevice,
+    FakeGroup,
+    FakeHouse,
+    Html,
+    Latency,
+    Status,
+)
 
 
 async def test_houses(client: SSTCloud) -> None:
@@ -280,3 +289,43 @@ def test_a_base_url_that_is_none(url: str) -> None:
 def test_an_odd_concurrency() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         SSTCloud(TokenAuth("x"), max_concurrency=0)
+
+
+async def test_networks_groups_and_news(client: SSTCloud, fake: FakeCloud) -> None:
+    house = fake.houses[0]
+    house.groups = [FakeGroup(name="Wet rooms", id=4)]
+    (network,) = await client.networks(house.id)
+    assert (network.id, network.house_id, network.name) == (
+        house.networks[0].id,
+        house.id,
+        house.networks[0].name,
+    )
+    assert set(network.device_ids) == {device.id for device in house.devices}
+    (group,) = await client.groups(house.id)
+    assert (group.id, group.name, group.house_id) == (4, "Wet rooms", house.id)
+    maintenance, _ = await client.news()
+    assert maintenance.title == "Maintenance on Sunday"
+    assert maintenance.published_at is not None
+
+
+async def test_radio_sensors(client: SSTCloud, fake: FakeCloud) -> None:
+    house = fake.houses[0]
+    smart, prow, *_ = await asyncio.gather(
+        *(client.wireless_sensors(house.id, device.id) for device in house.devices[:2])
+    )
+    assert [sensor.name for sensor in smart] == ["Under the bathtub", "Toilet"]
+    assert [sensor.point_id for sensor in smart] == [sensor.serial_number for sensor in smart]
+    assert all(sensor.point_id == f"{sensor.line}/{sensor.name}" for sensor in prow)
+
+
+async def test_logging_out_ends_the_token(client: SSTCloud, fake: FakeCloud) -> None:
+    token = await client.login()
+    await client.logout()
+    async with SSTCloud(TokenAuth(token), base_url=fake.url) as other:
+        with pytest.raises(TokenRejectedError):
+            await other.houses()
+    assert len(await client.houses()) == 2
+
+
+async def test_any_page_can_be_read_raw(client: SSTCloud, fake: FakeCloud) -> None:
+    assert [house["id"] for house in await client.raw("/houses/")] == [h.id for h in fake.houses]
