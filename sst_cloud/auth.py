@@ -3,11 +3,14 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from .errors import PayloadError, TokenRejectedError
 from .redaction import MASK
 from .transport import LOGIN_PATH, Transport
+
+TOKEN_VARIABLES: Final = ("SST_CLOUD_TOKEN", "SST_CLOUT_TOKEN")
+"""Environment variables for the token. The second is a misspelling that deployments have."""
 
 
 class Auth(ABC):

@@ -10,7 +10,7 @@ import attrs
 import click
 from click.core import ParameterSource
 
-from sst_cloud.auth import Auth, PasswordAuth, TokenAuth
+from sst_cloud.auth import TOKEN_VARIABLES, Auth, PasswordAuth, TokenAuth
 from sst_cloud.client import SSTCloud
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.transport import BASE_URL
@@ -18,9 +18,6 @@ from sst_cloud.transport import BASE_URL
 from . import credentials
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-TOKEN_VARIABLES: Final = ("SST_CLOUD_TOKEN", "SST_CLOUT_TOKEN")
-"""The second is a misspelling that existing deployments have in their environment."""
 
 _ROOTS: Final = ("sst_cloud", "sst_cloud_sinks")
 _LOGGERS: Final = {

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote, urlencode
 
-from sst_cloud.auth import Auth, StoredTokenAuth, TokenAuth
+from sst_cloud.auth import TOKEN_VARIABLES, Auth, StoredTokenAuth, TokenAuth
 from sst_cloud.client import SSTCloud
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.enums import Water
@@ -25,8 +25,6 @@ from sst_cloud.sink import Sink, SinkURL, open_sink
 
 _log = logging.getLogger(__name__)
 
-TOKENS: Final = ("SST_CLOUD_TOKEN", "SST_CLOUT_TOKEN")
-"""The second is a misspelling that existing deployments have in their environment."""
 REMEMBER: Final = timedelta(hours=6)
 """How long the list of houses is good for: people seldom move."""
 
@@ -210,7 +208,7 @@ def sink_url_from(environ: Mapping[str, str]) -> str:
 
 
 def _auth(environ: Mapping[str, str], secret: Callable[[str], Awaitable[str]]) -> Auth:
-    token = next((environ[name].strip() for name in TOKENS if environ.get(name)), "")
+    token = next((environ[name].strip() for name in TOKEN_VARIABLES if environ.get(name)), "")
     if token.startswith("arn:"):
         return StoredTokenAuth(lambda: secret(token))
     if not token:
