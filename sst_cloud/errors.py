@@ -3,6 +3,8 @@
 Messages are one or two sentences that say what to do, and never hold a secret.
 """
 
+from typing import Final
+
 
 class SSTCloudError(Exception):
     """The root: catch this to catch everything the library raises on purpose."""
@@ -126,3 +128,13 @@ class SinkUnavailableError(SinkError):
 
 class SinkRefusedError(SinkError):
     """The store will not take the readings until somebody mends something: do not try again."""
+
+
+PASSING: Final = (
+    TransportError,
+    ServiceUnavailableError,
+    RateLimitedError,
+    PayloadError,
+    SinkUnavailableError,
+)
+"""What may be gone at the next try. Anything else needs somebody to mend it."""

@@ -1,6 +1,7 @@
 """Commands carried out: sent once, refusals told, the new state waited for."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -8,8 +9,10 @@ import attrs
 
 from .clock import Clock
 from .commands import Command, CommandResult
-from .errors import ApiError, CommandRejectedError
+from .errors import PASSING, ApiError, CommandRejectedError
 from .models import Device
+
+_log = logging.getLogger(__name__)
 
 _REJECTED: Final = frozenset({400, 404, 405, 409, 415, 422})
 _FIRST_LOOK: Final = 2.0
@@ -96,13 +99,17 @@ class Remote:
     async def _confirm(
         self, command: Command, limit: float, overtaken: Callable[[], bool] = lambda: False
     ) -> CommandResult:
-        waited, pause = 0.0, _FIRST_LOOK
+        waited, pause, device = 0.0, _FIRST_LOOK, command.device
         while True:
             pause = min(pause, max(limit - waited, 0.0))
             await self._clock.sleep(pause)
             waited += pause
-            device = await self._look(command.device.house_id, command.device.id)
-            confirmed = command.shows(device)
+            confirmed = False
+            try:
+                device = await self._look(command.device.house_id, command.device.id)
+                confirmed = command.shows(device)
+            except PASSING as error:  # raised, it would look as if the command had not been sent
+                _log.warning("%s; looking again", error)
             if confirmed or waited >= limit or overtaken():
                 return CommandResult(confirmed, device)
             pause = min(pause * 1.5, _LAST_LOOK)

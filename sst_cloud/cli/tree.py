@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from sst_cloud.collector import PASSING
 from sst_cloud.enums import Quality, Quantity
+from sst_cloud.errors import PASSING
 from sst_cloud.measurements import readings_from
 from sst_cloud.models import Device, Snapshot
 from sst_cloud.readings import Reading

@@ -1,5 +1,5 @@
 """Poll a source, deliver to sinks."""
 
-from .loop import EVERY, PASSING, Delivery, Poll, collect, poll
+from .loop import EVERY, Delivery, Poll, collect, poll
 
-__all__ = ["EVERY", "PASSING", "Delivery", "Poll", "collect", "poll"]
+__all__ = ["EVERY", "Delivery", "Poll", "collect", "poll"]

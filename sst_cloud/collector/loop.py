@@ -14,14 +14,7 @@ from typing import Final
 import attrs
 
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.errors import (
-    PayloadError,
-    RateLimitedError,
-    ServiceUnavailableError,
-    SinkUnavailableError,
-    SSTCloudError,
-    TransportError,
-)
+from sst_cloud.errors import PASSING, SSTCloudError
 from sst_cloud.measurements import readings_from
 from sst_cloud.readings import Reading
 from sst_cloud.sink import Sink, WriteReport
@@ -32,14 +25,6 @@ _log = logging.getLogger(__name__)
 EVERY: Final = timedelta(minutes=20)
 """The cloud learns new values about every 10 minutes; twice that is often enough for a plot."""
 
-PASSING: Final = (
-    TransportError,
-    ServiceUnavailableError,
-    RateLimitedError,
-    PayloadError,
-    SinkUnavailableError,
-)
-"""What the next poll may find gone. Anything else needs somebody to mend it, and ends the loop."""
 _MAX_JITTER: Final = 30.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -128,6 +128,17 @@ async def test_a_module_that_does_not_obey_is_told_of(
     assert (clock.now() - before).total_seconds() == 30
 
 
+async def test_a_cloud_that_fails_while_it_is_looked_at_does_not_hide_what_was_sent(
+    home: Home, client: SSTCloud, fake: FakeCloud
+) -> None:
+    module = await home.read("ProW+", LeakModule)
+    fake.inject(Status(500), method="GET", times=2)
+    assert (await client.set_valves(module, CLOSED)).confirmed is True
+    fake.inject(Status(500), method="GET")
+    result = await client.set_valves(module, OPENED, despite_alarm=True)
+    assert (result.confirmed, result.device) == (False, module)
+
+
 async def test_without_waiting_nothing_is_claimed(
     home: Home, client: SSTCloud, clock: ManualClock
 ) -> None:
