@@ -1,13 +1,16 @@
 """Whom to ask and as whom: options, else environment, else what `login` has kept."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import attrs
 import click
+import platformdirs
 from click.core import ParameterSource
 
 from sst_cloud.auth import TOKEN_VARIABLES, Auth, PasswordAuth, TokenAuth
@@ -27,6 +30,12 @@ _LOGGERS: Final = {
 }
 
 
+def _state_folder() -> Path:
+    """Where systemd says, or the user's own folder for such things."""
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(given) if given else platformdirs.user_state_path("sst-cloud")
+
+
 @attrs.define
 class Settings:
     """What holds for one run of the program."""
@@ -36,6 +45,8 @@ class Settings:
     email: str | None = attrs.field(default=None, repr=False)
     password: str | None = attrs.field(default=None, repr=False)
     clock: Clock = attrs.field(factory=SystemClock)
+    state: Path = attrs.field(factory=_state_folder)
+    """The folder of what the collector keeps: outbox, dead letters."""
     _handler: logging.Handler = attrs.field(
         factory=lambda: logging.StreamHandler(sys.stderr), init=False, repr=False
     )

@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from .counter import REFRESH, FakeCounter, django_time, refreshed
+from sst_cloud.flow import REFRESH
+
+from .counter import FakeCounter, django_time, refreshed
 from .demo import demo_devices, every_device
 from .device import FakeDevice, winter_offset
 from .frames import frame

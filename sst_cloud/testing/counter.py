@@ -1,14 +1,13 @@
 """A water meter of the fake cloud, and when the cloud learns of its water."""
 
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
-from .household import EPOCH, WaterUse
+from sst_cloud.flow import REFRESH
 
-REFRESH: Final = timedelta(minutes=10)
-"""How often the cloud learns new values from a module."""
+from .household import EPOCH, WaterUse
 
 
 def refreshed(now: datetime) -> datetime:

@@ -1,0 +1,62 @@
+"""Events: what somebody at home wants to be told of, once when it begins and once when it ends."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from sst_cloud.readings import format_time
+
+
+class EventKind(StrEnum):
+    """What can happen."""
+
+    LEAK = "leak"
+    VALVE_CLOSED = "valve_closed"
+    SENSOR_LOST = "sensor_lost"
+    BATTERY_LOW = "battery_low"
+    DEVICE_STALE = "device_stale"
+    COUNTER_SUSPECT = "counter_suspect"
+    COUNTER_REPLACED = "counter_replaced"
+    CONTINUOUS_FLOW = "continuous_flow"
+    NIGHT_USE = "night_use"
+    NO_READINGS = "no_readings"
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """Something that has begun, or is over. What it is not about is None."""
+
+    time: datetime
+    """When it was noticed, UTC."""
+    kind: EventKind = attrs.field(converter=EventKind)
+    over: bool = False
+    """Whether this is the end of what began."""
+    message: str
+    """One sentence for people."""
+    house_id: int | None = None
+    house: str | None = None
+    device_id: int | None = None
+    device: str | None = None
+    point: str | None = None
+    point_id: str | None = None
+    name: str | None = None
+    details: Mapping[str, int | float | str | bool | None] = attrs.field(factory=dict)
+    """Numbers behind the sentence, with their units in their names: `used_l`, `hours` …"""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as JSON carries it: these keys, this order, plain values."""
+        record = {field.name: getattr(self, field.name) for field in attrs.fields(Event)}
+        return record | {
+            "time": format_time(self.time),
+            "kind": self.kind.value,
+            "details": dict(self.details),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Event":
+        """The event that `as_dict` was made from."""
+        moment = datetime.fromisoformat(record["time"]).astimezone(UTC)
+        return cls(**{**record, "time": moment})
