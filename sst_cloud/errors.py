@@ -130,6 +130,10 @@ class SinkRefusedError(SinkError):
     """The store will not take the readings until somebody mends something: do not try again."""
 
 
+class OutboxError(SSTCloudError):
+    """The collector's own store cannot be used: it is another's, or the disk is full."""
+
+
 PASSING: Final = (
     TransportError,
     ServiceUnavailableError,

@@ -1,0 +1,225 @@
+"""Delivery to one consumer of the outbox: in order, again and again, holding up nobody else."""
+
+import asyncio
+import logging
+import random as random_module
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import attrs
+
+from sst_cloud.clock import Clock
+from sst_cloud.errors import OutboxError, SinkRefusedError, SinkUnavailableError, SSTCloudError
+from sst_cloud.redaction import redact_text
+from sst_cloud.sink import WriteReport
+
+from .dead_letters import DeadLetters
+from .outbox import Batch, Outbox, Stream
+from .status import Course
+from .waiting import sleep_unless
+
+_log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 2_000
+"""Entries in one write."""
+FIRST_WAIT: Final = 1.0
+LONGEST_WAIT: Final = 300.0
+"""Seconds: after each failure twice as long, less what chance takes off it."""
+PAUSE: Final = 3_600.0
+"""Seconds until what was refused is tried again by itself."""
+_TIME_LIMIT: Final = 600.0
+"""Seconds for one write: a sink that never comes back is one that cannot be reached."""
+
+
+class Consumer(Protocol):
+    """A `Sink`, or whatever takes events the same way."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None: ...
+
+    async def write(self, items: Sequence[Any], /) -> WriteReport:
+        """Take what comes next; errors as of `Sink.write`."""
+        ...
+
+
+@attrs.frozen
+class _Done:
+    upto: int
+    accepted: int
+    rejected: int
+
+
+class Courier:
+    """Takes entries from the outbox to one consumer, and remembers there how far it is."""
+
+    def __init__(  # noqa: PLR0913  all are needed, or have good defaults
+        self,
+        name: str,
+        consumer: Consumer,
+        outbox: Outbox,
+        *,
+        stream: Stream = Stream.READINGS,
+        dead_letters: DeadLetters,
+        clock: Clock,
+        random: Callable[[], float] = random_module.random,
+    ) -> None:
+        self.name = name
+        self.error: SSTCloudError | None = None
+        """Why the last try failed; None when it did not."""
+        self._consumer = consumer
+        self._outbox = outbox
+        self._stream = stream
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._random = random
+        self._failures = 0
+        self._done: _Done | None = None
+        """Delivered, and not noted yet."""
+        self._open = AsyncExitStack()
+        self._is_open = False
+        self._told = asyncio.Event()
+        """There may be something to deliver."""
+        self._again = asyncio.Event()
+        """Somebody wants another try now."""
+        self._rested = asyncio.Event()
+        """All is delivered, or the last try has failed."""
+        self.busy = False
+        """Whether a write is under way."""
+
+    def tell(self) -> None:
+        """There is something new in the outbox."""
+        self._rested.clear()
+        self._told.set()
+
+    def try_again(self) -> None:
+        """Do not wait any longer, whatever for."""
+        self._again.set()
+
+    async def rest(self) -> None:
+        """Return when all is delivered, or a try has failed since the last `tell`."""
+        await self._rested.wait()
+
+    async def run(self) -> None:
+        """Deliver for ever; cancel it to stop."""
+        self._told.set()
+        try:
+            while True:
+                await self._told.wait()
+                self._told.clear()
+                wait = await self._deliver_all()
+                self._rested.set()
+                if wait is not None:
+                    self._again.clear()
+                    await sleep_unless(self._clock, wait, self._again)
+                    self._told.set()
+        finally:
+            await self._open.aclose()
+
+    async def _deliver_all(self) -> float | None:
+        """Deliver what there is; how many seconds to wait after a failure, None after none."""
+        try:
+            await self._note_delivered()
+            while (batch := await self._next()).upto:
+                await self._deliver(batch)
+                self._well()
+        except SSTCloudError as error:
+            return await self._failed(error)
+        except Exception as error:  # noqa: BLE001  a sink of somebody else's may raise anything
+            _log.debug("%s raised", self.name, exc_info=True)
+            return await self._failed(
+                SinkUnavailableError(redact_text(f"{type(error).__name__}: {error}"))
+            )
+        return None
+
+    async def _next(self) -> Batch[Any]:
+        return await self._outbox.batch(self.name, self._stream, AT_ONCE)
+
+    async def _deliver(self, batch: Batch[Any]) -> None:
+        report = await self._write(batch.items) if batch.items else WriteReport()
+        if report.rejected and self._stream is Stream.READINGS:
+            _log.error(
+                "%s rejected %d readings for good, the first because: %s; see "
+                "`sst-cloud dead-letters list`",
+                self.name,
+                len(report.rejected),
+                report.rejected[0].reason,
+            )
+            await asyncio.to_thread(
+                self._dead_letters.add, self.name, report.rejected, self._clock.now()
+            )
+        self._done = _Done(batch.upto, report.accepted, len(report.rejected) + batch.unreadable)
+        await self._note_delivered()
+
+    async def _note_delivered(self) -> None:
+        """Move the cursor. If the disk is full, what was delivered is not delivered once more."""
+        if (done := self._done) is not None:
+            await self._outbox.deliver(
+                self.name,
+                self._stream,
+                done.upto,
+                accepted=done.accepted,
+                rejected=done.rejected,
+            )
+            self._done = None
+
+    async def _write(self, items: Sequence[Any]) -> WriteReport:
+        self.busy = True
+        try:
+            async with asyncio.timeout(_TIME_LIMIT):
+                if not self._is_open:
+                    await self._open.enter_async_context(self._consumer)
+                    self._is_open = True
+                return await self._consumer.write(items)
+        except TimeoutError as error:
+            if isinstance(error, SSTCloudError):
+                raise
+            raise SinkUnavailableError(f"no end of writing after {_TIME_LIMIT:g} s") from error
+        finally:
+            self.busy = False
+
+    def _well(self) -> None:
+        if self.error is not None:
+            _log.warning("%s takes %s again", self.name, self._stream)
+        self.error = None
+        self._failures = 0
+
+    async def _failed(self, error: SSTCloudError) -> float:
+        """Say so once, note it, and reckon how long to wait."""
+        refused = isinstance(error, SinkRefusedError)
+        if self.error is None or isinstance(self.error, SinkRefusedError) != refused:
+            if refused:
+                _log.error(
+                    "%s refused, and is left alone for an hour, or until it is told to try again: "
+                    "%s",
+                    self.name,
+                    error,
+                )
+            else:
+                _log.warning("%s: %s; it is tried again until it succeeds", self.name, error)
+        self.error = error
+        wait = PAUSE if refused else self._backoff(error)
+        self._failures += 1
+        if not isinstance(error, OutboxError):
+            await self._note(Course.PAUSED if refused else Course.RETRYING, error, wait)
+        return wait
+
+    def _backoff(self, error: SSTCloudError) -> float:
+        longest = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(1 + self._failures, 16))
+        by_chance = FIRST_WAIT + self._random() * (longest - FIRST_WAIT)
+        return max(getattr(error, "retry_after", None) or 0.0, by_chance)
+
+    async def _note(self, course: Course, error: SSTCloudError, wait: float) -> None:
+        next_try = self._clock.now() + timedelta(seconds=wait)
+        try:
+            await self._outbox.fail(self.name, self._stream, course, str(error), next_try)
+        except OutboxError as unnoted:
+            _log.debug("not noted: %s", unnoted)

@@ -1,0 +1,147 @@
+"""Readings that a sink will never take, in a JSON Lines file: kept until somebody decides."""
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from sst_cloud.errors import OutboxError
+from sst_cloud.readings import Reading, format_time
+from sst_cloud.sink import Rejection
+
+from .lock import Lock
+
+_log = logging.getLogger(__name__)
+
+FILE: Final = "dead-letters.jsonl"
+_WAIT: Final = 30.0
+"""Seconds to wait for another process that is changing the file."""
+
+
+@attrs.frozen(kw_only=True)
+class DeadLetter:
+    """A reading, the sink that rejected it, why and when (UTC)."""
+
+    time: datetime
+    sink: str
+    reason: str
+    reading: Reading
+
+    def as_dict(self) -> dict[str, Any]:
+        """The letter as the file carries it."""
+        return {
+            "time": format_time(self.time),
+            "sink": self.sink,
+            "reason": self.reason,
+            "reading": self.reading.as_dict(),
+        }
+
+
+class DeadLetters:
+    """The file of a folder; several processes may use it at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+
+    def add(self, sink: str, rejections: Sequence[Rejection], now: datetime) -> None:
+        """Append; they are on the disk when this returns. Raises `OutboxError`."""
+        letters = (
+            DeadLetter(time=now, sink=sink, reason=rejection.reason, reading=rejection.reading)
+            for rejection in rejections
+        )
+        with self._lock(), self._errors(), self.path.open("ab") as file:
+            end = file.tell()
+            torn = end > 0 and not self._ends_a_line(end)
+            try:
+                file.write((b"\n" if torn else b"") + _lines(letters))
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(self.path, end)
+                raise
+
+    def read(self) -> list[DeadLetter]:
+        """All of them, oldest first; a line that holds none is passed over and logged."""
+        with self._errors():
+            return [letter for letter in map(self._letter, self._raw()) if letter is not None]
+
+    def change(self, decide: Callable[[DeadLetter], bool], *, among: int | None = None) -> int:
+        """Keep those for which `decide` says so, of the first `among`; how many went."""
+        kept, gone = [], 0
+        with self._lock(), self._errors():
+            seen = 0
+            for line in self._raw():
+                letter = self._letter(line)
+                if letter is not None:
+                    seen += 1
+                    if (among is None or seen <= among) and not decide(letter):
+                        gone += 1
+                        continue
+                kept.append(line)
+            if gone:
+                self._replace(b"".join(line + b"\n" for line in kept))
+        return gone
+
+    def _raw(self) -> Iterator[bytes]:
+        try:
+            with self.path.open("rb") as file:
+                yield from (line for line in map(bytes.strip, file) if line)
+        except FileNotFoundError:
+            return
+
+    def _letter(self, line: bytes) -> DeadLetter | None:
+        try:
+            record = json.loads(line)
+            return DeadLetter(
+                time=datetime.fromisoformat(record["time"]).astimezone(UTC),
+                sink=record["sink"],
+                reason=record["reason"],
+                reading=Reading.from_dict(record["reading"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            _log.warning("%s: a line holds no dead letter: %r", self.path, line[:60])
+            return None
+
+    def _ends_a_line(self, end: int) -> bool:
+        with self.path.open("rb") as file:
+            file.seek(end - 1)
+            return file.read() == b"\n"
+
+    def _replace(self, content: bytes) -> None:
+        handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)  # noqa: PTH105  atomic, and the name says so
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def _lock(self) -> Lock:
+        return Lock(
+            self.path.with_suffix(".lock"),
+            f"another process has been changing {self.path} for {_WAIT:g} s; try again later",
+            wait=_WAIT,
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutboxError(f"{self.path} cannot be used: {error.strerror}") from error
+
+
+def _lines(letters: Iterable[DeadLetter]) -> bytes:
+    return "".join(
+        json.dumps(letter.as_dict(), ensure_ascii=False) + "\n" for letter in letters
+    ).encode()

@@ -1,0 +1,51 @@
+"""Who may use a folder of the collector: one at a time, and a crash lets go."""
+
+import sqlite3
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sst_cloud.errors import OutboxError
+
+
+class Lock:
+    """A lock on a file, held by one process at a time and given up when that process ends.
+
+    SQLite's own locking on an empty file: the one kind of file lock that Python brings for every
+    system.
+    """
+
+    def __init__(self, path: Path, holder: str, *, wait: float = 0.0) -> None:
+        """`holder` says, in an error, who has it. `wait` is how many seconds to wait for it."""
+        self._path = path
+        self._holder = holder
+        self._wait = wait
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Self:
+        """Take it. Raises `OutboxError` if another has it, or the file cannot be made."""
+        connection = None
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            connection = sqlite3.connect(
+                self._path, timeout=self._wait, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("BEGIN EXCLUSIVE")
+        except (OSError, sqlite3.Error) as error:
+            if connection is not None:
+                connection.close()
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                raise OutboxError(self._holder) from None
+            raise OutboxError(f"{self._path} cannot be made: {error}") from error
+        self._connection = connection
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,467 @@
+"""The outbox: what has been read is committed here before any sink sees it."""
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
+
+import attrs
+
+from sst_cloud.clock import Clock, SystemClock
+from sst_cloud.errors import OutboxError
+from sst_cloud.models import House
+from sst_cloud.readings import FIELDS, Reading, format_time
+
+from .database import is_damage, open_database, open_to_read, set_aside
+from .events import Event
+from .lock import Lock
+from .status import Course, SinkStatus, Status
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FILE: Final = "outbox.db"
+_LOCK: Final = "collector.lock"
+_AT_ONCE: Final = 5_000
+"""Entries removed in one transaction, so that a long clean-up holds nobody up."""
+_PAGES_AT_ONCE: Final = 2_000
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Stream(StrEnum):
+    """What the outbox keeps in a row of its own, with cursors of its own."""
+
+    READINGS = "readings"
+    EVENTS = "events"
+
+
+class Start(StrEnum):
+    """Where a sink begins that the outbox has not seen before."""
+
+    NOW = "now"
+    BEGINNING = "beginning"
+    """With the oldest reading that is still kept."""
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """What bounds the outbox. What is dropped undelivered is counted and logged."""
+
+    size: int = 512 * 1024 * 1024
+    """Bytes; then the oldest entries go, delivered or not."""
+    age: timedelta = timedelta(days=365)
+    """How long what cannot be delivered is kept."""
+    keep: timedelta = timedelta(days=7)
+    """How long what has been delivered is kept, for sinks that begin at the beginning."""
+
+
+@attrs.frozen
+class Batch(Generic[T]):
+    """The next entries for a consumer."""
+
+    items: Sequence[T]
+    upto: int
+    """The number of the last of them."""
+    unreadable: int = 0
+    """How many of them cannot be read any more and are left out."""
+
+
+@attrs.frozen
+class Entry:
+    """What is committed in one go, all of it or nothing."""
+
+    readings: Sequence[Reading] = ()
+    events: Sequence[Event] = ()
+    notes: Mapping[str, str] = attrs.field(factory=dict)
+    """Texts to keep, by name: the states of judge and watch, the houses, how the polls fare."""
+
+
+class Outbox:
+    """Readings and events in an SQLite file (WAL, synced at every commit), and who has had them.
+
+    Everything is done in one thread of its own. A consumer is a sink or a handler of events; each
+    has a cursor.
+    """
+
+    def __init__(
+        self, folder: Path, *, limits: Limits | None = None, clock: Clock | None = None
+    ) -> None:
+        self._path = folder / _FILE
+        self._limits = limits or Limits()
+        self._clock = clock or SystemClock()
+        self._lock = Lock(
+            folder / _LOCK,
+            f"another collector is running on {folder}; give this one a folder of its own "
+            "with --state",
+        )
+        self._thread = ThreadPoolExecutor(1, "outbox")
+        self._database: sqlite3.Connection | None = None
+        self._joined: dict[tuple[Stream, str], None] = {}
+
+    async def __aenter__(self) -> Self:
+        """Open or make it. Raises `OutboxError` if another has it open, or it is not ours."""
+        await self._in_thread(self._lock.__enter__)
+        try:
+            await self._run(_everybody_left)
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._in_thread(self._close)
+        self._thread.shutdown()
+
+    async def append(self, entry: Entry) -> None:
+        """Commit an entry: it is on the disk when this returns. Raises `OutboxError`."""
+        added = int(self._clock.now().timestamp())
+        readings = [
+            (added, _encode(list(reading.as_dict().values()))) for reading in entry.readings
+        ]
+        events = [(added, _encode(event.as_dict())) for event in entry.events]
+
+        def append(database: sqlite3.Connection) -> None:
+            insert = "INSERT INTO {} (added, record) VALUES (?, ?)"
+            database.executemany(insert.format(Stream.READINGS), readings)
+            database.executemany(insert.format(Stream.EVENTS), events)
+            database.executemany(
+                "INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+                entry.notes.items(),
+            )
+
+        await self._run(append)
+
+    async def notes(self) -> dict[str, str]:
+        """What was noted last, by name."""
+        return await self._run(_notes)
+
+    async def join(self, name: str, stream: Stream, start: Start = Start.NOW) -> None:
+        """Have a cursor for a consumer; one that was here before goes on where it was."""
+
+        def join(database: sqlite3.Connection) -> None:
+            cursor = _newest(database, stream) if start is Start.NOW else 0
+            database.execute(
+                "INSERT INTO consumers (name, stream, cursor) VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET joined = 1, course = 'flowing'",
+                (name, stream, max(cursor, _oldest(database, stream) - 1)),
+            )
+            _skip_dropped(database, stream)
+
+        await self._run(join)
+        self._joined[stream, name] = None
+
+    async def batch(self, name: str, stream: Stream, most: int) -> Batch[Any]:
+        """The next entries for a consumer, oldest first; none when it has had them all."""
+
+        def rows(database: sqlite3.Connection) -> list[tuple[int, str]]:
+            return database.execute(
+                f"SELECT seq, record FROM {stream} WHERE seq > "  # noqa: S608  one of two names
+                "(SELECT cursor FROM consumers WHERE stream = ? AND name = ?) ORDER BY seq LIMIT ?",
+                (stream, name, most),
+            ).fetchall()
+
+        def read() -> Batch[Any]:
+            found = self._locked(rows, write=False)
+            decode: Callable[[Any], Any] = (
+                _reading if stream is Stream.READINGS else Event.from_dict
+            )
+            items, unreadable = [], 0
+            for seq, record in found:
+                try:
+                    items.append(decode(json.loads(record)))
+                except (ValueError, TypeError, KeyError):
+                    unreadable += 1
+                    _log.error("entry %d of the outbox cannot be read, and is left out", seq)
+            return Batch(items, found[-1][0] if found else 0, unreadable)
+
+        return await self._in_thread(read)
+
+    async def deliver(
+        self, name: str, stream: Stream, upto: int, *, accepted: int, rejected: int = 0
+    ) -> None:
+        """Note that a consumer has had everything up to this number."""
+        now = format_time(self._clock.now())
+        await self._run(
+            lambda database: database.execute(
+                "UPDATE consumers SET cursor = max(cursor, ?), delivered = delivered + ?, "
+                "rejected = rejected + ?, last_success = ?, course = 'flowing', error = NULL, "
+                "error_since = NULL, next_try = NULL WHERE stream = ? AND name = ?",
+                (upto, accepted, rejected, now, stream, name),
+            )
+        )
+
+    async def fail(
+        self, name: str, stream: Stream, course: Course, error: str, next_try: datetime
+    ) -> None:
+        """Note why a consumer could not be given anything, and when it is tried again."""
+        now = format_time(self._clock.now())
+        await self._run(
+            lambda database: database.execute(
+                "UPDATE consumers SET course = ?, error = ?, "
+                "error_since = coalesce(error_since, ?), next_try = ? "
+                "WHERE stream = ? AND name = ?",
+                (course, error, now, format_time(next_try), stream, name),
+            )
+        )
+
+    async def tidy(self) -> None:
+        """Remove what everybody has had and nobody will ask for, and what is over the limits."""
+        for stream in Stream:
+            more = True
+            while more:
+                more = await self._run(partial(self._tidy, stream=stream))
+        await self._in_thread(lambda: self._locked(_give_back, write=False))
+
+    async def status(self) -> Status:
+        """How the collector fares."""
+        return await self._run(_status)
+
+    def _tidy(self, database: sqlite3.Connection, stream: Stream) -> bool:
+        """Remove some; whether there may be more."""
+        oldest, newest = _oldest(database, stream), _newest(database, stream)
+        if oldest > newest:
+            return False
+        now = int(self._clock.now().timestamp())
+        (everyone,) = database.execute(
+            "SELECT coalesce(min(cursor), ?) FROM consumers WHERE stream = ? AND joined",
+            (newest, stream),
+        ).fetchone()
+        over = _size(database) > self._limits.size
+        last = oldest + max(1, min(_AT_ONCE, (newest - oldest) // 20))
+        if not over:
+            last = min(oldest + _AT_ONCE, newest + 1)
+            (last,) = database.execute(
+                # The first that has to stay.
+                f"SELECT coalesce(min(seq), ?) FROM {stream} WHERE seq < ? AND NOT "  # noqa: S608
+                "(added < ? OR (added < ? AND seq <= ?))",
+                (
+                    last,
+                    last,
+                    now - int(self._limits.age.total_seconds()),
+                    now - int(self._limits.keep.total_seconds()),
+                    everyone,
+                ),
+            ).fetchone()
+        if last == oldest:
+            return False
+        database.execute(f"DELETE FROM {stream} WHERE seq < ?", (last,))  # noqa: S608
+        for name, dropped in _skip_dropped(database, stream):
+            _log.error(
+                "%d %s that %s had not received were dropped: the outbox is %s",
+                dropped,
+                stream,
+                name,
+                "full" if over else "keeping them no longer",
+            )
+        return True
+
+    async def _run(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._in_thread(lambda: self._locked(action, write=True))
+
+    async def _in_thread(self, action: Callable[[], T]) -> T:
+        """What has begun is finished, even if nobody waits for it any more."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, action)
+
+    def _locked(self, action: Callable[[sqlite3.Connection], T], *, write: bool) -> T:
+        try:
+            try:
+                return self._transaction(action, write=write)
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                self._begin_anew(str(error))
+                return self._transaction(action, write=write)
+        except (sqlite3.Error, OSError) as error:
+            raise OutboxError(f"the outbox {self._path} cannot be used: {error}") from error
+
+    def _transaction(self, action: Callable[[sqlite3.Connection], T], *, write: bool) -> T:
+        database = self._opened()
+        if not write:
+            return action(database)
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            result = action(database)
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:  # a full disk rolls back by itself
+                database.execute("ROLLBACK")
+            raise
+        return result
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._database is not None and not self._path.exists():
+            _log.error("somebody removed the outbox %s; a new one is begun", self._path)
+            self._begin_anew(None)
+        if self._database is None:
+            self._database = open_database(self._path, self._clock.now())
+        return self._database
+
+    def _begin_anew(self, damage: str | None) -> None:
+        """Go on with a new file. All consumers begin at its beginning: nothing in it is old."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        if damage is not None:
+            set_aside(self._path, self._clock.now(), damage)
+        database = self._opened()
+        database.executemany(
+            "INSERT OR IGNORE INTO consumers (stream, name, cursor) VALUES (?, ?, 0)", self._joined
+        )
+
+    def _close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        self._lock.__exit__(None, None, None)
+
+
+def read_status(folder: Path) -> Status:
+    """How the collector of a folder fares, running or not. Raises `OutboxError`."""
+    return _look(folder, _status)
+
+
+def known_houses(folder: Path) -> tuple[House, ...]:
+    """The houses as the collector of a folder last saw them; empty if there was none."""
+    if not (folder / _FILE).exists():
+        return ()
+    try:
+        return tuple(House(**house) for house in json.loads(_look(folder, _notes)["houses"]))
+    except (KeyError, ValueError, TypeError):
+        return ()
+
+
+def houses_note(houses: Iterable[House]) -> str:
+    """What `known_houses` reads: no more of a house than a bill needs."""
+    fields = ("id", "name", "timezone", "report_date")
+    return _encode([{field: getattr(house, field) for field in fields} for house in houses])
+
+
+def _look(folder: Path, action: Callable[[sqlite3.Connection], T]) -> T:
+    database = open_to_read(folder / _FILE)
+    try:
+        return action(database)
+    except sqlite3.Error as error:
+        raise OutboxError(f"{folder / _FILE} cannot be read: {error}") from None
+    finally:
+        database.close()
+
+
+def _everybody_left(database: sqlite3.Connection) -> None:
+    database.execute("UPDATE consumers SET joined = 0")
+
+
+def _notes(database: sqlite3.Connection) -> dict[str, str]:
+    return dict(database.execute("SELECT key, value FROM notes"))
+
+
+def _give_back(database: sqlite3.Connection) -> None:
+    """Let the file shrink, a little at a time."""
+    database.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
+
+
+def _newest(database: sqlite3.Connection, stream: str) -> int:
+    """The highest number ever given."""
+    found = database.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (stream,)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _oldest(database: sqlite3.Connection, stream: str) -> int:
+    """The lowest number that is still there, or the one that comes next."""
+    (found,) = database.execute(f"SELECT min(seq) FROM {stream}").fetchone()  # noqa: S608
+    return _newest(database, stream) + 1 if found is None else int(found)
+
+
+def _skip_dropped(database: sqlite3.Connection, stream: str) -> list[tuple[str, int]]:
+    """Move cursors to what is still there, and count what they missed: numbers have no gaps."""
+    before = _oldest(database, stream) - 1
+    behind = database.execute(
+        "SELECT name, ? - cursor FROM consumers WHERE stream = ? AND joined AND cursor < ?",
+        (before, stream, before),
+    ).fetchall()
+    database.execute(
+        "UPDATE consumers SET dropped = dropped + ? - cursor, cursor = ? "
+        "WHERE stream = ? AND joined AND cursor < ?",
+        (before, before, stream, before),
+    )
+    return behind
+
+
+def _size(database: sqlite3.Connection) -> int:
+    """Bytes in use, without what a clean-up has set free."""
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    (free,) = database.execute("PRAGMA freelist_count").fetchone()
+    (size,) = database.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * size)
+
+
+def _status(database: sqlite3.Connection) -> Status:
+    notes = _notes(database)
+    return Status(
+        last_poll=_moment(notes.get("last_poll")),
+        last_success=_moment(notes.get("last_success")),
+        source_error=notes.get("source_error") or None,
+        source_error_since=_moment(notes.get("source_error_since")),
+        polls=int(notes.get("polls", 0)),
+        failed_polls=int(notes.get("failed_polls", 0)),
+        readings=_newest(database, Stream.READINGS),
+        size=_size(database),
+        sinks=tuple(
+            _sink_status(database, row)
+            for row in database.execute(
+                "SELECT name, stream, cursor, joined, course, delivered, rejected, dropped, "
+                "last_success, error, error_since, next_try FROM consumers ORDER BY stream, name"
+            ).fetchall()
+        ),
+    )
+
+
+def _sink_status(database: sqlite3.Connection, row: Sequence[Any]) -> SinkStatus:
+    name, stream, cursor, joined, course, delivered, rejected, dropped, *rest = row
+    last_success, error, error_since, next_try = rest
+    waiting = _newest(database, stream) - cursor
+    oldest = database.execute(
+        f"SELECT added FROM {Stream(stream)} WHERE seq > ? ORDER BY seq LIMIT 1",  # noqa: S608
+        (cursor,),
+    ).fetchone()
+    return SinkStatus(
+        name=name,
+        stream=stream,
+        course=Course(course) if joined else Course.REMOVED,
+        waiting=waiting,
+        oldest=datetime.fromtimestamp(oldest[0], UTC) if oldest else None,
+        delivered=delivered,
+        rejected=rejected,
+        dropped=dropped,
+        last_success=_moment(last_success),
+        error=error,
+        error_since=_moment(error_since),
+        next_try=_moment(next_try),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _reading(values: list[Any]) -> Reading:
+    return Reading.from_dict(dict(zip(FIELDS, values, strict=True)))
+
+
+_DECODERS: Final[Mapping[Stream, Callable[[Any], Any]]] = {
+    Stream.READINGS: _reading,
+    Stream.EVENTS: Event.from_dict,
+}
