@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from sst_cloud.readings import format_time
+from sst_cloud.readings import Reading, format_time
 
 
 class EventKind(StrEnum):
@@ -56,7 +56,48 @@ class Event:
         }
 
     @classmethod
+    def at_point(
+        cls,
+        reading: Reading,
+        kind: EventKind,
+        message: str,
+        *,
+        time: datetime | None = None,
+        over: bool = False,
+        **details: float | str | bool | None,
+    ) -> "Event":
+        """What has happened at the point of a reading, noticed with it unless a `time` is given."""
+        return cls(
+            time=time or reading.time,
+            kind=kind,
+            over=over,
+            message=message,
+            house_id=reading.house_id,
+            house=reading.house,
+            device_id=reading.device_id,
+            device=reading.device,
+            point=reading.point.value,
+            point_id=reading.point_id,
+            name=reading.name,
+            details=details,
+        )
+
+    @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Event":
         """The event that `as_dict` was made from."""
         moment = datetime.fromisoformat(record["time"]).astimezone(UTC)
         return cls(**{**record, "time": moment})
+
+
+def point_in_words(reading: Reading) -> str:
+    """Where a reading comes from: `Kitchen sink of Bathroom in Flat`."""
+    if reading.point.value == reading.point_id:  # of the device itself
+        return device_in_words(reading)
+    name = reading.name or f"{reading.point.replace('_', ' ')} {reading.point_id}"
+    return f"{name} of {device_in_words(reading)}"
+
+
+def device_in_words(reading: Reading) -> str:
+    """Which device a reading comes from: `Bathroom in Flat`."""
+    device = reading.device or f"device {reading.device_id}"
+    return f"{device} in {reading.house or f'house {reading.house_id}'}"

@@ -1,0 +1,231 @@
+"""Is a meter's total to be believed? A pure function; what it must remember is its state.
+
+Modules show 0, tens of thousands of cubic metres or a neighbour's total for a poll or two. What no
+pipe delivers is suspect, until later polls go on from it: then the meter has been replaced.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from sst_cloud.enums import Quality, Quantity
+from sst_cloud.flow import litres_between
+from sst_cloud.models import Counter
+from sst_cloud.readings import Reading, format_time
+
+from .events import Event, EventKind, point_in_words
+from .rules import JudgeRules
+
+__all__ = ["JudgeRules", "JudgeState", "Meter", "MeterId", "Verdict", "judge"]
+
+MeterId = tuple[int, int, str]
+"""House, device, the counter's id."""
+
+
+@attrs.frozen
+class Meter:
+    """What is believed of a meter, and what is not yet."""
+
+    time: datetime
+    total: int
+    """The last total that is trusted, in litres, and its time."""
+    candidates: tuple[Reading, ...] = ()
+    """Suspect readings that agree with each other, oldest first, as they came."""
+
+
+@attrs.frozen
+class JudgeState:
+    """All meters, as after the last poll."""
+
+    meters: Mapping[MeterId, Meter] = attrs.field(factory=dict, hash=False)
+
+    def to_json(self) -> str:
+        """The state as text."""
+        rows = [
+            {
+                "meter": meter_id,
+                "time": format_time(meter.time),
+                "total_l": meter.total,
+                "candidates": [reading.as_dict() for reading in meter.candidates],
+            }
+            for meter_id, meter in self.meters.items()
+        ]
+        return json.dumps(rows, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "JudgeState":
+        """The state that `to_json` was made from; a fresh one if the text cannot be read."""
+        try:
+            return cls(dict(_row(**row) for row in json.loads(text)))
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            return cls()
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """What became of a poll's readings."""
+
+    readings: tuple[Reading, ...]
+    """The poll's own, in their order; nothing but their quality has changed."""
+    redelivered: tuple[Reading, ...] = ()
+    """Held as suspect, now confirmed: good, at their own times."""
+    events: tuple[Event, ...] = ()
+    state: JudgeState
+
+
+def judge(
+    state: JudgeState, readings: Sequence[Reading], counters: Iterable[Counter], rules: JudgeRules
+) -> Verdict:
+    """Judge a poll's readings by what is known of their meters. `counters` are the poll's, too."""
+    known = {(c.house_id, c.device_id, str(c.id)): c for c in counters}
+    meters = dict(state.meters)
+    judged: list[Reading] = []
+    redelivered: list[Reading] = []
+    events: list[Event] = []
+    for reading in readings:
+        if reading.quantity is not Quantity.VOLUME:
+            judged.append(reading)
+            continue
+        meter_id = (reading.house_id, reading.device_id, reading.point_id)
+        found = _weigh(meters.get(meter_id), reading, known.get(meter_id), rules)
+        meters[meter_id] = found.meter
+        judged.append(found.reading)
+        redelivered += found.confirmed
+        if found.event:
+            events.append(found.event)
+    return Verdict(
+        readings=tuple(judged),
+        redelivered=tuple(redelivered),
+        events=tuple(events),
+        state=JudgeState(meters),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class _Finding:
+    meter: Meter
+    reading: Reading
+    confirmed: tuple[Reading, ...] = ()
+    event: Event | None = None
+
+
+def _weigh(
+    meter: Meter | None, reading: Reading, counter: Counter | None, rules: JudgeRules
+) -> _Finding:
+    total = int(reading.value)
+    pipe = _Pipe.of(counter, rules)
+    meter = meter or _first_sight(reading, counter)
+    if pipe.explains(meter.time, meter.total, reading):
+        seen_anew = reading.quality is not Quality.STALE or total != meter.total
+        trusted = Meter(reading.time if seen_anew else meter.time, total)
+        event = _goes_on(meter, reading) if meter.candidates else None
+        return _Finding(meter=trusted, reading=reading, event=event)
+
+    suspect = attrs.evolve(reading, quality=Quality.SUSPECT)
+    row = meter.candidates
+    if row and _repeats(row[-1], reading):
+        return _Finding(meter=meter, reading=suspect)
+    if row and not pipe.explains(row[-1].time, int(row[-1].value), reading):
+        row = ()
+    row = (*row, reading)
+    if len(row) > rules.confirmations:
+        good = tuple(attrs.evolve(held, quality=Quality.GOOD) for held in row[:-1])
+        replaced = _replaced(meter, row)
+        return _Finding(
+            meter=Meter(reading.time, total), reading=reading, confirmed=good, event=replaced
+        )
+    event = None if meter.candidates else _begins(meter, suspect)
+    return _Finding(meter=attrs.evolve(meter, candidates=row), reading=suspect, event=event)
+
+
+@attrs.frozen
+class _Pipe:
+    """What can run through a meter."""
+
+    max_flow: float
+    step: int | None = None
+    limits: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, counter: Counter | None, rules: JudgeRules) -> "_Pipe":
+        """The pipe of a counter. What is not positive is not known."""
+        step = counter.step_l if counter else None
+        limit = counter.max_value if counter else None
+        return cls(
+            rules.max_flow,
+            step if step and step > 0 else None,
+            (limit,) if limit and limit > 0 else (),
+        )
+
+    def explains(self, time: datetime, total: int, reading: Reading) -> bool:
+        """Whether a total may have become that of a reading."""
+        litres = litres_between(
+            total,
+            int(reading.value),
+            reading.time - time,
+            max_flow=self.max_flow,
+            step=self.step,
+            limits=self.limits,
+        )
+        return litres is not None
+
+
+def _first_sight(reading: Reading, counter: Counter | None) -> Meter:
+    """A meter's first total is believed, unless the cloud itself has seen it higher before."""
+    total = int(reading.value)
+    previous = (counter.previous_value_l if counter else None) or total
+    return Meter(reading.time, max(previous, total))
+
+
+def _repeats(last: Reading, reading: Reading) -> bool:
+    """Whether a reading says nothing new: the cloud goes on showing what a lost device told."""
+    stale = reading.quality is Quality.STALE
+    return reading.key == last.key or (stale and reading.value == last.value)
+
+
+def _begins(meter: Meter, reading: Reading) -> Event:
+    return Event.at_point(
+        reading,
+        EventKind.COUNTER_SUSPECT,
+        f"{point_in_words(reading)} shows {_m3(reading.value)} after {_m3(meter.total)}, "
+        "which no pipe explains",
+        before_l=meter.total,
+        after_l=int(reading.value),
+    )
+
+
+def _goes_on(meter: Meter, reading: Reading) -> Event:
+    return Event.at_point(
+        reading,
+        EventKind.COUNTER_SUSPECT,
+        f"{point_in_words(reading)} goes on from {_m3(meter.total)}: it was a glitch",
+        over=True,
+        before_l=meter.total,
+        after_l=int(reading.value),
+    )
+
+
+def _replaced(meter: Meter, row: tuple[Reading, ...]) -> Event:
+    first = row[0]
+    how = "has been replaced: it fell" if first.value < meter.total else "has jumped"
+    return Event.at_point(
+        row[-1],
+        EventKind.COUNTER_REPLACED,
+        f"{point_in_words(first)} {how} from {_m3(meter.total)} to {_m3(first.value)}",
+        before_l=meter.total,
+        after_l=int(first.value),
+    )
+
+
+def _m3(litres: float) -> str:
+    return f"{litres / 1000:.3f} m³"
+
+
+def _row(meter: Any, time: Any, total_l: Any, candidates: Any) -> tuple[MeterId, Meter]:
+    house_id, device_id, point_id = meter
+    moment = datetime.fromisoformat(time).astimezone(UTC)
+    held = tuple(Reading.from_dict(record) for record in candidates)
+    return (int(house_id), int(device_id), str(point_id)), Meter(moment, int(total_l), held)

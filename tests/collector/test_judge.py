@@ -1,0 +1,363 @@
+"""Judging totals: what is suspect, what is confirmed, and that nothing else happens."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from sst_cloud import Counter, Quality, Quantity, Reading
+from sst_cloud.collector.events import Event, EventKind
+from sst_cloud.collector.judge import JudgeRules, JudgeState, Verdict, judge
+from sst_cloud.testing.sink_contract import sample_reading, sample_readings
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+POLL = timedelta(minutes=20)
+RULES = JudgeRules()
+GOOD, SUSPECT, STALE = Quality.GOOD, Quality.SUSPECT, Quality.STALE
+NOT_A_NUMBER = float("nan")
+
+
+def volume(number: float, litres: int, **changes: Any) -> Reading:
+    """The total at the poll of that number."""
+    return sample_reading(time=START + number * POLL, value=litres, **changes)
+
+
+def counter(**changes: Any) -> Counter:
+    return Counter(**{"id": 3, "house_id": 1, "device_id": 2, "value_l": 0, "step_l": 10} | changes)
+
+
+class Judge:
+    """A judge that is asked poll after poll, and whose state goes through JSON in between."""
+
+    def __init__(self, meter: Counter | None = None, rules: JudgeRules = RULES) -> None:
+        self.meters = [meter or counter()]
+        self.rules = rules
+        self.state = JudgeState()
+        self.verdicts: list[Verdict] = []
+
+    def poll(self, *readings: Reading) -> Verdict:
+        verdict = judge(self.state, readings, self.meters, self.rules)
+        self.state = JudgeState.from_json(verdict.state.to_json())
+        assert self.state == verdict.state
+        self.verdicts.append(verdict)
+        return verdict
+
+    def show(self, totals: Iterable[int], **changes: Any) -> list[Quality]:
+        """The qualities of totals, one a poll."""
+        readings = [volume(number, total, **changes) for number, total in enumerate(totals)]
+        return [self.poll(reading).readings[0].quality for reading in readings]
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for verdict in self.verdicts for event in verdict.events]
+
+    @property
+    def told(self) -> list[tuple[EventKind, bool]]:
+        return [(event.kind, event.over) for event in self.events]
+
+    @property
+    def redelivered(self) -> list[Reading]:
+        return [reading for verdict in self.verdicts for reading in verdict.redelivered]
+
+
+BEGAN = (EventKind.COUNTER_SUSPECT, False)
+OVER = (EventKind.COUNTER_SUSPECT, True)
+REPLACED = (EventKind.COUNTER_REPLACED, False)
+
+
+@pytest.mark.parametrize("glitch", [0, 50_000_000, 118_430], ids=["zero", "huge", "neighbour"])
+def test_a_glitch_is_suspect_and_changes_nothing_else(glitch: int) -> None:
+    one = Judge()
+    assert one.show([319_880, glitch, 319_900, 319_910]) == [GOOD, SUSPECT, GOOD, GOOD]
+    assert one.told == [BEGAN, OVER]
+    assert one.redelivered == []
+    began, over = one.events
+    assert (began.details, began.time) == (
+        {"before_l": 319_880, "after_l": glitch},
+        START + POLL,
+    )
+    assert "which no pipe explains" in began.message
+    assert over.message == "Cold of Bathroom in Home goes on from 319.880 m³: it was a glitch"
+
+
+def test_two_glitches_of_different_values() -> None:
+    one = Judge()
+    shown = [319_880, 0, 50_000_000, 319_900]
+    assert one.show(shown) == [GOOD, SUSPECT, SUSPECT, GOOD]
+    assert one.told == [BEGAN, OVER]
+
+
+def test_a_glitch_that_lasts_for_two_polls() -> None:
+    one = Judge()
+    assert one.show([319_880, 0, 0, 319_900]) == [GOOD, SUSPECT, SUSPECT, GOOD]
+    assert one.redelivered == []
+
+
+def test_a_replaced_meter_is_believed_and_what_was_held_comes_back() -> None:
+    one = Judge()
+    assert one.show([319_880, 10, 20, 50, 60]) == [GOOD, SUSPECT, SUSPECT, GOOD, GOOD]
+    assert one.redelivered == [volume(1, 10), volume(2, 20)]
+    assert one.told == [BEGAN, REPLACED]
+    assert one.events[-1].details == {"before_l": 319_880, "after_l": 10}
+    assert one.events[-1].message == (
+        "Cold of Bathroom in Home has been replaced: it fell from 319.880 m³ to 0.010 m³"
+    )
+
+
+def test_a_total_that_jumps_for_good() -> None:
+    one = Judge()
+    assert one.show([1000, 90_000, 90_000, 90_000]) == [GOOD, SUSPECT, SUSPECT, GOOD]
+    assert one.told == [BEGAN, REPLACED]
+    assert one.events[-1].message.endswith("has jumped from 1.000 m³ to 90.000 m³")
+
+
+def test_another_glitch_on_the_way_to_a_new_truth_starts_its_row_again() -> None:
+    one = Judge()
+    shown = one.show([319_880, 10, 50_000_000, 20, 30, 40])
+    assert shown == [GOOD, SUSPECT, SUSPECT, SUSPECT, SUSPECT, GOOD]
+    assert one.redelivered == [volume(3, 20), volume(4, 30)]
+    assert one.told == [BEGAN, REPLACED]
+
+
+@pytest.mark.parametrize("confirmations", [0, 1, 5])
+def test_how_many_confirmations_is_a_rule(confirmations: int) -> None:
+    one = Judge(rules=JudgeRules(confirmations=confirmations))
+    shown = one.show([319_880, *[7] * (confirmations + 1)])
+    assert shown == [GOOD, *[SUSPECT] * confirmations, GOOD]
+    assert len(one.redelivered) == confirmations
+    assert one.told == [BEGAN, REPLACED][confirmations == 0 :]
+
+
+def test_what_a_pipe_delivers_is_a_rule() -> None:
+    assert Judge().show([0, 10_000]) == [GOOD, SUSPECT]
+    assert Judge(rules=JudgeRules(max_flow=30_000)).show([0, 10_000]) == [GOOD, GOOD]
+
+
+@pytest.mark.parametrize("step", [1, 10, 1000, None, 0, -10])
+def test_a_pulse_more_than_the_pipe_delivers_is_nothing(step: int | None) -> None:
+    poll_and_lag = 2500
+    pulse = step if step and step > 0 else 10
+    one = Judge(counter(step_l=step))
+    assert one.show([0, poll_and_lag + pulse]) == [GOOD, GOOD]
+    one = Judge(counter(step_l=step))
+    assert one.show([0, poll_and_lag + pulse + 1]) == [GOOD, SUSPECT]
+
+
+def test_a_rollover_at_the_limit_of_the_meter() -> None:
+    shown = [99_999_990, 20, 30]
+    one = Judge(counter(max_value=99_999_999))
+    assert one.show(shown) == [GOOD, GOOD, GOOD]
+    assert one.told == []
+    assert Judge(counter(max_value=0)).show(shown) == [GOOD, SUSPECT, SUSPECT]
+    assert Judge(counter(max_value=None)).show(shown) == [GOOD, SUSPECT, SUSPECT]
+
+
+def test_an_outage_of_days() -> None:
+    one = Judge()
+    first, later = one.poll(volume(0, 1000)), one.poll(volume(10 * 72, 4500))
+    assert [first.readings[0].quality, later.readings[0].quality] == [GOOD, GOOD]
+
+
+def test_what_ran_while_a_device_was_out_of_reach() -> None:
+    one = Judge()
+    one.poll(volume(0, 1000))
+    for number in range(1, 10 * 72):
+        assert one.poll(volume(number, 1000, quality=STALE)).readings[0].quality is STALE
+    assert one.poll(volume(10 * 72, 41_000)).readings[0].quality is GOOD
+
+
+def test_a_device_lost_in_a_glitch_does_not_confirm_it() -> None:
+    one = Judge()
+    one.poll(volume(0, 1000))
+    one.poll(volume(1, 0))
+    for number in range(2, 50):
+        verdict = one.poll(volume(number, 0, quality=STALE))
+        assert verdict.readings == (volume(number, 0, quality=SUSPECT),)
+    assert one.poll(volume(50, 1000)).readings == (volume(50, 1000),)
+    assert one.told == [BEGAN, OVER]
+
+
+def test_a_device_whose_clock_is_wrong_can_have_its_meter_replaced() -> None:
+    one = Judge()
+    assert one.show([1000, 0, 0, 10, 20], quality=STALE)[-2:] == [SUSPECT, STALE]
+    assert one.told == [BEGAN, REPLACED]
+
+
+def test_a_total_told_twice_in_one_poll_is_no_confirmation() -> None:
+    one = Judge()
+    one.poll(volume(0, 1000))
+    twice = one.poll(*[volume(1, 0)] * 5)
+    assert {reading.quality for reading in twice.readings} == {SUSPECT}
+
+
+def test_a_clock_set_back() -> None:
+    one = Judge()
+    one.poll(volume(72, 1000))
+    assert one.poll(volume(0, 1010)).readings[0].quality is GOOD
+    assert one.poll(volume(1, 1020)).readings[0].quality is GOOD
+    assert one.poll(volume(2, 0)).readings[0].quality is SUSPECT
+
+
+def test_the_first_reading_of_a_meter_is_believed() -> None:
+    for previous in (None, 0, 5, 319_880, -1):
+        assert Judge(counter(previous_value_l=previous)).show([319_880]) == [GOOD]
+    assert judge(JudgeState(), [volume(0, 5)], [], RULES).readings[0].quality is GOOD
+    assert judge(JudgeState(), [volume(0, -5)], [], RULES).readings[0].quality is GOOD
+
+
+def test_an_odd_first_reading_that_the_cloud_has_seen_higher() -> None:
+    one = Judge(counter(previous_value_l=319_880))
+    assert one.show([0, 319_890]) == [SUSPECT, GOOD]
+    assert one.told == [BEGAN, OVER]
+    other = Judge(counter(previous_value_l=319_880))
+    assert other.show([0, 0, 0]) == [SUSPECT, SUSPECT, GOOD]
+    assert other.told == [BEGAN, REPLACED]
+    rolled = Judge(counter(previous_value_l=99_999_990, max_value=99_999_999))
+    assert rolled.show([10]) == [GOOD]
+
+
+def test_an_odd_first_reading_that_nobody_can_know() -> None:
+    one = Judge()
+    assert one.show([50_000_000, 1000, 1010, 1020]) == [GOOD, SUSPECT, SUSPECT, GOOD]
+
+
+def test_meters_are_judged_apart() -> None:
+    one = Judge()
+    one.poll(volume(0, 1000), volume(0, 90_000, point_id="4"), volume(0, 7, device_id=9))
+    verdict = one.poll(volume(1, 90_000), volume(1, 90_000, point_id="4"), volume(1, 7, house_id=8))
+    assert [reading.quality for reading in verdict.readings] == [SUSPECT, GOOD, GOOD]
+
+
+def test_other_quantities_pass_as_they_are() -> None:
+    others = [r for r in sample_readings() if r.quantity is not Quantity.VOLUME]
+    verdict = judge(JudgeState(), others, [], RULES)
+    assert verdict.readings == tuple(others)
+    assert verdict.state == JudgeState()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_flow": 0}, {"max_flow": NOT_A_NUMBER}, {"confirmations": -1}]
+)
+def test_rules_that_cannot_be(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        JudgeRules(**wrong)
+
+
+QUALITIES = st.sampled_from([GOOD, STALE])
+TOTALS = st.one_of(st.integers(0, 5000), st.integers(-(2**63), 2**63 - 1))
+READINGS = st.builds(
+    volume,
+    st.integers(-5, 5),
+    TOTALS,
+    point_id=st.sampled_from(["3", "4"]),
+    quality=QUALITIES,
+    name=st.sampled_from([None, "Холодная", '"']),  # what JSON must carry
+)
+ODD = st.none() | st.integers(-(2**63), 2**63 - 1)
+METERS = st.builds(
+    counter,
+    id=st.sampled_from([3, 4]),
+    step_l=ODD,
+    max_value=ODD,
+    previous_value_l=ODD,
+)
+
+
+@given(st.lists(st.lists(READINGS, max_size=4), max_size=12), st.lists(METERS, max_size=2))
+def test_nothing_is_altered_but_quality_and_nothing_is_lost(
+    polls: Sequence[Sequence[Reading]], meters: list[Counter]
+) -> None:
+    one = Judge()
+    one.meters = meters
+    seen: set[Reading] = set()
+    for readings in polls:
+        before, copy = one.state, attrs.evolve(one.state)
+        verdict = one.poll(*readings)
+        assert before == copy
+        assert len(verdict.readings) == len(readings)
+        for given_, judged in zip(readings, verdict.readings, strict=True):
+            assert judged.quality in (SUSPECT, given_.quality)
+            assert attrs.evolve(judged, quality=given_.quality) == given_
+        assert all(good.quality is GOOD for good in verdict.redelivered)
+        seen |= set(verdict.readings)
+        assert {attrs.evolve(good, quality=SUSPECT) for good in verdict.redelivered} <= seen
+        for event in verdict.events:
+            assert Event.from_dict(json.loads(json.dumps(event.as_dict()))) == event
+
+
+STEPS = st.lists(st.integers(0, 2500), min_size=1, max_size=8)
+
+
+def running(start: int, steps: Sequence[int]) -> list[int]:
+    totals = [start]
+    for step in steps:
+        totals.append(totals[-1] + step)
+    return totals
+
+
+@given(st.integers(0, 10**9), STEPS, st.integers(-(2**63), 2**63 - 1), st.data())
+@example(0, [0, 0], 0, None)
+def test_a_single_glitch_never_changes_what_is_good(
+    start: int, steps: list[int], glitch: int, data: st.DataObject | None
+) -> None:
+    totals = running(start, steps)
+    where = data.draw(st.integers(1, len(totals) - 1)) if data else 1
+    told_from_water_that_has_run = not 0 <= glitch - totals[where - 1] <= 2510
+    assume(told_from_water_that_has_run)
+    shown = Judge().show([*totals[:where], glitch, *totals[where:]][: len(totals)])
+    assert [number for number, quality in enumerate(shown) if quality is SUSPECT] == [where]
+
+
+@given(
+    st.lists(TOTALS, min_size=1, max_size=6),
+    st.integers(-(2**40), 2**40),
+    st.lists(st.integers(0, 2500), min_size=2, max_size=6),
+)
+def test_a_lasting_new_truth_is_accepted_after_two_more(
+    before: list[int], start: int, steps: list[int]
+) -> None:
+    """Whatever was shown before; what was held comes back, unless the old total goes on."""
+    one = Judge()
+    one.show(before)
+    truth = [
+        volume(len(before) + number, total) for number, total in enumerate(running(start, steps))
+    ]
+    judged = [one.poll(reading).readings[0] for reading in truth]
+    assert all(reading.quality is GOOD for reading in judged[2:])
+    held = {reading for reading in judged if reading.quality is SUSPECT}
+    came_back = {attrs.evolve(good, quality=SUSPECT) for good in one.redelivered}
+    assert held <= came_back or one.told[-1] == OVER
+    assert one.state.meters[1, 2, "3"].candidates == ()
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(["meter", "time", "total_l", "candidates", "x"]), inner, max_size=4
+            )
+        ),
+        max_leaves=12,
+    ).map(json.dumps)
+    | st.text(),
+)
+@example("[" * 100_000)
+@example('[{"meter": [1, 2, "3"], "time": "2026-03-01T12:00:00Z", "total_l": 5}]')
+@example(
+    '[{"meter": [1, 2, "3"], "time": "9999-12-31T23:59:59-12:00", "total_l": 1, "candidates": []}]'
+)
+@example(
+    '[{"meter": [1, 2, "3"], "time": "2026-03-01T12:00:00Z", "total_l": 1e999, "candidates": []}]'
+)
+def test_a_state_that_cannot_be_read_is_a_fresh_one(text: str) -> None:
+    state = JudgeState.from_json(text)
+    verdict = judge(state, [volume(0, 5)], [counter()], RULES)
+    assert [reading.key for reading in verdict.readings] == [volume(0, 5).key]
+    assert state == JudgeState() or JudgeState.from_json(state.to_json()) == state
