@@ -1,13 +1,14 @@
 """Snapshot → readings: a pure function."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
 from .enums import AccessStatus, LineKind, Point, Quality, Quantity, ValveState
+from .flow import REFRESH
 from .models import (
     Counter,
     Device,
@@ -21,15 +22,16 @@ from .models import (
 )
 from .readings import Reading
 
-STALE_AFTER: Final = timedelta(hours=1)
-"""A device whose own clock is this far behind has stopped reporting: six refreshes are missing."""
+STALE_AFTER: Final = 3 * REFRESH
+"""A device last heard of longer ago has stopped reporting: three refreshes are missing."""
 
 
 def readings_from(snapshot: Snapshot) -> list[Reading]:
     """All readings of a snapshot; the same snapshot gives the same readings.
 
-    Those of a device that is out of reach, or that has not reported for an hour by its own clock,
-    are `stale`: the cloud goes on showing the last state. So are those of a lost radio sensor.
+    Those of a device that is out of reach, or last heard of half an hour ago by its own clock or
+    the cloud's, are `stale`: the cloud goes on showing the last state. So are those of a lost
+    radio sensor.
     """
     houses = {house.id: house for house in snapshot.houses}
     devices = {(device.house_id, device.id): device for device in snapshot.devices}
@@ -47,14 +49,15 @@ def readings_from(snapshot: Snapshot) -> list[Reading]:
 
 
 def is_stale(device: Device, now: datetime) -> bool:
-    """Whether what the cloud shows of a device is old: out of reach, or silent for an hour."""
+    """Whether what the cloud shows of a device is old: out of reach, or silent for half an hour."""
     if device.access_status not in (None, AccessStatus.AVAILABLE) or device.is_connected is False:
         return True
-    return device.reported_at is not None and now - device.reported_at > STALE_AFTER
+    heard = (device.reported_at, device.updated_at)
+    return any(moment is not None and now - moment > STALE_AFTER for moment in heard)
 
 
 def _signs_of_life(device: Device) -> tuple[object, ...]:
-    return device.access_status, device.is_connected, device.reported_at
+    return device.access_status, device.is_connected, device.reported_at, device.updated_at
 
 
 @attrs.frozen
