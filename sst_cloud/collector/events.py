@@ -62,13 +62,12 @@ class Event:
         kind: EventKind,
         message: str,
         *,
-        time: datetime | None = None,
         over: bool = False,
         **details: float | str | bool | None,
     ) -> "Event":
-        """What has happened at the point of a reading, noticed with it unless a `time` is given."""
+        """What has happened at the point of a reading, noticed with it."""
         return cls(
-            time=time or reading.time,
+            time=reading.time,
             kind=kind,
             over=over,
             message=message,
@@ -91,13 +90,13 @@ class Event:
 
 def point_in_words(reading: Reading) -> str:
     """Where a reading comes from: `Kitchen sink of Bathroom in Flat`."""
+    device = device_in_words(reading.house_id, reading.device_id, reading.house, reading.device)
     if reading.point.value == reading.point_id:  # of the device itself
-        return device_in_words(reading)
-    name = reading.name or f"{reading.point.replace('_', ' ')} {reading.point_id}"
-    return f"{name} of {device_in_words(reading)}"
+        return device
+    point = reading.name or f"{reading.point.replace('_', ' ')} {reading.point_id}"
+    return f"{point} of {device}"
 
 
-def device_in_words(reading: Reading) -> str:
-    """Which device a reading comes from: `Bathroom in Flat`."""
-    device = reading.device or f"device {reading.device_id}"
-    return f"{device} in {reading.house or f'house {reading.house_id}'}"
+def device_in_words(house_id: int, device_id: int, house: str, device: str) -> str:
+    """A device and its house, by name where they have one: `Bathroom in Flat`."""
+    return f"{device or f'device {device_id}'} in {house or f'house {house_id}'}"

@@ -1,0 +1,205 @@
+"""What somebody at home wants to be told of. A pure function; what it must remember is its state.
+
+A stale reading tells of nothing but that its device is silent; a suspect total tells of nothing.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final
+
+import attrs
+
+from sst_cloud.enums import Quality, Quantity
+from sst_cloud.readings import Reading, format_time
+
+from .events import Event, EventKind
+from .rules import WatchRules
+from .running_water import Running, moment, run
+from .troubles import EVERYWHERE, Place, Since, Troubles, hours
+
+__all__ = ["WatchRules", "WatchState", "watch"]
+
+_RECOVERED: Final = 5
+"""A battery is good again when it has so many percent more than a low one: it wavers."""
+
+_TROUBLES: Final = {
+    Quantity.LEAK: (EventKind.LEAK, True),
+    Quantity.SENSOR_LOST: (EventKind.SENSOR_LOST, True),
+    Quantity.VALVE_OPEN: (EventKind.VALVE_CLOSED, False),
+}
+"""Quantity → what it tells of, and the value that is the trouble."""
+
+_DeviceId = tuple[int, int]
+_MeterId = tuple[int, int, str]
+
+
+@attrs.frozen
+class Heard:
+    """When a device was last in an answer, and what it was called."""
+
+    time: datetime
+    house: str
+    device: str
+
+
+@attrs.frozen(kw_only=True)
+class WatchState:
+    """What is going on, as after the last poll."""
+
+    troubles: Since = attrs.field(factory=dict, hash=False)
+    water: Mapping[_MeterId, Running] = attrs.field(factory=dict, hash=False)
+    heard: Mapping[_DeviceId, Heard] = attrs.field(factory=dict, hash=False)
+    answered: datetime | None = None
+    """When there were readings last; at first, when they were looked for."""
+
+    def to_json(self) -> str:
+        """The state as text."""
+        record = {
+            "troubles": [
+                [kind.value, *where, since and format_time(since)]
+                for (kind, where), since in self.troubles.items()
+            ],
+            "water": [[*meter, running.as_dict()] for meter, running in self.water.items()],
+            "heard": [
+                [*device, format_time(heard.time), heard.house, heard.device]
+                for device, heard in self.heard.items()
+            ],
+            "answered": self.answered and format_time(self.answered),
+        }
+        return json.dumps(record, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "WatchState":
+        """The state that `to_json` was made from; a fresh one if the text cannot be read."""
+        try:
+            return _read(json.loads(text))
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+            return cls()
+
+
+def _read(record: Any) -> WatchState:
+    return WatchState(
+        troubles={
+            (EventKind(kind), (house, device, point, point_id)): moment(since)
+            for kind, house, device, point, point_id, since in record["troubles"]
+        },
+        water={
+            (int(house), int(device), str(point_id)): Running.from_dict(running)
+            for house, device, point_id, running in record["water"]
+        },
+        heard={
+            (int(house_id), int(device_id)): Heard(
+                datetime.fromisoformat(time).astimezone(UTC), str(house), str(device)
+            )
+            for house_id, device_id, time, house, device in record["heard"]
+        },
+        answered=moment(record["answered"]),
+    )
+
+
+def watch(
+    state: WatchState,
+    readings: Sequence[Reading],
+    now: datetime,
+    *,
+    zones: Mapping[int, tzinfo],
+    rules: WatchRules,
+) -> tuple[tuple[Event, ...], WatchState]:
+    """Tell what a poll's judged readings are news of, each once when it begins and once when over.
+
+    `zones` has the houses' time zones. After a poll that failed, call it without readings.
+    """
+    troubles = Troubles(now.astimezone(UTC).replace(microsecond=0), state.troubles)
+    heard, answered = _silence(troubles, state, readings, rules)
+    good = [reading for reading in readings if reading.quality is Quality.GOOD]
+    _points(troubles, good)
+    _batteries(troubles, good, rules)
+    _devices(troubles, readings)
+    water = dict(state.water)
+    for reading in good:
+        if reading.quantity is Quantity.VOLUME:
+            meter = (reading.house_id, reading.device_id, reading.point_id)
+            zone = zones.get(reading.house_id, UTC)
+            events, water[meter] = run(water.get(meter), reading, zone, rules)
+            troubles.events += events
+    after = WatchState(troubles=troubles.since, water=water, heard=heard, answered=answered)
+    return tuple(troubles.events), after
+
+
+def _points(troubles: Troubles, readings: Iterable[Reading]) -> None:
+    """Valves have closed only if they have been seen open."""
+    for reading in readings:
+        if reading.quantity not in _TROUBLES:
+            continue
+        kind, trouble = _TROUBLES[reading.quantity]
+        place, on = Place.point(reading), reading.value is trouble
+        if kind is not EventKind.VALVE_CLOSED or not on or troubles.known(kind, place):
+            troubles.say(kind, place, on=on)
+
+
+def _batteries(troubles: Troubles, readings: Iterable[Reading], rules: WatchRules) -> None:
+    """A battery is low if the sensor says so, or if its percentage does. Levels say nothing."""
+    told: dict[Place, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        percent = reading.quantity is Quantity.BATTERY and reading.unit == Quantity.BATTERY.unit
+        if percent or reading.quantity is Quantity.BATTERY_LOW:
+            told[Place.point(reading)].append(reading)
+    for place, theirs in told.items():
+        low = troubles.lasts(EventKind.BATTERY_LOW, place)
+        enough = rules.battery_percent + (_RECOVERED if low else 0)
+        percents = [r.value for r in theirs if r.quantity is Quantity.BATTERY]
+        flags = [r.value for r in theirs if r.quantity is Quantity.BATTERY_LOW]
+        on = any(flags) or any(percent < enough for percent in percents)
+        details = {"percent": percents[0]} if percents else {}
+        troubles.say(EventKind.BATTERY_LOW, place, on=on, details=details)
+
+
+def _devices(troubles: Troubles, readings: Iterable[Reading]) -> None:
+    """A device says itself whether it is online, or else its readings tell.
+
+    Those without a model do not: the device could not be read, only its meters.
+    """
+    devices: dict[_DeviceId, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        devices[reading.house_id, reading.device_id].append(reading)
+    for device, theirs in devices.items():
+        online = [r.value for r in theirs if r.quantity is Quantity.ONLINE]
+        qualities = {r.quality for r in theirs if r.model}
+        if online or qualities & {Quality.GOOD, Quality.STALE}:
+            silent = not all(online) if online else Quality.GOOD not in qualities
+            place = Place.whole_device(*device, theirs[0].house, theirs[0].device)
+            troubles.say(EventKind.DEVICE_STALE, place, on=silent)
+
+
+def _silence(
+    troubles: Troubles, state: WatchState, readings: Sequence[Reading], rules: WatchRules
+) -> tuple[dict[_DeviceId, Heard], datetime]:
+    """Nobody answers; or one device is no longer in the answers.
+
+    Clocks are set back: nothing was heard later than now. After silence every device has as long
+    again to come back.
+    """
+    kind, now = EventKind.NO_READINGS, troubles.now
+    answered = min(state.answered or now, now)
+    back = bool(readings) and troubles.lasts(kind, EVERYWHERE)
+    heard = {
+        device: attrs.evolve(last, time=now) if back or last.time > now else last
+        for device, last in state.heard.items()
+    }
+    if not readings:
+        if now - answered >= rules.silence:
+            troubles.say(kind, EVERYWHERE, on=True, details={"hours": hours(now - answered)})
+        return heard, answered
+
+    troubles.say(kind, EVERYWHERE, on=False)
+    there = {(r.house_id, r.device_id): Heard(now, r.house, r.device) for r in readings}
+    heard |= there
+    for device, last in heard.items():
+        place = Place.whole_device(*device, last.house, last.device)
+        if device in there:
+            troubles.say(kind, place, on=False)
+        elif now - last.time >= rules.silence:
+            troubles.say(kind, place, on=True, details={"hours": hours(now - last.time)})
+    return heard, now
