@@ -1,0 +1,110 @@
+"""`sst-cloud dead-letters`: readings that a sink rejected for good, until somebody decides."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+import click
+
+from sst_cloud.collector.dead_letters import DeadLetter, DeadLetters
+from sst_cloud.errors import SSTCloudError
+from sst_cloud.sink import open_sink
+
+from .output import add_row, console, for_people, json_option, print_json, table
+from .settings import Settings, state_option, verbose_option
+
+sink_option = click.option("--sink", metavar="URL", help="Only those of this sink.")
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """Look after readings that a sink rejected for good.
+
+    The collector keeps them in `dead-letters.jsonl` in its folder, each with the sink, the reason
+    and the time.
+    """
+
+
+@dead_letters.command("list")
+@sink_option
+@json_option
+@state_option
+@verbose_option
+@click.pass_obj
+def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
+    """Show them, oldest first."""
+    letters = _letters(settings, sink)
+    if as_json:
+        print_json([letter.as_dict() for letter in letters])
+        return
+    made = table("rejected", "sink", "because", "name", "what", "value", "of", right=("value",))
+    for letter in letters:
+        reading = letter.reading
+        add_row(
+            made,
+            letter.time.strftime("%Y-%m-%d %H:%MZ"),
+            letter.sink,
+            letter.reason,
+            reading.name or reading.point_id,
+            reading.quantity,
+            for_people(reading),
+            reading.time.strftime("%Y-%m-%d %H:%MZ"),
+        )
+    console().print(made)
+
+
+@dead_letters.command()
+@sink_option
+@state_option
+@verbose_option
+@click.pass_obj
+def replay(settings: Settings, *, sink: str | None) -> None:
+    """Write them to their sinks again; what is accepted is a dead letter no more.
+
+    The collector may be running.
+    """
+    by_sink: dict[str, list[DeadLetter]] = defaultdict(list)
+    for letter in _letters(settings, sink):
+        by_sink[letter.sink].append(letter)
+    failed: SSTCloudError | None = None
+    for url, letters in by_sink.items():
+        try:
+            delivered = asyncio.run(_replay(url, letters))
+        except SSTCloudError as error:
+            click.echo(f"{url}: none of {len(letters)} delivered", err=True)
+            failed = error
+            continue
+        DeadLetters(settings.state).remove(delivered.__contains__)
+        again = len(letters) - len(delivered)
+        click.echo(f"{url}: {len(delivered)} delivered, {again} rejected again")
+    if failed is not None:
+        raise failed
+
+
+@dead_letters.command()
+@sink_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@state_option
+@verbose_option
+@click.pass_obj
+def drop(settings: Settings, *, sink: str | None, yes: bool) -> None:
+    """Forget them."""
+    letters = set(_letters(settings, sink))
+    if letters and not yes:
+        click.confirm(f"Forget {len(letters)} readings for good?", abort=True, err=True)
+    dropped = DeadLetters(settings.state).remove(letters.__contains__)
+    click.echo(f"{dropped} dropped")
+
+
+def _letters(settings: Settings, sink: str | None) -> list[DeadLetter]:
+    return [letter for letter in DeadLetters(settings.state).read() if sink in (None, letter.sink)]
+
+
+async def _replay(url: str, letters: Sequence[DeadLetter]) -> set[DeadLetter]:
+    """Those that the sink has now."""
+    async with open_sink(url) as sink:
+        report = await sink.write([letter.reading for letter in letters])
+    rejected = {rejection.reading.key: rejection.reason for rejection in report.rejected}
+    for reason in dict.fromkeys(rejected.values()):
+        click.echo(f"Warning: {url}: {reason}", err=True)
+    return {letter for letter in letters if letter.reading.key not in rejected}

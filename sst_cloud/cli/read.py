@@ -1,0 +1,61 @@
+"""`sst-cloud read`: from the cloud into sinks, once."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import click
+
+from sst_cloud.measurements import readings_from
+from sst_cloud.redaction import redact_text
+from sst_cloud.sink import Sink, open_sink
+
+from .account import choose, house_option
+from .output import json_option, warn_unreadable
+from .settings import Settings, account_options
+
+sink_option = click.option(
+    "--sink", "sinks", multiple=True, metavar="URL", help="Where to; see `sst-cloud sinks`."
+)
+
+
+@click.command()
+@sink_option
+@house_option
+@json_option
+@account_options
+@click.pass_obj
+def read(
+    settings: Settings, *, sinks: tuple[str, ...], wanted: tuple[str, ...], as_json: bool
+) -> None:
+    """Read once, into any sink.
+
+    Without a sink the readings are printed: as a table on a terminal, as JSON Lines in a pipe.
+    """
+    people = sys.stdout.isatty() and not as_json
+    default = "stdout:?format=table" if people else "stdout:"
+    asyncio.run(_read(settings, sinks or (default,), wanted))
+
+
+async def _read(settings: Settings, urls: Sequence[str], wanted: Sequence[str]) -> None:
+    async with _opened(urls) as sinks, settings.client() as cloud:
+        house_ids = choose(await cloud.houses(), wanted) if wanted else None
+        snapshot = await cloud.snapshot(house_ids=house_ids)
+        warn_unreadable(snapshot.unreadable)
+        readings = readings_from(snapshot)
+        for name, sink in sinks.items():
+            for rejection in (await sink.write(readings)).rejected:
+                point = f"{rejection.reading.quantity} of {rejection.reading.point_id}"
+                click.echo(f"Warning: {name} rejected {point}: {rejection.reason}", err=True)
+
+
+@asynccontextmanager
+async def _opened(urls: Sequence[str]) -> AsyncIterator[dict[str, Sink]]:
+    """All sinks, open and found writable, before the cloud is asked for anything."""
+    sinks = {redact_text(url): open_sink(url) for url in urls}
+    async with AsyncExitStack() as stack:
+        for sink in sinks.values():
+            await stack.enter_async_context(sink)
+            await sink.check()
+        yield sinks

@@ -1,0 +1,42 @@
+"""Sizes and hours of the day as people type them."""
+
+import re
+from datetime import time
+from typing import Any, Final
+
+import click
+
+_SIZES: Final = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
+
+
+class Size(click.ParamType[int]):
+    """`512MB`, `2GB`, in bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a size."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+) ?([kMG]B)", value)
+        if not found or not int(found[1]):
+            self.fail(f"{value!r} is not a size; write 512MB or 2GB", param, ctx)
+        return int(found[1]) * _SIZES[found[2]]
+
+
+class Hours(click.ParamType[tuple[time, time]]):
+    """`01:00-05:00`; it may go over midnight."""
+
+    name = "hours"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[time, time]:
+        """Read two times of the day."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            first, last = map(time.fromisoformat, value.split("-"))
+        except ValueError:
+            self.fail(f"{value!r} is not a part of the day; write 01:00-05:00", param, ctx)
+        return first, last

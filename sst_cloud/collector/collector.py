@@ -1,0 +1,322 @@
+"""The collector: poll, judge, watch, commit, deliver; for years."""
+
+import asyncio
+import logging
+import random as random_module
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta, tzinfo
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import attrs
+
+from sst_cloud.clock import Clock, SystemClock
+from sst_cloud.errors import PASSING, AuthenticationError, OutboxError, SSTCloudError
+from sst_cloud.measurements import readings_from
+from sst_cloud.models import Snapshot
+from sst_cloud.readings import Reading, format_time
+from sst_cloud.redaction import redact_text
+from sst_cloud.sink import Sink
+from sst_cloud.source import Source
+
+from .courier import PAUSE, Consumer, Courier
+from .dead_letters import DeadLetters
+from .events import Event
+from .grid import EVERY, wait_for_turn
+from .judge import JudgeState, judge
+from .outbox import Entry, Limits, Outbox, Start, Stream, houses_note
+from .rules import JudgeRules, WatchRules
+from .status import Status
+from .watch import WatchState, watch
+
+_log = logging.getLogger(__name__)
+
+GRACE: Final = 3.0
+"""Seconds that writes under way have to end when the collector is stopped."""
+_CLOSING: Final = 1.0
+_MOST_HELD: Final = 20_000
+"""Readings held in memory while the disk is full."""
+
+
+@attrs.frozen
+class Poll:
+    """One turn: what the source said, and what was made of it."""
+
+    time: datetime
+    readings: Sequence[Reading] = ()
+    """Judged."""
+    redelivered: int = 0
+    """Earlier readings that were suspect and are good now."""
+    events: Sequence[Event] = ()
+    error: SSTCloudError | None = None
+    """Why there was no answer."""
+    committed: bool = True
+    """Whether it is on the disk; else it is held in memory until the disk takes it."""
+
+
+class Collector:
+    """Reads a source again and again and delivers the readings to sinks, losing none.
+
+    An async context manager; inside it `run` polls. What is read is committed to the outbox in
+    `folder` first. Each sink, and each handler of events, is delivered to at its own pace.
+    """
+
+    def __init__(  # noqa: PLR0913  each is an option with a good default
+        self,
+        source: Source,
+        sinks: Mapping[str, Sink],
+        folder: Path,
+        *,
+        handlers: Mapping[str, Consumer] | None = None,
+        every: timedelta = EVERY,
+        start: Start = Start.NOW,
+        limits: Limits | None = None,
+        judge_rules: JudgeRules | None = None,
+        watch_rules: WatchRules | None = None,
+        clock: Clock | None = None,
+        random: Callable[[], float] = random_module.random,
+        on_poll: Callable[[Poll], None] = lambda _: None,
+    ) -> None:
+        """Nothing is opened yet. Sinks by name; the outbox knows them by it when they come back."""
+        self._source = source
+        self._every = every
+        self._start = start
+        self._judge_rules = judge_rules or JudgeRules()
+        self._watch_rules = watch_rules or WatchRules()
+        self._clock = clock or SystemClock()
+        self._random = random
+        self._on_poll = on_poll
+        self._outbox = Outbox(folder, limits=limits, clock=self._clock)
+        letters = DeadLetters(folder)
+        self._couriers = [
+            Courier(
+                name,
+                consumer,
+                self._outbox,
+                stream=stream,
+                dead_letters=letters,
+                clock=self._clock,
+                random=random,
+            )
+            for stream, consumers in ((Stream.READINGS, sinks), (Stream.EVENTS, handlers or {}))
+            for name, consumer in consumers.items()
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = asyncio.Event()
+        self._told = asyncio.Event()
+        self._notes: dict[str, str] = {}
+        self._judged = JudgeState()
+        self._watched = WatchState()
+        self._zones: Mapping[int, tzinfo] = {}
+        self._away: SSTCloudError | None = None
+        self._wait_until: datetime | None = None
+        self._held = Entry()
+        """Not committed yet, because the outbox could not take it."""
+        self._outbox_error: OutboxError | None = None
+        self._unreadable: frozenset[tuple[str, int | None, str]] = frozenset()
+        self.latest: Sequence[Reading] = ()
+        """The readings of the last poll that was answered."""
+
+    async def __aenter__(self) -> Self:
+        """Open the outbox and begin to deliver. Raises `OutboxError` if another has it."""
+        await self._outbox.__aenter__()
+        try:
+            for courier in self._couriers:
+                await self._outbox.join(courier.name, courier.stream, self._start)
+            self._notes = await self._outbox.notes()
+        except BaseException:
+            await self._outbox.__aexit__(None, None, None)
+            raise
+        self._judged = JudgeState.from_json(self._notes.get("judge", ""))
+        self._watched = WatchState.from_json(self._notes.get("watch", ""))
+        self._tasks = [asyncio.create_task(courier.run()) for courier in self._couriers]
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give writes under way a few seconds; what is not delivered then is kept."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GRACE):
+                    await asyncio.gather(*(courier.idle() for courier in self._couriers))
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=_CLOSING)
+        finally:
+            await self._outbox.__aexit__(None, None, None)
+
+    async def run(self, polls: int | None = None) -> None:
+        """Poll now, then on a grid of `every`, until stopped; or so many `polls`.
+
+        What may pass is tried again for ever. The first poll of an outbox that has never seen one
+        succeed raises what somebody has to mend: wrong credentials, for one. With `polls`, it ends
+        when all is delivered or a sink has failed.
+        """
+        for number in count(1):
+            last = number == polls
+            await self._unless_stopped(self._turn(last=last))
+            if last:
+                await self._unless_stopped(self._rest())
+            if last or self._stopped.is_set():
+                return
+            await wait_for_turn(self._clock, self._every, self._random, self._stopped, self._told)
+            self._told.clear()
+
+    def stop(self) -> None:
+        """Have `run` return soon; safe to call from a signal handler of the event loop."""
+        self._stopped.set()
+
+    def try_again(self) -> None:
+        """Poll now, and try paused and waiting sinks now."""
+        self._wait_until = None
+        self._told.set()
+        for courier in self._couriers:
+            courier.try_again()
+
+    async def status(self) -> Status:
+        """How it fares. Raises `OutboxError`."""
+        return await self._outbox.status()
+
+    @property
+    def errors(self) -> Mapping[str, SSTCloudError]:
+        """Why the last try of a sink or handler failed, by name."""
+        return {c.name: c.error for c in self._couriers if c.error is not None}
+
+    @property
+    def _never_worked(self) -> bool:
+        return "last_success" not in self._notes
+
+    async def _turn(self, *, last: bool) -> None:
+        if self._wait_until is not None and self._clock.now() < self._wait_until:
+            return
+        self._wait_until = None
+        asked = self._clock.now()
+        try:
+            snapshot = await self._source.snapshot()
+        except SSTCloudError as error:
+            await self._no_answer(asked, error, last=last)
+        except Exception as error:
+            if last or self._never_worked:
+                raise
+            _log.exception("reading failed in an unforeseen way")
+            strange = SSTCloudError(redact_text(f"{type(error).__name__}: {error}"))
+            await self._no_answer(asked, strange, last=False)
+        else:
+            await self._answer(snapshot)
+
+    async def _answer(self, snapshot: Snapshot) -> None:
+        if self._away is not None:
+            _log.warning("the cloud answers again")
+            self._away = None
+        self._tell_unreadable(snapshot)
+        verdict = judge(self._judged, readings_from(snapshot), snapshot.counters, self._judge_rules)
+        self._zones = {house.id: house.zone for house in snapshot.houses if house.zone}
+        self._judged = verdict.state
+        self.latest = verdict.readings
+        if snapshot.houses:
+            self._notes["houses"] = houses_note(snapshot.houses)
+        self._notes |= {
+            "last_success": format_time(snapshot.time),
+            "source_error": "",
+            "source_error_since": "",
+        }
+        done = Poll(snapshot.time, verdict.readings, len(verdict.redelivered), verdict.events)
+        await self._finish(done, [*verdict.redelivered, *verdict.readings])
+
+    async def _no_answer(self, asked: datetime, error: SSTCloudError, *, last: bool) -> None:
+        if last or (self._never_worked and not isinstance(error, PASSING)):
+            raise error
+        if self._away is None:
+            _log.warning("the cloud does not answer: %s; it is asked again at every turn", error)
+            self._notes["source_error_since"] = format_time(asked)
+        elif type(error) is not type(self._away):
+            _log.info("the cloud still does not answer: %s", error)
+        self._away = error
+        if isinstance(error, AuthenticationError):  # asking again and again might lock the account
+            self._wait_until = asked + timedelta(seconds=PAUSE)
+        failed = 1 + int(self._notes.get("failed_polls", 0))
+        self._notes |= {"source_error": str(error), "failed_polls": str(failed)}
+        await self._finish(Poll(asked, error=error), ())
+
+    async def _finish(self, done: Poll, readings: Sequence[Reading]) -> None:
+        """Watch, commit, tell."""
+        noticed, self._watched = watch(
+            self._watched, done.readings, done.time, zones=self._zones, rules=self._watch_rules
+        )
+        events = (*done.events, *noticed)
+        for event in events:
+            _log.warning("%s", event.message, extra={"event": event.as_dict()})
+        self._notes |= {
+            "polls": str(1 + int(self._notes.get("polls", 0))),
+            "last_poll": format_time(done.time),
+            "judge": self._judged.to_json(),
+            "watch": self._watched.to_json(),
+        }
+        committed = await self._commit(Entry(readings, events, self._notes))
+        self._on_poll(attrs.evolve(done, events=events, committed=committed))
+
+    async def _commit(self, entry: Entry) -> bool:
+        """Commit this and what could not be committed before; whether it is on the disk now."""
+        held = [*self._held.readings, *entry.readings]
+        if len(held) > _MOST_HELD:
+            _log.error("%d readings are lost: the outbox takes none", len(held) - _MOST_HELD)
+        self._held = Entry(
+            held[-_MOST_HELD:], [*self._held.events, *entry.events][-_MOST_HELD:], entry.notes
+        )
+        try:
+            await self._outbox.append(self._held)
+        except OutboxError as error:
+            if self._outbox_error is None:
+                _log.error(
+                    "%s; what is read is held in memory, and tried again at every turn", error
+                )
+            self._outbox_error = error
+            return False
+        if self._outbox_error is not None:
+            _log.warning("the outbox can be written again; nothing that was read meanwhile is lost")
+        self._outbox_error = None
+        self._held = Entry()
+        for courier in self._couriers:
+            courier.tell()
+        await self._tidy()
+        return True
+
+    async def _tidy(self) -> None:
+        try:
+            await self._outbox.tidy()
+        except OutboxError as error:
+            _log.debug("not tidied: %s", error)
+
+    def _tell_unreadable(self, snapshot: Snapshot) -> None:
+        """What cannot be read is told once, and not at every turn."""
+        now = frozenset((bad.kind, bad.id, bad.reason) for bad in snapshot.unreadable)
+        for kind, id_, reason in sorted(now - self._unreadable, key=str):
+            _log.warning("%s %s cannot be read: %s", kind, id_, reason)
+        self._unreadable = now
+
+    async def _rest(self) -> None:
+        """Wait until every sink has had all, or has failed."""
+        if self._outbox_error is not None:
+            raise self._outbox_error
+        await asyncio.gather(*(courier.rest() for courier in self._couriers))
+
+    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> None:
+        """Do it to its end, or until somebody calls `stop`."""
+        doing = asyncio.create_task(work)
+        stopped = asyncio.create_task(self._stopped.wait())
+        try:
+            await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if doing.done():
+                doing.result()
+        finally:
+            for task in (doing, stopped):
+                task.cancel()
+            await asyncio.gather(doing, stopped, return_exceptions=True)

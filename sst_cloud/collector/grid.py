@@ -1,0 +1,40 @@
+"""When to poll: on a grid in time, whatever the clock does in between."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sst_cloud.clock import Clock
+
+from .waiting import sleep_unless
+
+EVERY: Final = timedelta(minutes=20)
+"""The cloud learns new values about every 10 minutes; twice that is often enough for a plot."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_JITTER: Final = timedelta(seconds=30)
+_LOOK: Final = timedelta(seconds=30)
+"""How often to look at the clock: one that counts seconds does not count those of a sleeping
+machine, and does not learn that the time was set."""
+
+
+def next_turn(now: datetime, every: timedelta, chance: float) -> datetime:
+    """The next multiple of `every`, and a little more: not all come at once."""
+    return now + every - (now - _EPOCH) % every + chance * min(_MAX_JITTER, every / 20)
+
+
+async def wait_for_turn(
+    clock: Clock, every: timedelta, random: Callable[[], float], *told: asyncio.Event
+) -> None:
+    """Return when the next turn has come, or one of the events is set.
+
+    A turn that was slept through, or is further off than it can be, is given up for the next one.
+    """
+    chance = random()
+    turn = next_turn(clock.now(), every, chance)
+    while (left := turn - clock.now()) > timedelta(0) and not any(event.is_set() for event in told):
+        await sleep_unless(clock, min(left, _LOOK).total_seconds(), *told)
+        now = clock.now()
+        if now - turn > _LOOK or turn - now > every + _MAX_JITTER:
+            turn = next_turn(now, every, chance)

@@ -1,0 +1,169 @@
+"""A source of one meter, a sink in memory, and a clock that a test can set."""
+
+import asyncio
+from asyncio.base_events import BaseEventLoop
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from sst_cloud import (
+    Counter,
+    House,
+    ManualClock,
+    Reading,
+    Rejection,
+    Snapshot,
+    SSTCloudError,
+    Unreadable,
+    WriteReport,
+)
+from sst_cloud.collector import Collector, Event
+
+
+class Meter:
+    """A source of one meter; raises the errors it is given, one per poll."""
+
+    def __init__(self, clock: ManualClock, *errors: Exception | None, litres: int = 0) -> None:
+        self.clock = clock
+        self.errors = list(errors)
+        self.asked: list[datetime] = []
+        self.litres = litres
+        self.unreadable: tuple[Unreadable, ...] = ()
+        self.on_asked: Callable[[], None] = lambda: None
+
+    async def snapshot(self) -> Snapshot:
+        self.asked.append(self.clock.now())
+        self.on_asked()
+        error = self.errors.pop(0) if self.errors else None
+        if error:
+            raise error
+        self.litres += 1
+        return Snapshot(
+            time=self.clock.now(),
+            houses=(House(id=1, name="Home", timezone="Europe/Moscow", report_date=20),),
+            counters=(Counter(id=3, house_id=1, device_id=2, value_l=self.litres),),
+            unreadable=self.unreadable,
+        )
+
+    @property
+    def times(self) -> list[str]:
+        return [f"{moment:%H:%M:%S}" for moment in self.asked]
+
+
+class Memory:
+    """A sink that remembers; raises the errors it is given, one per write."""
+
+    def __init__(self, *errors: Exception | None, reject: int | None = None) -> None:
+        self.errors = list(errors)
+        self.reject = reject
+        """The value that it rejects for good."""
+        self.stored: list[Reading] = []
+        self.writes = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def check(self) -> None:
+        return None
+
+    async def write(self, readings: Sequence[Reading]) -> WriteReport:
+        self.writes += 1
+        error = self.errors.pop(0) if self.errors else None
+        if error:
+            raise error
+        bad = [reading for reading in readings if reading.value == self.reject]
+        self.stored += [reading for reading in readings if reading.value != self.reject]
+        rejections = tuple(Rejection(reading, "odd") for reading in bad)
+        return WriteReport(len(readings) - len(bad), rejections)
+
+    @property
+    def values(self) -> list[float]:
+        return [reading.value for reading in self.stored]
+
+
+class Listener(Memory):
+    """The same for events."""
+
+    def __init__(self, *errors: Exception | None) -> None:
+        super().__init__(*errors)
+        self.heard: list[Event] = []
+
+    async def write(self, events: Sequence[Event]) -> WriteReport:  # type: ignore[override]
+        await super().write([])
+        self.heard += events
+        return WriteReport(len(events))
+
+
+class Always(list[Exception | None]):
+    """Errors without end, for the `errors` of the others."""
+
+    def __init__(self, error: SSTCloudError) -> None:
+        super().__init__([error])
+
+    def pop(self, _index: object = -1) -> Exception | None:
+        return self[0]
+
+
+class Threads:
+    """How many calls are under way in threads; see `counted`."""
+
+    at_work = 0
+
+    @classmethod
+    @contextmanager
+    def counted(cls) -> Iterator[None]:
+        """Count them, in every event loop."""
+        run = BaseEventLoop.run_in_executor
+
+        def counting(*args: Any) -> asyncio.Future[Any]:
+            cls.at_work += 1
+            future = run(*args)
+            future.add_done_callback(cls._done)
+            return future
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(BaseEventLoop, "run_in_executor", counting)
+            yield
+
+    @classmethod
+    def _done(cls, _: object) -> None:
+        cls.at_work -= 1
+
+
+class Settable(ManualClock):
+    """A clock that waits for threads, and is set as a machine's: `jumps` are added at its looks."""
+
+    def __init__(self, start: datetime, *jumps: timedelta) -> None:
+        super().__init__(start)
+        self.jumps = list(jumps)
+        self._quiet = 0
+
+    def _is_held(self) -> bool:
+        """Until no thread works, and what it did has been taken up."""
+        self._quiet = 0 if Threads.at_work else self._quiet + 1
+        if self._quiet < 50:
+            return True
+        self._quiet = 0
+        return False
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        if self.jumps:
+            self.advance(self.jumps.pop(0))
+
+
+async def collected(
+    source: Meter, sinks: dict[str, Memory], folder: Path, polls: int, **options: object
+) -> Collector:
+    """What is left when a collector has polled so often."""
+    collector = Collector(source, sinks, folder, clock=source.clock, **options)  # type: ignore[arg-type]
+    async with collector:
+        await collector.run(polls)
+    return collector

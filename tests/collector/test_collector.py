@@ -1,0 +1,326 @@
+"""The collector: the grid, what passes and what does not, several sinks, what is kept."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sst_cloud import (
+    BadCredentialsError,
+    ManualClock,
+    Quality,
+    Reading,
+    ServiceUnavailableError,
+    SinkRefusedError,
+    SinkUnavailableError,
+    Unreadable,
+    WriteReport,
+)
+from sst_cloud.collector import (
+    Collector,
+    Course,
+    DeadLetters,
+    Poll,
+    Start,
+    known_houses,
+    read_status,
+)
+
+from .parts import Always, Listener, Memory, Meter, Settable, Threads, collected
+
+START = datetime(2026, 3, 1, 12, 7, 11, tzinfo=UTC)
+AWAY = ServiceUnavailableError(503, "away", "/houses/")
+REFUSED = BadCredentialsError(400, "no", "/auth/login/")
+BUSY = SinkUnavailableError("busy")
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    with Threads.counted():
+        yield
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return Settable(START)
+
+
+async def test_polls_lie_on_a_grid_with_jitter(clock: ManualClock, tmp_path: Path) -> None:
+    source = Meter(clock)
+    await collected(source, {}, tmp_path, 4, random=lambda: 0.5)
+    assert source.times == ["12:07:11", "12:20:15", "12:40:15", "13:00:15"]
+
+
+async def test_jitter_is_small_beside_the_interval(clock: ManualClock, tmp_path: Path) -> None:
+    source = Meter(clock)
+    await collected(source, {}, tmp_path, 3, every=timedelta(minutes=1), random=lambda: 1.0)
+    assert source.times == ["12:07:11", "12:08:03", "12:09:03"]
+
+
+@pytest.mark.parametrize(
+    ("jump", "then"),
+    [
+        (timedelta(hours=5, minutes=3), ["17:20:00", "17:40:00", "18:00:00"]),
+        (timedelta(minutes=-31), ["11:40:00", "12:00:00", "12:20:00"]),
+        (timedelta(days=-365), ["12:20:00", "12:40:00", "13:00:00"]),
+        (timedelta(minutes=8), ["12:20:00", "12:40:00", "13:00:00"]),
+    ],
+)
+async def test_a_machine_that_slept_or_was_set_goes_on_with_the_grid_and_no_burst(
+    jump: timedelta, then: list[str], tmp_path: Path
+) -> None:
+    source = Meter(Settable(START, timedelta(0), jump))
+    await collected(source, {}, tmp_path, 4, random=lambda: 0.0)
+    assert source.times == ["12:07:11", *then]
+
+
+async def test_a_poll_that_takes_long_is_followed_by_the_next_turn_and_no_burst(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    source = Meter(clock)
+    source.on_asked = lambda: (
+        clock.advance(timedelta(minutes=50)) if len(source.asked) == 2 else None
+    )
+    await collected(source, {}, tmp_path, 4, random=lambda: 0.0)
+    assert source.times == ["12:07:11", "12:20:00", "13:20:00", "13:40:00"]
+
+
+async def test_readings_reach_every_sink(clock: ManualClock, tmp_path: Path) -> None:
+    one, two = Memory(), Memory()
+    await collected(Meter(clock), {"one": one, "two": two}, tmp_path, 3)
+    assert one.values == [1, 2, 3]
+    assert one.stored == two.stored
+
+
+async def test_the_cloud_being_away_is_said_once_and_its_return_once(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink, source = Memory(), Meter(clock, None, AWAY, AWAY, AWAY)
+    await collected(source, {"m": sink}, tmp_path, 6)
+    assert sink.values == [1, 2, 3]
+    assert caplog.text.count("does not answer") == 1
+    assert caplog.text.count("answers again") == 1
+    assert read_status(tmp_path).failed_polls == 3
+    assert read_status(tmp_path).source_error is None
+
+
+async def test_what_passes_comes_out_where_there_is_no_next_poll(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    with pytest.raises(ServiceUnavailableError):
+        await collected(Meter(clock, AWAY), {"m": Memory()}, tmp_path, 1)
+
+
+async def test_wrong_credentials_come_out_where_no_poll_has_ever_succeeded(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    with pytest.raises(BadCredentialsError):
+        await collected(Meter(clock, REFUSED), {"m": Memory()}, tmp_path, 5)
+
+
+async def test_a_collector_that_has_worked_does_not_give_up_over_credentials(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    """Nor does it ask at every turn: that might lock the account."""
+    await collected(Meter(clock), {}, tmp_path, 1)
+    source = Meter(clock, REFUSED, REFUSED)
+    await collected(source, {}, tmp_path, 8, random=lambda: 0.0)
+    assert source.times == ["12:07:11", "13:20:00", "14:20:00"]
+
+
+async def test_a_fault_nobody_foresaw_is_survived(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = Memory()
+    await collected(Meter(clock, None, ZeroDivisionError("odd")), {"m": sink}, tmp_path, 3)
+    assert sink.values == [1, 2]
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_sink_that_was_away_gets_what_it_missed(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    away, well = Memory(None, BUSY, BUSY, BUSY), Memory()
+    await collected(Meter(clock), {"away": away, "well": well}, tmp_path, 9)
+    assert away.values == well.values == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert caplog.text.count("away: busy") == 1
+    assert caplog.text.count("away takes readings again") == 1
+
+
+async def test_what_a_sink_has_not_received_is_kept_for_the_next_run(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    away, well = Memory(), Memory()
+    away.errors = Always(BUSY)
+    source = Meter(clock)
+    first = await collected(source, {"away": away, "well": well}, tmp_path, 3)
+    assert first.errors == {"away": BUSY}
+    (behind,) = [sink for sink in read_status(tmp_path).sinks if sink.name == "away"]
+    assert (behind.waiting, behind.course, behind.error) == (3, Course.RETRYING, "busy")
+    away.errors = []
+    await collected(source, {"away": away, "well": well}, tmp_path, 1)
+    assert away.values == well.values == [1, 2, 3, 4]
+
+
+async def test_retries_wait_longer_and_longer_and_as_long_as_asked(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    tries: list[datetime] = []
+
+    class Watched(Memory):
+        async def write(self, readings: Sequence[Reading]) -> WriteReport:
+            tries.append(clock.now())
+            return await super().write(readings)
+
+    patient = SinkUnavailableError("later", retry_after=1000.0)
+    sink = Watched(*[BUSY] * 10, patient)
+    async with Collector(
+        Meter(clock),
+        {"m": sink},
+        tmp_path,
+        clock=clock,
+        random=lambda: 1.0,
+        every=timedelta(days=1),
+    ) as collector:
+        await collector.run(2)
+    waits = [(later - earlier).total_seconds() for earlier, later in zip(tries, tries[1:])]  # noqa: B905,RUF007
+    assert waits[:11] == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 1000]
+
+
+async def test_a_sink_that_refuses_is_left_alone_for_an_hour_and_it_is_said_once(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    strict, well = Memory(), Memory()
+    strict.errors = Always(SinkRefusedError("no such table"))
+    await collected(
+        Meter(clock), {"strict": strict, "well": well}, tmp_path, 10, random=lambda: 0.0
+    )
+    assert len(well.stored) == 10
+    assert strict.writes in (3, 4)  # in three hours
+    assert caplog.text.count("no such table") == 1
+
+
+async def test_a_paused_sink_tries_again_when_told(clock: ManualClock, tmp_path: Path) -> None:
+    strict = Memory(SinkRefusedError("no such table"))
+    source = Meter(clock)
+
+    def tell(poll: Poll) -> None:
+        if len(source.asked) == 2:
+            collector.try_again()
+
+    collector = Collector(source, {"strict": strict}, tmp_path, clock=clock, on_poll=tell)
+    async with collector:
+        await collector.run(3)
+    assert strict.values == [1, 2, 3]
+    assert clock.now() - START < timedelta(hours=1)
+
+
+async def test_what_is_rejected_for_good_is_a_dead_letter_and_holds_nothing_up(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    strict, well = Memory(reject=2), Memory()
+    await collected(Meter(clock), {"strict": strict, "well": well}, tmp_path, 3)
+    assert (strict.values, well.values) == ([1, 3], [1, 2, 3])
+    (letter,) = DeadLetters(tmp_path).read()
+    assert (letter.sink, letter.reason, letter.reading.value) == ("strict", "odd", 2)
+    assert "strict rejected 1 readings for good" in caplog.text
+
+
+@pytest.mark.parametrize(("start", "first"), [(Start.NOW, [3]), (Start.BEGINNING, [1, 2, 3])])
+async def test_a_new_sink_begins_as_told(
+    start: Start, first: list[int], clock: ManualClock, tmp_path: Path
+) -> None:
+    source, old, new = Meter(clock), Memory(), Memory()
+    await collected(source, {"old": old}, tmp_path, 2)
+    await collected(source, {"old": old, "new": new}, tmp_path, 1, start=start)
+    assert old.values == [1, 2, 3]
+    assert new.values == first
+
+
+async def test_a_sink_that_comes_back_goes_on_where_it_was(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    source, one, two = Meter(clock), Memory(), Memory()
+    await collected(source, {"one": one, "two": two}, tmp_path, 1)
+    await collected(source, {"one": one}, tmp_path, 1)
+    gone = {sink.name: sink.course for sink in read_status(tmp_path).sinks}
+    assert gone == {"one": Course.FLOWING, "two": Course.REMOVED}
+    await collected(source, {"one": one, "two": two}, tmp_path, 1)
+    assert one.values == two.values == [1, 2, 3]
+
+
+async def test_a_glitch_is_suspect_and_a_new_meter_is_believed_and_delivered_again(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    source, sink = Meter(clock, litres=118_000), Memory()
+    await collected(source, {"m": sink}, tmp_path, 2)
+    source.litres = 0
+    polls: list[Poll] = []
+    await collected(source, {"m": sink}, tmp_path, 3, on_poll=polls.append)
+    assert [reading.quality for reading in sink.stored] == [
+        *[Quality.GOOD] * 2,
+        *[Quality.SUSPECT] * 2,
+        *[Quality.GOOD] * 3,
+    ]
+    assert sink.values == [118_001, 118_002, 1, 2, 1, 2, 3]
+    assert {reading.key for reading in sink.stored[2:4]} == {
+        reading.key for reading in sink.stored[4:6]
+    }
+    assert [poll.redelivered for poll in polls] == [0, 0, 2]
+
+
+async def test_events_reach_their_handlers_and_the_log(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, handler = Meter(clock, litres=118_000), Listener(BUSY)
+    await collected(source, {}, tmp_path, 1, handlers={"h": handler})
+    source.litres = 0
+    await collected(source, {}, tmp_path, 3, handlers={"h": handler})
+    assert [event.kind for event in handler.heard] == ["counter_suspect", "counter_replaced"]
+    logged = [record for record in caplog.records if hasattr(record, "event")]
+    assert [record.event["kind"] for record in logged] == ["counter_suspect", "counter_replaced"]
+    assert all(record.levelno == logging.WARNING for record in logged)
+
+
+async def test_what_cannot_be_read_is_told_once(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Meter(clock)
+    source.unreadable = (Unreadable(kind="counter", id=4, reason="odd"),)
+    await collected(source, {}, tmp_path, 3)
+    assert caplog.text.count("counter 4 cannot be read: odd") == 1
+
+
+async def test_houses_and_status_are_there_for_other_programs(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    assert known_houses(tmp_path) == ()
+    await collected(Meter(clock), {"m": Memory()}, tmp_path, 2, random=lambda: 0.0)
+    (house,) = known_houses(tmp_path)
+    assert (house.id, house.name, house.timezone, house.report_date) == (
+        1,
+        "Home",
+        "Europe/Moscow",
+        20,
+    )
+    status = read_status(tmp_path)
+    assert (status.polls, status.failed_polls, status.readings) == (2, 0, 2)
+    assert status.last_success == datetime(2026, 3, 1, 12, 20, tzinfo=UTC)
+    assert status.sinks[0].delivered == 2
+
+
+async def test_stopping_keeps_what_is_not_delivered(clock: ManualClock, tmp_path: Path) -> None:
+    source, sink = Meter(clock), Memory()
+    sink.errors = Always(BUSY)
+
+    def stop(_: Poll) -> None:
+        if len(source.asked) == 3:
+            collector.stop()
+
+    collector = Collector(source, {"m": sink}, tmp_path, clock=clock, on_poll=stop)
+    async with collector:
+        await collector.run()
+    assert len(source.asked) == 3
+    assert read_status(tmp_path).sinks[0].waiting == 3
