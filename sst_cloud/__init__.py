@@ -4,9 +4,9 @@ async with SSTCloud(PasswordAuth("me@example.com", "...")) as cloud:
     snapshot = await cloud.snapshot()
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from ._lazy import lazily
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -243,12 +243,7 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # a type checker is to see the names above, and no others
-
-    def __getattr__(name: str) -> Any:
-        if name not in _HOME_OF:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
-        return value
+    __getattr__ = lazily(__name__, _HOME_OF)
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,9 @@ async with FakeCloud() as cloud:
     cloud.clock.advance(600)
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sst_cloud._lazy import lazily
 
 from .account import (
     FakeAccount,
@@ -57,9 +59,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "SinkContract":  # needs pytest, which those who only want a cloud may not have
-        from .sink_contract import SinkContract  # noqa: PLC0415
-
-        return SinkContract
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # it needs pytest, which those who only want a cloud may not have
+    __getattr__ = lazily(__name__, {"SinkContract": "sink_contract"})
