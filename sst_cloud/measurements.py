@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
@@ -102,10 +101,7 @@ class _Origin:
 
     @property
     def zone(self) -> tzinfo | None:
-        try:
-            return ZoneInfo(self.house.timezone) if self.house and self.house.timezone else None
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            return None
+        return self.house.zone if self.house else None
 
 
 def _volume(origin: _Origin, counter: Counter) -> Reading:

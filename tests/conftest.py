@@ -2,6 +2,7 @@
 
 import inspect
 import ipaddress
+import os
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -53,12 +54,13 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests do not see the settings of whoever runs them."""
-    for name in ("TOKEN", "EMAIL", "PASSWORD", "URL"):
-        monkeypatch.delenv(f"SST_CLOUD_{name}", raising=False)
-    monkeypatch.delenv("SST_CLOUT_TOKEN", raising=False)
+    for name in [name for name in os.environ if name.startswith(("SST_CLOUD_", "SST_CLOUT_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / ".local" / "state"))
     monkeypatch.setenv("COLUMNS", "120")
 
 

@@ -33,8 +33,9 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "valves": ("valves", "Close the valves of a leak module, or open them."),
     "thermostat": ("thermostat", "Set thermostats."),
     "dump": ("dump", "Print everything the account returns, for a bug report."),
-    "read": ("collect", "Read once, into any sink."),
-    "collect": ("collect", "Read again and again, into any sinks."),
+    "read": ("read", "Read once, into any sink."),
+    "collect": ("collect", "Read again and again, into any sinks; lose nothing."),
+    "dead-letters": ("dead_letters", "Look after readings that a sink rejected."),
     "latest": ("history", "Show the newest readings of a store."),
     "usage": ("history", "Show consumption by hour, day or month."),
     "import": ("import_csv", "Import a CSV file into any sink."),
@@ -64,7 +65,8 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"{__package__}.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name + "_" * iskeyword(cmd_name))
+        function = cmd_name.replace("-", "_") + "_" * iskeyword(cmd_name)
+        command: click.Command = getattr(module, function)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -1,31 +1,35 @@
-"""`sst-cloud read` and `sst-cloud collect`: from the cloud into sinks, once or again and again."""
+"""`sst-cloud collect`: from the cloud into sinks, for years."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import time, timedelta
+from typing import Any, Final
 
 import attrs
 import click
 
-from sst_cloud import collector
 from sst_cloud.client import SSTCloud
-from sst_cloud.collector import Poll
+from sst_cloud.collector import EVERY, Collector, JudgeRules, Limits, Poll, Start, WatchRules
 from sst_cloud.models import Snapshot
-from sst_cloud.readings import format_time
+from sst_cloud.readings import Quality, format_time
 from sst_cloud.redaction import redact_text
-from sst_cloud.sink import Sink, open_sink
+from sst_cloud.sink import open_sink
 from sst_cloud.source import Source
 
 from .account import choose, house_option
-from .durations import Duration
-from .output import json_option
-from .settings import Settings, account_options
+from .durations import Duration, spell
+from .read import sink_option
+from .settings import Settings, account_options, state_option
+from .units import Hours, Size
 
-sink_option = click.option(
-    "--sink", "sinks", multiple=True, metavar="URL", help="Where to; see `sst-cloud sinks`."
-)
+_LIMITS: Final = Limits()
+_JUDGE: Final = JudgeRules()
+_WATCH: Final = WatchRules()
+_LITRES_PER_M3: Final = 1_000
+_LEAVE_AFTER: Final = 4.5
+"""Seconds from the wish to stop to the end, whatever a store is doing: all is committed."""
 
 
 @attrs.frozen
@@ -33,37 +37,96 @@ class _SomeHouses:
     """A source narrowed to some houses."""
 
     cloud: SSTCloud
-    house_ids: Sequence[int]
+    wanted: Sequence[str]
 
     async def snapshot(self) -> Snapshot:
-        return await self.cloud.snapshot(house_ids=self.house_ids)
+        return await self.cloud.snapshot(house_ids=choose(await self.cloud.houses(), self.wanted))
 
 
 @click.command()
 @sink_option
-@house_option
-@json_option
-@account_options
-@click.pass_obj
-def read(
-    settings: Settings, *, sinks: tuple[str, ...], wanted: tuple[str, ...], as_json: bool
-) -> None:
-    """Read once, into any sink.
-
-    Without a sink the readings are printed: as a table on a terminal, as JSON Lines in a pipe.
-    """
-    people = sys.stdout.isatty() and not as_json
-    default = "stdout:?format=table" if people else "stdout:"
-    asyncio.run(_collect(settings, sinks or (default,), wanted, polls=1))
-
-
-@click.command()
-@sink_option
-@click.option("--every", type=Duration(), default="20m", show_default=True, help="How often.")
+@click.option(
+    "--every", type=Duration(), default=spell(EVERY), show_default=True, help="How often."
+)
 @click.option("--once", is_flag=True, help="Poll once and stop.")
 @click.option("--polls", type=click.IntRange(min=1), help="Stop after so many polls.")
 @house_option
+@state_option
+@click.option(
+    "--start",
+    type=click.Choice([start.value for start in Start]),
+    default=Start.NOW.value,
+    show_default=True,
+    help="Where a sink begins that is new here: with the next reading, or with the oldest kept.",
+)
+@click.option("--max-size", type=Size(), default="512MB", show_default=True, help="Of the outbox.")
+@click.option(
+    "--max-age",
+    type=Duration(),
+    default=spell(_LIMITS.age),
+    show_default=True,
+    help="How long to keep what cannot be delivered.",
+)
+@click.option(
+    "--keep",
+    type=Duration(),
+    default=spell(_LIMITS.keep),
+    show_default=True,
+    help="How long to keep what is delivered.",
+)
+@click.option(
+    "--max-flow",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_JUDGE.max_flow / _LITRES_PER_M3,
+    show_default=True,
+    help="m³/h that the pipe can deliver: a total that rises faster is suspect.",
+)
+@click.option(
+    "--confirmations",
+    type=click.IntRange(min=0),
+    default=_JUDGE.confirmations,
+    show_default=True,
+    help="Polls that must agree with a suspect total before it is believed.",
+)
+@click.option(
+    "--continuous-flow",
+    type=Duration(),
+    default=spell(_WATCH.continuous_flow),
+    show_default=True,
+    help="Tell when water runs so long without a pause of an hour.",
+)
+@click.option(
+    "--night",
+    type=Hours(),
+    default="{:%H:%M}-{:%H:%M}".format(*_WATCH.night),
+    show_default=True,
+    help="When nobody uses much water, in local time of the house.",
+)
+@click.option(
+    "--night-use",
+    type=click.IntRange(min=0),
+    default=_WATCH.night_litres,
+    show_default=True,
+    help="Litres on one meter in one night that are worth telling.",
+)
+@click.option(
+    "--silence",
+    type=Duration(),
+    default=spell(_WATCH.silence),
+    show_default=True,
+    help="Tell when there have been no readings for so long.",
+)
+@click.option(
+    "--battery-low",
+    type=click.IntRange(0, 100),
+    default=_WATCH.battery_percent,
+    show_default=True,
+    help="Percent under which a battery is low.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Do not print a line per poll.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
 @account_options
 @click.pass_obj
 def collect(  # noqa: PLR0913  one per option
@@ -74,65 +137,110 @@ def collect(  # noqa: PLR0913  one per option
     once: bool,
     polls: int | None,
     wanted: tuple[str, ...],
+    start: str,
+    max_size: int,
+    max_age: timedelta,
+    keep: timedelta,
+    max_flow: float,
+    confirmations: int,
+    continuous_flow: timedelta,
+    night: tuple[time, time],
+    night_use: int,
+    silence: timedelta,
+    battery_low: int,
     quiet: bool,
+    log_format: str,
 ) -> None:
-    """Read again and again, into any sinks, until stopped.
+    """Read again and again, into any sinks, until stopped; lose nothing.
 
-    The cloud learns new values about every 10 minutes; polling faster brings nothing. What may
-    pass (cloud away, store busy) is tried again at the next poll.
+    What is read is committed to an outbox first, and delivered from there to each sink at its own
+    pace: one that is away gets it when it is back. SIGHUP has everything tried again at once.
     """
     if not sinks:
         raise click.UsageError("say where to: --sink sqlite:home.db, for one")
+    if log_format == "json":
+        settings.log_as_json()
+    flow = max_flow * _LITRES_PER_M3
+    watch_rules = WatchRules(
+        max_flow=flow,
+        continuous_flow=continuous_flow,
+        night=night,
+        night_litres=night_use,
+        silence=silence,
+        battery_percent=battery_low,
+    )
     asyncio.run(
-        _collect(settings, sinks, wanted, every=every, polls=1 if once else polls, quiet=quiet)
+        _collect(
+            settings,
+            sinks,
+            wanted,
+            1 if once else polls,
+            every=every,
+            start=Start(start),
+            limits=Limits(size=max_size, age=max_age, keep=keep),
+            judge_rules=JudgeRules(max_flow=flow, confirmations=confirmations),
+            watch_rules=watch_rules,
+            on_poll=_report_nothing if quiet else _report,
+        )
     )
 
 
-async def _collect(  # noqa: PLR0913
+async def _collect(
     settings: Settings,
     urls: Sequence[str],
     wanted: Sequence[str],
-    *,
-    every: timedelta = collector.EVERY,
-    polls: int | None = None,
-    quiet: bool = True,
+    polls: int | None,
+    **options: Any,
 ) -> None:
-    async with _opened(urls) as sinks, settings.client() as cloud:
-        source: Source = cloud
-        if wanted:
-            source = _SomeHouses(cloud, choose(await cloud.houses(), wanted) or ())
-        await collector.collect(
-            source,
-            sinks,
-            every=every,
-            polls=polls,
-            clock=settings.clock,
-            on_poll=_report_rejected if quiet else _report,
-        )
-
-
-@asynccontextmanager
-async def _opened(urls: Sequence[str]) -> AsyncIterator[dict[str, Sink]]:
-    """All sinks, open and found writable, before the cloud is asked for anything."""
     sinks = {redact_text(url): open_sink(url) for url in urls}
-    async with AsyncExitStack() as stack:
-        for sink in sinks.values():
-            await stack.enter_async_context(sink)
-            await sink.check()
-        yield sinks
+    async with settings.client() as cloud:
+        source: Source = _SomeHouses(cloud, wanted) if wanted else cloud
+        collector = Collector(source, sinks, settings.state, clock=settings.clock, **options)
+        async with collector:
+            with _heeding_signals(collector):
+                await collector.run(polls)
+        if polls and collector.errors:
+            name, error = next(iter(collector.errors.items()))
+            click.echo(f"{name}: what it has not received is kept for the next time.", err=True)
+            raise error
+
+
+@contextmanager
+def _heeding_signals(collector: Collector) -> Iterator[None]:
+    """SIGTERM and SIGINT stop it, SIGHUP has it try everything again."""
+    loop = asyncio.get_running_loop()
+    actions = {"SIGTERM": collector.stop, "SIGINT": collector.stop, "SIGHUP": collector.try_again}
+    heeded = []
+    for name, action in actions.items():
+        # Signals are for the main thread; Windows has few, and no handlers in its loop.
+        with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
+            number = getattr(signal, name)
+            loop.add_signal_handler(number, _act, action)
+            heeded.append(number)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            loop.remove_signal_handler(number)
+
+
+def _act(action: Callable[[], None]) -> None:
+    action()
+
+
+def _report_nothing(_: Poll) -> None:
+    return None
 
 
 def _report(poll: Poll) -> None:
     """One line per poll on stderr."""
-    stored = ", ".join(
-        f"{name} {made.error or made.report.accepted}" for name, made in poll.deliveries.items()
-    )
-    click.echo(f"{format_time(poll.time)}  {len(poll.readings)} readings: {stored}", err=True)
-    _report_rejected(poll)
-
-
-def _report_rejected(poll: Poll) -> None:
-    for name, made in poll.deliveries.items():
-        for rejection in made.report.rejected:
-            point = f"{rejection.reading.quantity} of {rejection.reading.point_id}"
-            click.echo(f"Warning: {name} rejected {point}: {rejection.reason}", err=True)
+    if poll.error is not None:
+        click.echo(f"{format_time(poll.time)}  no answer", err=True)
+        return
+    suspect = sum(reading.quality is Quality.SUSPECT for reading in poll.readings)
+    parts = [f"{len(poll.readings)} readings"]
+    if suspect:
+        parts.append(f"{suspect} suspect")
+    if poll.redelivered:
+        parts.append(f"{poll.redelivered} earlier ones confirmed")
+    click.echo(f"{format_time(poll.time)}  {', '.join(parts)}", err=True)

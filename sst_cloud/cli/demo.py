@@ -1,7 +1,10 @@
 """`sst-cloud demo`: a day of water in a few seconds."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import click
@@ -34,8 +37,10 @@ async def _demo(store: str) -> None:
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=25)
     since = f"{start:%Y-%m-%dT%H:%MZ}"
     clock = ManualClock(start)
-    async with FakeCloud(clock=clock) as cloud:
-        settings = Settings(url=cloud.url, token=cloud.token, clock=clock)
+    async with FakeCloud(clock=clock) as cloud, AsyncExitStack() as stack:
+        # An outbox of its own: that of a real collector may be in use.
+        state = Path(stack.enter_context(TemporaryDirectory(prefix="sst-cloud-")))
+        settings = Settings(url=cloud.url, token=cloud.token, clock=clock, state=state)
         zone = cloud.houses[0].timezone
         click.echo(f"A fake cloud is at {cloud.url}: two houses, five water meters.")
         for command in (

@@ -28,3 +28,10 @@ class Duration(click.ParamType[timedelta]):
         if seconds < 1:
             self.fail(f"{value!r} is not a duration; write 20m, 90s or 1h30m", param, ctx)
         return timedelta(seconds=seconds)
+
+
+def spell(duration: timedelta) -> str:
+    """A duration as people type it: in the largest unit that fits."""
+    seconds = int(duration.total_seconds())
+    unit = max((unit for unit in _UNITS if seconds % _UNITS[unit] == 0), key=_UNITS.__getitem__)
+    return f"{seconds // _UNITS[unit]}{unit}"

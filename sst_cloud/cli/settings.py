@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from sst_cloud.auth import TOKEN_VARIABLES, Auth, PasswordAuth, TokenAuth
 from sst_cloud.client import SSTCloud
 from sst_cloud.clock import Clock, SystemClock
+from sst_cloud.collector.jsonlog import JsonLines
 from sst_cloud.transport import BASE_URL
 
 from . import credentials
@@ -74,6 +75,10 @@ class Settings:
         for name in _LOGGERS:
             logging.getLogger(name).setLevel(logging.DEBUG)
 
+    def log_as_json(self) -> None:
+        """Log JSON lines, for machines."""
+        self._handler.setFormatter(JsonLines())
+
     @property
     def base_url(self) -> str:
         """The cloud to ask."""
@@ -129,6 +134,19 @@ def _verbose(ctx: click.Context, _param: click.Parameter, value: bool) -> None: 
         ctx.ensure_object(Settings).be_verbose()
 
 
+def _keep_state(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Settings).state = value
+
+
+state_option: Final = click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    expose_value=False,
+    callback=_keep_state,
+    envvar="SST_CLOUD_STATE",
+    help="Folder for outbox and dead letters; one for each collector.",
+)
 verbose_option: Final = click.option(
     "-v",
     "--verbose",

@@ -1,5 +1,59 @@
-"""Poll a source, deliver to sinks."""
+"""Poll a source, judge, commit to an outbox, deliver to sinks; and a single poll on a schedule."""
 
-from .loop import EVERY, Delivery, Poll, collect, poll
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["EVERY", "Delivery", "Poll", "collect", "poll"]
+from sst_cloud._lazy import lazily
+
+if TYPE_CHECKING:
+    from .collector import Collector, Poll
+    from .dead_letters import DeadLetter, DeadLetters
+    from .events import Event, EventKind
+    from .grid import EVERY
+    from .outbox import Limits, Start, known_houses, read_status
+    from .rules import JudgeRules, WatchRules
+    from .status import Course, SinkStatus, Status
+
+__all__ = [
+    "EVERY",
+    "Collector",
+    "Course",
+    "DeadLetter",
+    "DeadLetters",
+    "Event",
+    "EventKind",
+    "JudgeRules",
+    "Limits",
+    "Poll",
+    "SinkStatus",
+    "Start",
+    "Status",
+    "WatchRules",
+    "known_houses",
+    "read_status",
+]
+
+_HOME_OF: Final = {
+    "EVERY": "grid",
+    "Collector": "collector",
+    "Course": "status",
+    "DeadLetter": "dead_letters",
+    "DeadLetters": "dead_letters",
+    "Event": "events",
+    "EventKind": "events",
+    "JudgeRules": "rules",
+    "Limits": "outbox",
+    "Poll": "collector",
+    "SinkStatus": "status",
+    "Start": "outbox",
+    "Status": "status",
+    "WatchRules": "rules",
+    "known_houses": "outbox",
+    "read_status": "outbox",
+}
+
+if not TYPE_CHECKING:
+    __getattr__ = lazily(__name__, _HOME_OF)  # a scheduled poll needs nothing of all this
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -77,7 +77,7 @@ class Courier:
         """Why the last try failed; None when it did not."""
         self._consumer = consumer
         self._outbox = outbox
-        self._stream = stream
+        self.stream = stream
         self._dead_letters = dead_letters
         self._clock = clock
         self._random = random
@@ -92,8 +92,9 @@ class Courier:
         """Somebody wants another try now."""
         self._rested = asyncio.Event()
         """All is delivered, or the last try has failed."""
-        self.busy = False
-        """Whether a write is under way."""
+        self._idle = asyncio.Event()
+        """No write is under way."""
+        self._idle.set()
 
     def tell(self) -> None:
         """There is something new in the outbox."""
@@ -103,6 +104,10 @@ class Courier:
     def try_again(self) -> None:
         """Do not wait any longer, whatever for."""
         self._again.set()
+
+    async def idle(self) -> None:
+        """Return when no write is under way."""
+        await self._idle.wait()
 
     async def rest(self) -> None:
         """Return when all is delivered, or a try has failed since the last `tell`."""
@@ -116,7 +121,8 @@ class Courier:
                 await self._told.wait()
                 self._told.clear()
                 wait = await self._deliver_all()
-                self._rested.set()
+                if wait is not None or not self._told.is_set():
+                    self._rested.set()
                 if wait is not None:
                     self._again.clear()
                     await sleep_unless(self._clock, wait, self._again)
@@ -141,11 +147,11 @@ class Courier:
         return None
 
     async def _next(self) -> Batch[Any]:
-        return await self._outbox.batch(self.name, self._stream, AT_ONCE)
+        return await self._outbox.batch(self.name, self.stream, AT_ONCE)
 
     async def _deliver(self, batch: Batch[Any]) -> None:
         report = await self._write(batch.items) if batch.items else WriteReport()
-        if report.rejected and self._stream is Stream.READINGS:
+        if report.rejected and self.stream is Stream.READINGS:
             _log.error(
                 "%s rejected %d readings for good, the first because: %s; see "
                 "`sst-cloud dead-letters list`",
@@ -164,7 +170,7 @@ class Courier:
         if (done := self._done) is not None:
             await self._outbox.deliver(
                 self.name,
-                self._stream,
+                self.stream,
                 done.upto,
                 accepted=done.accepted,
                 rejected=done.rejected,
@@ -172,7 +178,7 @@ class Courier:
             self._done = None
 
     async def _write(self, items: Sequence[Any]) -> WriteReport:
-        self.busy = True
+        self._idle.clear()
         try:
             async with asyncio.timeout(_TIME_LIMIT):
                 if not self._is_open:
@@ -184,11 +190,11 @@ class Courier:
                 raise
             raise SinkUnavailableError(f"no end of writing after {_TIME_LIMIT:g} s") from error
         finally:
-            self.busy = False
+            self._idle.set()
 
     def _well(self) -> None:
         if self.error is not None:
-            _log.warning("%s takes %s again", self.name, self._stream)
+            _log.warning("%s takes %s again", self.name, self.stream)
         self.error = None
         self._failures = 0
 
@@ -220,6 +226,6 @@ class Courier:
     async def _note(self, course: Course, error: SSTCloudError, wait: float) -> None:
         next_try = self._clock.now() + timedelta(seconds=wait)
         try:
-            await self._outbox.fail(self.name, self._stream, course, str(error), next_try)
+            await self._outbox.fail(self.name, self.stream, course, str(error), next_try)
         except OutboxError as unnoted:
             _log.debug("not noted: %s", unnoted)

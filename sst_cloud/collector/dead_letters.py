@@ -72,22 +72,19 @@ class DeadLetters:
         with self._errors():
             return [letter for letter in map(self._letter, self._raw()) if letter is not None]
 
-    def change(self, decide: Callable[[DeadLetter], bool], *, among: int | None = None) -> int:
-        """Keep those for which `decide` says so, of the first `among`; how many went."""
-        kept, gone = [], 0
+    def remove(self, gone: Callable[[DeadLetter], bool]) -> int:
+        """Remove those for which `gone` says so; how many they were. Raises `OutboxError`."""
+        kept, removed = [], 0
         with self._lock(), self._errors():
-            seen = 0
             for line in self._raw():
                 letter = self._letter(line)
-                if letter is not None:
-                    seen += 1
-                    if (among is None or seen <= among) and not decide(letter):
-                        gone += 1
-                        continue
-                kept.append(line)
-            if gone:
+                if letter is not None and gone(letter):
+                    removed += 1
+                else:
+                    kept.append(line)
+            if removed:
                 self._replace(b"".join(line + b"\n" for line in kept))
-        return gone
+        return removed
 
     def _raw(self) -> Iterator[bytes]:
         try:

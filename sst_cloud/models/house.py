@@ -1,6 +1,6 @@
 """A house and its calendar of workdays and days off."""
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from ._base import Entity, model
 
@@ -46,3 +46,13 @@ class House(Entity):
     owner: str | None = None
     """The owner's e-mail."""
     users: tuple[int, ...] = ()
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The time zone; None if it has none that is known here."""
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  seldom needed
+
+        try:
+            return ZoneInfo(self.timezone) if self.timezone else None
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return None
