@@ -30,8 +30,22 @@ LONGEST_WAIT: Final = 300.0
 """Seconds: after each failure twice as long, less what chance takes off it."""
 PAUSE: Final = 3_600.0
 """Seconds until what was refused is tried again by itself."""
-_TIME_LIMIT: Final = 600.0
-"""Seconds for one write: a sink that never comes back is one that cannot be reached."""
+TOO_LONG: Final = 600.0
+"""Seconds after which a write that does not end is told of."""
+
+
+class Report(Protocol):
+    """What became of what was written, as `WriteReport` has it."""
+
+    @property
+    def accepted(self) -> int:
+        """How many."""
+        ...
+
+    @property
+    def rejected(self) -> Sequence[Any]:
+        """Those that will never be taken, each with a `reason`."""
+        ...
 
 
 class Consumer(Protocol):
@@ -46,7 +60,7 @@ class Consumer(Protocol):
         traceback: TracebackType | None,
     ) -> bool | None: ...
 
-    async def write(self, items: Sequence[Any], /) -> WriteReport:
+    async def write(self, items: Sequence[Any], /) -> Report:
         """Take what comes next; errors as of `Sink.write`."""
         ...
 
@@ -84,6 +98,7 @@ class Courier:
         self._failures = 0
         self._done: _Done | None = None
         """Delivered, and not noted yet."""
+        self._telling: asyncio.Task[None] | None = None
         self._open = AsyncExitStack()
         self._is_open = False
         self._told = asyncio.Event()
@@ -177,20 +192,28 @@ class Courier:
             )
             self._done = None
 
-    async def _write(self, items: Sequence[Any]) -> WriteReport:
+    async def _write(self, items: Sequence[Any]) -> Report:
+        """Write, however long it takes.
+
+        A thread that hangs cannot be cancelled, and a second one beside it would help nobody.
+        """
         self._idle.clear()
+        loop = asyncio.get_running_loop()
+        patience = loop.call_later(TOO_LONG, self._lose_patience)
         try:
-            async with asyncio.timeout(_TIME_LIMIT):
-                if not self._is_open:
-                    await self._open.enter_async_context(self._consumer)
-                    self._is_open = True
-                return await self._consumer.write(items)
-        except TimeoutError as error:
-            if isinstance(error, SSTCloudError):
-                raise
-            raise SinkUnavailableError(f"no end of writing after {_TIME_LIMIT:g} s") from error
+            if not self._is_open:
+                await self._open.enter_async_context(self._consumer)
+                self._is_open = True
+            return await self._consumer.write(items)
         finally:
+            patience.cancel()
             self._idle.set()
+
+    def _lose_patience(self) -> None:
+        error = SinkUnavailableError(f"a write has not ended for {TOO_LONG:g} s")
+        _log.warning("%s: %s; nobody else waits for it", self.name, error)
+        self.error = error
+        self._telling = asyncio.create_task(self._note(Course.RETRYING, error, TOO_LONG))
 
     def _well(self) -> None:
         if self.error is not None:

@@ -1,5 +1,6 @@
 """The collector: the grid, what passes and what does not, several sinks, what is kept."""
 
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -187,6 +188,35 @@ async def test_retries_wait_longer_and_longer_and_as_long_as_asked(
         await collector.run(2)
     waits = [(later - earlier).total_seconds() for earlier, later in zip(tries, tries[1:])]  # noqa: B905,RUF007
     assert waits[:11] == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 1000]
+
+
+async def test_a_write_without_end_is_told_of_and_nobody_waits_for_it(
+    clock: ManualClock,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sst_cloud.collector.courier.TOO_LONG", 0.0)
+    end = asyncio.Event()
+
+    class Endless(Memory):
+        async def write(self, readings: Sequence[Reading]) -> WriteReport:
+            await end.wait()
+            return await super().write(readings)
+
+    endless, well, source = Endless(), Memory(), Meter(clock)
+    polls: list[Poll] = []
+
+    def note(poll: Poll) -> None:
+        polls.append(poll)
+        if len(polls) == 5:
+            end.set()
+
+    await collected(source, {"endless": endless, "well": well}, tmp_path, 5, on_poll=note)
+    assert endless.values == well.values == [1, 2, 3, 4, 5]
+    assert endless.writes == 2
+    assert "endless: a write has not ended" in caplog.text
+    assert "endless takes readings again" in caplog.text
 
 
 async def test_a_sink_that_refuses_is_left_alone_for_an_hour_and_it_is_said_once(
