@@ -1,6 +1,7 @@
 """What the documentation shows, runs."""
 
 import asyncio
+import json
 import os
 import shlex
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from docs_snippets import Snippet, run_python, snippets
 from sst_cloud import SystemClock, transport
+from sst_cloud.collector.events import Event, EventKind
 from sst_cloud.testing import FakeAccount, FakeCloud, demo_account
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +65,15 @@ async def test_shell(snippet: Snippet, account: FakeAccount, tmp_path: Path) -> 
             )
             printed, _ = await program.communicate()
             assert program.returncode == 0, f"{line}\n{printed.decode()}"
+
+
+def test_the_event_that_is_shown_is_one_and_all_kinds_are_told_of() -> None:
+    page = ROOT / "docs" / "judging.md"
+    (shown,) = (json.loads(s.text) for s in snippets(page) if s.language == "json")
+    event = Event.from_dict(shown)
+    assert list(event.as_dict().items()) == list(shown.items())
+    table = [line.split("`")[1] for line in page.read_text("utf-8").splitlines() if "| `" in line]
+    assert set(EventKind) <= set(table)
 
 
 def test_there_is_something_to_run() -> None:
