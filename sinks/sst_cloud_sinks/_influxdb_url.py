@@ -1,6 +1,6 @@
-"""Where InfluxDB takes lines: from what people write to the address of a request."""
+"""Where InfluxDB takes lines and answers questions: from what people write to addresses."""
 
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from yarl import URL
@@ -8,6 +8,17 @@ from yarl import URL
 from sst_cloud.errors import SinkOptionsError
 
 _FORM: Final = "influxdb:https://HOST:8086/BUCKET?org=ORG"
+_CHUNK: Final = "5000"
+"""Rows that an answer brings at a time."""
+
+
+class Endpoints(NamedTuple):
+    """The addresses of one database or bucket."""
+
+    write: URL
+    """Lines are posted to it."""
+    query: URL
+    """InfluxQL is asked of it, which every version knows."""
 
 
 def address_and_bucket(target: str) -> tuple[str, str]:
@@ -18,10 +29,10 @@ def address_and_bucket(target: str) -> tuple[str, str]:
     return address, unquote(bucket)
 
 
-def write_endpoint(
+def endpoints(
     address: str, bucket: str, *, org: str, version: int, retention_policy: str
-) -> URL:
-    """The URL that lines are posted to. Raises `SinkOptionsError`, and echoes no secret."""
+) -> Endpoints:
+    """Where to write and to read. Raises `SinkOptionsError`, and echoes no secret."""
     if "@" in address:
         raise SinkOptionsError(
             "the address of the influxdb sink holds a user, a password or a token; take it out: "
@@ -37,11 +48,19 @@ def write_endpoint(
     if version == 1:
         if org:
             raise SinkOptionsError("an org is of InfluxDB 2: leave it out, or version=1")
-        query = {"db": bucket, "rp": retention_policy, "precision": "s"}
-        path = "write"
+        database, policy = bucket, retention_policy
+        path, where = "write", {"db": database, "rp": policy}
     else:
         if retention_policy:
             raise SinkOptionsError("a retention_policy is of InfluxDB 1: add version=1")
-        query = {"org": org, "bucket": bucket, "precision": "s"}
-        path = "api/v2/write"
-    return base / path % {name: value for name, value in query.items() if value}
+        # To InfluxQL a bucket `a/b` is the retention policy `b` of the database `a`.
+        database, _, policy = bucket.partition("/")
+        path, where = "api/v2/write", {"org": org, "bucket": bucket}
+    asked = {"db": database, "rp": policy, "epoch": "s", "chunked": "true", "chunk_size": _CHUNK}
+    return Endpoints(
+        base / path % _given({**where, "precision": "s"}), base / "query" % _given(asked)
+    )
+
+
+def _given(query: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in query.items() if value}

@@ -59,7 +59,7 @@ class Complaint:
         data = content.get("data")
         entries = data if isinstance(data, list) else [data]
         return cls(
-            _short(said) or "no reason given",
+            shorten(said) or "no reason given",
             is_json=True,
             text=said,
             data=[entry for entry in entries if isinstance(entry, Mapping)],
@@ -88,7 +88,7 @@ class Complaint:
 
     @property
     def _general_reason(self) -> str:
-        return _short(_DROPPED.sub("", self._text)) or self.message
+        return shorten(_DROPPED.sub("", self._text)) or self.message
 
     def _reason_of_one(self, line: Line) -> str:
         return self._named([line]).get(0) or self._general_reason
@@ -98,7 +98,7 @@ class Complaint:
         for entry in self._data:
             number, reason = entry.get("line_number"), entry.get("error_message")
             if isinstance(number, int) and 1 <= number <= len(lines):
-                blamed[number - 1] = _short(str(reason or self.message))
+                blamed[number - 1] = shorten(str(reason or self.message))
         if _UNPARSABLE in self._text:
             indexes: dict[str, list[int]] = defaultdict(list)
             for index, line in enumerate(lines):
@@ -129,7 +129,7 @@ def _split(quoted: str, known: Mapping[str, object]) -> tuple[str, str]:
     end = quoted.find("': ")
     while end >= 0:
         if quoted[:end] in known:
-            return quoted[:end], _short(_DROPPED.sub("", quoted[end + 3 :]))
+            return quoted[:end], shorten(_DROPPED.sub("", quoted[end + 3 :]))
         end = quoted.find("': ", end + 1)
     return "", ""
 
@@ -137,11 +137,12 @@ def _split(quoted: str, known: Mapping[str, object]) -> tuple[str, str]:
 def _describe(text: str) -> str:
     if re.search(r"<(!doctype|html|head|body|h1)\b", text[:4096], re.IGNORECASE):
         title = re.search(r"<(title|h1)[^>]*>([^<]*)<", text[:4096], re.IGNORECASE)
-        said = _short(title[2]) if title else ""
+        said = shorten(title[2]) if title else ""
         return f"an HTML page ({said})" if said else "an HTML page"
-    return _short(text) or "no reason given"
+    return shorten(text) or "no reason given"
 
 
-def _short(text: str) -> str:
+def shorten(text: str) -> str:
+    """On one line, and no longer than people read."""
     text = " ".join(text[: 4 * _MAX_REASON].split())
     return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"

@@ -31,6 +31,7 @@ QUANTITIES = {
     "heating": "heating",
     "online": "online",
 }
+WHOLE = {"volume", "battery", "signal"}
 QUALITIES = {0: Quality.GOOD, 1: Quality.SUSPECT, 2: Quality.STALE}
 
 
@@ -107,4 +108,4 @@ def _value(quantity: Quantity, value: float) -> float | bool:
     if quantity.is_boolean:
         assert value in (0, 1)
         return bool(value)
-    return int(value) if quantity is Quantity.VOLUME else float(value)
+    return int(float(value)) if quantity.value in WHOLE else float(value)

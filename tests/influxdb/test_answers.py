@@ -163,7 +163,7 @@ async def test_a_stall(stand_in: StandIn) -> None:
 
 
 async def test_a_handshake_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sst_cloud_sinks.influxdb._CONNECT_TIMEOUT", 0.05)
+    monkeypatch.setattr("sst_cloud_sinks._influxdb_http._CONNECT_TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with InfluxDBSink(f"https://127.0.0.1:{silent.getsockname()[1]}", "home") as sink:
             with pytest.raises(SinkUnavailableError, match=r"be connected to within 0\.05 s"):

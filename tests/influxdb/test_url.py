@@ -29,7 +29,7 @@ from sst_cloud_sinks.influxdb import InfluxDBSink
 def test_endpoints(url: str, endpoint: str) -> None:
     sink = open_sink(url)
     assert isinstance(sink, InfluxDBSink)
-    assert str(sink._endpoint) == endpoint
+    assert str(sink._endpoints.write) == endpoint
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_refused(url: str, sentence: str) -> None:
 def test_the_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFLUXDB_TOKEN", "  S3CRET==\n")
     sink: Any = open_sink("influxdb:https://host/home")
-    assert sink._headers["Authorization"] == "Token S3CRET=="
+    assert sink._server._headers["Authorization"] == "Token S3CRET=="
     assert "S3CRET" not in repr(sink)
 
 

@@ -1,0 +1,220 @@
+"""Reading an InfluxDB back in InfluxQL, which versions 1, 2 and 3 answer alike."""
+
+import asyncio
+import json
+import logging
+import math
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import unquote
+
+from yarl import URL
+
+from sst_cloud.readings import Quality, Quantity, Reading, Value, format_time
+
+from ._influxdb_http import Server
+from ._line_protocol import FIELDS, FIRST, LAST, MEASUREMENTS, QUALITIES
+from ._partial_write import Complaint
+
+_log = logging.getLogger(__name__)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PLACES: Final = tuple(f'"{name}"' for name in sorted(set(MEASUREMENTS.values())))
+_SERIES: Final = '"house_id", "device_id", "point", "point_id"'
+_TAGS: Final = ", ".join(
+    f'"{tag}"::tag'
+    for tag in ("house_id", "house", "device_id", "device", "point", "point_id", "name", "water")
+)
+_WHOLE: Final = frozenset({Quantity.VOLUME, Quantity.BATTERY, Quantity.SIGNAL})
+"""Numbers that are whole where nothing stands behind the point: every field is a float."""
+_QUALITIES: Final = {float(number): quality for quality, number in QUALITIES.items()}
+_TRUST: Final = (Quality.STALE, Quality.SUSPECT, Quality.GOOD)
+
+Row = Mapping[str, Any]
+
+
+async def history(
+    server: Server,
+    endpoint: URL,
+    quantity: Quantity,
+    since: datetime | None,
+    until: datetime | None,
+) -> AsyncGenerator[Reading]:
+    """Readings by time, each key once: of several rows the one whose quality is best.
+
+    There are several where names are tags, and a reading was written again under another name.
+    """
+    times = [
+        f"time {sign} '{_moment(bound)}'"
+        for sign, bound in ((">=", since), ("<", until))
+        if bound is not None
+    ]
+    where = f" WHERE {' AND '.join(times)}" if times else ""
+    selected = f'SELECT "{FIELDS[quantity]}" AS "value", {_quality(quantity)}, {_TAGS}'
+    streams = [
+        _readings(server, endpoint, quantity, f"{selected} FROM {place}{where}")
+        for place in _PLACES
+    ]
+    moment: dict[object, Reading] = {}
+    time: datetime | None = None
+    async with aclosing(_by_time(streams)) as readings:
+        async for reading in readings:
+            if reading.time != time:
+                for each in moment.values():
+                    yield each
+                moment.clear()
+                time = reading.time
+            _keep(moment, reading.key, reading)
+    for each in moment.values():
+        yield each
+
+
+async def newest(server: Server, endpoint: URL, at_once: asyncio.Semaphore) -> Sequence[Reading]:
+    """The newest reading of every series, which the server finds from the end."""
+    found: dict[object, Reading] = {}
+
+    async def ask(quantity: Quantity) -> None:
+        selected = f'last("{FIELDS[quantity]}") AS "value", {_quality(quantity)}, {_TAGS}'
+        statement = f"SELECT {selected} FROM {', '.join(_PLACES)} GROUP BY {_SERIES}"  # noqa: S608  our own names
+        async with at_once, aclosing(_readings(server, endpoint, quantity, statement)) as readings:
+            async for reading in readings:
+                known = found.get(reading.series)
+                if known is None or known.time < reading.time:
+                    found[reading.series] = reading
+                elif known.time == reading.time:
+                    _keep(found, reading.series, reading)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for quantity in Quantity:
+                group.create_task(ask(quantity))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0]  # noqa: B904  it has its own cause
+    return tuple(found.values())
+
+
+def _quality(quantity: Quantity) -> str:
+    return f'"{quantity.value}_quality" AS "quality"'
+
+
+def _moment(moment: datetime) -> str:
+    # Readings have whole seconds: rounding up keeps a half-open range exact.
+    since = min(max(moment, FIRST), LAST) - _EPOCH
+    return format_time(_EPOCH + timedelta(seconds=math.ceil(since.total_seconds())))
+
+
+def _keep(found: dict[object, Reading], key: object, reading: Reading) -> None:
+    known = found.get(key)
+    if known is None or _TRUST.index(known.quality) <= _TRUST.index(reading.quality):
+        found[key] = reading
+
+
+async def _by_time(streams: Sequence[AsyncGenerator[Reading]]) -> AsyncGenerator[Reading]:
+    """One stream of several, each of which is by time. Mostly all but one are empty."""
+    async with AsyncExitStack() as stack:
+        heads: dict[AsyncGenerator[Reading], Reading] = {}
+        for stream in streams:
+            await stack.enter_async_context(aclosing(stream))
+            if (first := await anext(stream, None)) is not None:
+                heads[stream] = first
+        while heads:
+            stream = min(heads, key=lambda each: heads[each].time)
+            yield heads[stream]
+            if (following := await anext(stream, None)) is None:
+                del heads[stream]
+            else:
+                heads[stream] = following
+
+
+async def _readings(
+    server: Server, endpoint: URL, quantity: Quantity, statement: str
+) -> AsyncGenerator[Reading]:
+    """What a statement gives; rows that are no readings of ours are left out, and told once."""
+    odd, why = 0, ""
+    begun = False
+    async with aclosing(_lines(server, endpoint.update_query(q=statement))) as lines:
+        async for line in lines:
+            for row in _rows(server, line, begun=begun):
+                begun = True
+                if row["value"] is None:
+                    continue
+                try:
+                    reading = _reading(quantity, row)
+                except (KeyError, TypeError, ValueError, OverflowError) as error:
+                    odd, why = odd + 1, why or str(error)
+                    continue
+                yield reading
+    if odd:
+        _log.warning("%d rows of %s are no readings of ours: %s", odd, FIELDS[quantity], why)
+
+
+async def _lines(server: Server, url: URL) -> AsyncGenerator[bytes]:
+    """An answer line by line, each of them JSON; no more than one is held."""
+    async with server.get(url, Accept="application/json") as response:
+        if response.status != HTTPStatus.OK:
+            raise server.failure(response, Complaint.parse(await response.read()), "read")
+        parts: list[bytes] = []
+        async for data in response.content.iter_any():
+            *ended, rest = data.split(b"\n")
+            for line in ended:
+                yield b"".join((*parts, line))
+                parts.clear()
+            parts.append(rest)
+        yield b"".join(parts)
+
+
+def _rows(server: Server, line: bytes, *, begun: bool) -> Iterator[Row]:
+    """The rows of one piece of an answer, by name of the column. Raises what the server says."""
+    if not line.strip():
+        return
+    try:
+        content = json.loads(line)
+        if "error" in content:
+            raise server.refusal(str(content["error"]))
+        for result in content["results"]:
+            if "error" in result:
+                raise server.refusal(Complaint.parse(json.dumps(result).encode()).message)
+            for series in result.get("series") or ():
+                columns, tags = series["columns"], series.get("tags") or {}
+                if not {"time", "value"}.issubset(columns):
+                    raise server.foreign(f"it answers with {', '.join(map(str, columns))}")
+                for values in series["values"]:
+                    yield {**tags, **dict(zip(columns, values, strict=True))}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        if begun:
+            raise server.cut_off() from None
+        raise server.foreign(Complaint.parse(line).message) from None
+
+
+def _reading(quantity: Quantity, row: Row) -> Reading:
+    quality = row.get("quality")
+    return Reading(
+        time=_EPOCH + timedelta(seconds=row["time"]),
+        quantity=quantity,
+        value=_value(quantity, float(row["value"])),
+        house_id=int(row["house_id"]),
+        house=_text(row, "house"),
+        device_id=int(row["device_id"]),
+        device=_text(row, "device"),
+        model="",
+        point=row["point"],
+        point_id=_text(row, "point_id"),
+        name=_text(row, "name"),
+        water=row.get("water") or None,
+        quality=Quality.GOOD if quality is None else _QUALITIES[quality],
+    )
+
+
+def _value(quantity: Quantity, number: float) -> Value:
+    if quantity.is_boolean:
+        if number not in (0, 1):
+            raise ValueError(f"{number:g} is neither 0 nor 1")
+        return number == 1
+    return int(number) if quantity in _WHOLE and number.is_integer() else number
+
+
+def _text(row: Row, tag: str) -> str:
+    return unquote(row.get(tag) or "")

@@ -1,0 +1,220 @@
+"""Requests to InfluxDB: who is asking, and what its refusals and failures mean."""
+
+import re
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final, Literal
+
+import aiohttp
+from yarl import URL
+
+from sst_cloud.errors import SinkError, SinkOptionsError, SinkRefusedError, SinkUnavailableError
+
+from ._partial_write import Complaint, shorten
+
+TOKEN: Final = "INFLUXDB_TOKEN"  # noqa: S105  a name
+PASSWORD: Final = "INFLUXDB_PASSWORD"  # noqa: S105
+"""The environment variables that hold the secrets."""
+
+Aim = Literal["write", "read"]
+
+_CONNECT_TIMEOUT: Final = 10.0
+_PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+_REDIRECTS: Final = range(300, 400)
+_ANY_FAULT: Final = 500
+_MISSING: Final = ("retention policy not found", "database not found", "bucket not found")
+_BUSY: Final = re.compile("time-?out|max-concurrent-queries|engine is closed", re.IGNORECASE)
+
+
+class Server:
+    """A server that keeps a database or bucket, and the way in."""
+
+    def __init__(  # noqa: PLR0913  every one of them is a choice of the caller
+        self,
+        host: str,
+        bucket: str,
+        *,
+        version: int,
+        user: str,
+        token: str,
+        password: str,
+        session: aiohttp.ClientSession | None,
+        timeout: float,
+    ) -> None:
+        if user and version != 1:
+            raise SinkOptionsError("a user is of InfluxDB 1: add version=1, or use a token")
+        if ":" in user:
+            raise SinkOptionsError(f"user= takes a name alone; its password comes from {PASSWORD}")
+        if user and not password:
+            raise SinkOptionsError(f"the password of user {user!r} is missing: set {PASSWORD}")
+        token = token.strip()
+        if not (token.isascii() and token.isprintable()):
+            raise SinkOptionsError(f"the token in {TOKEN} is not one: it holds odd characters")
+        self.host = host
+        self._kind = "database" if version == 1 else "bucket"
+        self._where = f"{self._kind} {bucket!r}"
+        self._user = user
+        self._has_token = bool(token)
+        self._headers: dict[str, str] = {}
+        if user:
+            secret = b64encode(f"{user}:{password}".encode()).decode()
+            self._headers["Authorization"] = f"Basic {secret}"
+        elif token:
+            self._headers["Authorization"] = f"Token {token}"
+        self._session = session
+        self._owns_session = session is None
+        self._timeout = timeout
+
+    async def close(self) -> None:
+        """Close the session if it is ours; the next request opens another."""
+        if self._owns_session and self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    @asynccontextmanager
+    async def post(self, url: URL, body: bytes, **headers: str) -> AsyncIterator[Any]:
+        """A request whose answer is short: all of it must be here in time."""
+        timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=_CONNECT_TIMEOUT)
+        async with self._request("POST", url, timeout, headers, data=body) as response:
+            yield response
+
+    @asynccontextmanager
+    async def get(self, url: URL, **headers: str) -> AsyncIterator[Any]:
+        """A request whose answer may go on and on, as long as it does not stall."""
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=self._timeout
+        )
+        async with self._request("GET", url, timeout, headers) as response:
+            yield response
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        url: URL,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own
+        headers: dict[str, str],
+        **more: Any,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            async with self._session.request(
+                method,
+                url,
+                headers=self._headers | named,
+                timeout=timeout,
+                allow_redirects=False,
+                raise_for_status=False,
+                **more,
+            ) as response:
+                yield response
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> SinkError:
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            reason = getattr(error.certificate_error, "verify_message", "it does not check")
+            return SinkRefusedError(
+                f"the TLS certificate of {self.host} cannot be trusted: {reason}"
+            )
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            limit = f"{_CONNECT_TIMEOUT:g} s"
+            return SinkUnavailableError(f"{self.host} could not be connected to within {limit}")
+        if isinstance(error, TimeoutError):
+            return SinkUnavailableError(f"{self.host} did not answer in {self._timeout:g} s")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            reason = error.os_error.strerror or str(error.os_error)
+            return SinkUnavailableError(f"{self.host} cannot be reached: {reason}")
+        return SinkUnavailableError(
+            f"the connection to {self.host} broke: {str(error) or type(error).__name__}"
+        )
+
+    def failure(
+        self, response: aiohttp.ClientResponse, complaint: Complaint, aim: Aim
+    ) -> SinkError:
+        """The error for an answer that is neither success nor about single lines."""
+        status, said = response.status, complaint.message
+        missing = any(words in said for words in _MISSING)
+        passing = status in _PASSING or status >= _ANY_FAULT
+        if passing and not missing:  # which InfluxDB 1 calls a fault of its own
+            cannot = "cannot take readings now" if aim == "write" else "cannot be read now"
+            return SinkUnavailableError(
+                f"{self.host} {cannot}: {said} (HTTP {status})",
+                retry_after=_retry_after(response),
+            )
+        missing |= complaint.is_json and status == HTTPStatus.NOT_FOUND
+        if missing:
+            remedy = f"create what is missing, or name another than {self._where}"
+        elif status == HTTPStatus.UNAUTHORIZED:
+            remedy = self._way_in(aim)
+        elif status == HTTPStatus.FORBIDDEN:
+            remedy = f"grant us {aim} access to {self._where}"
+        elif status in _REDIRECTS:
+            remedy = "put the address that it redirects to into the URL"
+        else:
+            remedy = f"InfluxDB does not answer {response.url.path} so: {_stranger(aim)}"
+        return SinkRefusedError(f"{self.host}: {said} (HTTP {status}); {remedy}")
+
+    def refusal(self, said: str) -> SinkError:
+        """The error for a question that was heard, and answered with an error."""
+        said = shorten(said)
+        if any(words in said for words in _MISSING):
+            also = ", or let the token read it" if self._has_token else ""
+            return SinkRefusedError(
+                f"{self.host}: {said}; create what is missing, or name another than "
+                f"{self._where}{also}"
+            )
+        if _BUSY.search(said):
+            return SinkUnavailableError(f"{self.host} cannot be read now: {said}")
+        return SinkRefusedError(f"{self.host} cannot be read: {said}")
+
+    def cut_off(self) -> SinkError:
+        """The error for an answer that began well."""
+        return SinkUnavailableError(f"{self.host} did not finish what it was telling")
+
+    def foreign(self, said: str) -> SinkError:
+        """The error for an answer that no InfluxDB gives to a question."""
+        return SinkRefusedError(
+            f"{self.host} does not understand InfluxQL ({said}): {_stranger('read')}"
+        )
+
+    def _way_in(self, aim: Aim) -> str:
+        if self._user:
+            return f"check the user {self._user!r}, and the password in {PASSWORD}"
+        if self._has_token:
+            may = "write to" if aim == "write" else "read"
+            return f"put a token into {TOKEN} that may {may} {self._where}"
+        more = f", or name a user= and set {PASSWORD}" if self._kind == "database" else ""
+        return f"set {TOKEN} to a token of the server{more}"
+
+
+def _stranger(aim: Aim) -> str:
+    if aim == "write":
+        return "check the address, and whether it needs version=1 or version=2"
+    return "check the address; VictoriaMetrics takes InfluxDB's lines, but cannot be read so"
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    """A Retry-After header, seconds or a date by the server's own clock, as seconds from now."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    moment = _date(text)
+    if moment is None:
+        return None
+    now = _date(response.headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
