@@ -5,7 +5,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from time import perf_counter
@@ -211,28 +211,33 @@ class Transport:
         if status == HTTPStatus.FORBIDDEN and _NOT_LOGGED_IN.search(detail.lower()):
             return TokenRejectedError(status, detail, path)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            return RateLimitedError(status, detail, path, self._seconds(retry_after))
+            return RateLimitedError(
+                status, detail, path, seconds_until(retry_after, self._clock.now())
+            )
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return ServiceUnavailableError(status, detail, path, self._seconds(retry_after))
+            return ServiceUnavailableError(
+                status, detail, path, seconds_until(retry_after, self._clock.now())
+            )
         return _ERRORS.get(status, ApiError)(status, detail, path)
-
-    def _seconds(self, retry_after: str | None) -> float | None:
-        """A Retry-After header, seconds or a date, as seconds from now."""
-        if retry_after is None:
-            return None
-        if retry_after.strip().isdecimal():
-            return float(retry_after)
-        try:
-            moment = parsedate_to_datetime(retry_after)
-        except ValueError:
-            return None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return max(0.0, (moment - self._clock.now()).total_seconds())
 
 
 class _UntrustedError(ConnectionFailedError):
     """The certificate does not check: asking again at once would not change that."""
+
+
+def seconds_until(retry_after: str | None, now: datetime) -> float | None:
+    """A Retry-After header, seconds or a date, as seconds from now."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        moment = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
 
 
 def _given_up(state: tenacity.RetryCallState) -> bool:
