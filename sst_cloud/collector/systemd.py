@@ -1,0 +1,74 @@
+"""What systemd wants to be told by a service of `Type=notify`; nothing where there is no systemd.
+
+It speaks plain text to a datagram socket (sd_notify(3)), so no package is needed for it.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+from sst_cloud.clock import Clock, SystemClock
+
+_log = logging.getLogger(__name__)
+
+_SOCKET: Final = "NOTIFY_SOCKET"
+_LIMIT: Final = "WATCHDOG_USEC"
+_FOR: Final = "WATCHDOG_PID"
+_MICRO: Final = 1e-6
+
+
+class Notifier:
+    """Tells systemd how the service fares. Without its socket in the environment, a no-op."""
+
+    def __init__(self, address: str | None = None, watchdog: float | None = None) -> None:
+        """`address` is the socket's path, `@` first if abstract; `watchdog` is in seconds."""
+        self._address = address
+        self._watchdog = watchdog
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Notifier":
+        """As systemd tells a service: NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID."""
+        environ = os.environ if environ is None else environ
+        limit = environ.get(_LIMIT, "")
+        ours = environ.get(_FOR, str(os.getpid())) == str(os.getpid())
+        return cls(
+            environ.get(_SOCKET) or None,
+            int(limit) * _MICRO if limit.isdecimal() and int(limit) and ours else None,
+        )
+
+    def ready(self) -> None:
+        """All is open; the first poll begins."""
+        self._tell("READY=1")
+
+    def status(self, words: str) -> None:
+        """One line for `systemctl status`."""
+        self._tell(f"STATUS={' '.join(words.split())}")
+
+    def stopping(self) -> None:
+        """The service is on its way out."""
+        self._tell("STOPPING=1")
+
+    async def keep_alive(self, clock: Clock | None = None) -> None:
+        """Say twice per watchdog time that the event loop turns, until cancelled.
+
+        Returns at once where no watchdog is set: run it as a task beside the rest.
+        """
+        clock = clock or SystemClock()
+        if self._address is None or self._watchdog is None:
+            return
+        while True:
+            self._tell("WATCHDOG=1")
+            await clock.sleep(self._watchdog / 2)
+
+    def _tell(self, message: str) -> None:
+        if self._address is None:
+            return
+        address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+                channel.setblocking(False)
+                channel.sendto(message.encode(), address)
+        except OSError as error:  # what matters is the service, not who watches it
+            _log.debug("systemd cannot be told %s: %s", message.partition("=")[0], error)
