@@ -185,10 +185,10 @@ class CommandHandler(Handler):
                 if words:
                     _log.log(level, "%s: %s", self.name, words)
         if status is None:
-            raise _FailedError(f"{self.name} took longer than {self._limit:g} s and was killed")
+            raise _FailedError(f"the command took longer than {self._limit:g} s and was killed")
         if status:
             ended = f"exit status {status}" if status > 0 else f"signal {-status}"
-            raise _FailedError(f"{self.name} failed ({ended}){f': {said}' if said else ''}")
+            raise _FailedError(f"the command failed ({ended}){f': {said}' if said else ''}")
 
     async def _run(self, given: IO[bytes], out: IO[bytes], err: IO[bytes]) -> int | None:
         """The exit status; None when it took too long."""
@@ -200,7 +200,7 @@ class CommandHandler(Handler):
             raise self._missing() from None
         except OSError as error:
             raise SinkUnavailableError(
-                f"{self.name} cannot be started: {error.strerror or error}"
+                f"the command cannot be started: {error.strerror or error}"
             ) from None
         try:
             async with asyncio.timeout(self._limit):

@@ -18,7 +18,7 @@ import sys
 import {module}
 loaded = {{name.split(".")[0] for name in sys.modules}}
 print(sorted(loaded & {{"boto3", "botocore", "aioboto3", "aiobotocore", "rich", "click", "sqlite3",
-    "platformdirs", "pytest", "sst_cloud_sinks"}}))
+    "platformdirs", "prometheus_client", "pytest", "sst_cloud_sinks"}}))
 """
 
 
@@ -51,7 +51,10 @@ def test_the_base_dependencies_are_few(wheel: Path) -> None:
     assert names == ["aiohttp", "attrs", "cattrs", "tenacity"]
 
 
-@pytest.mark.parametrize("module", ["sst_cloud", "sst_cloud.testing", "sst_cloud.collector"])
+@pytest.mark.parametrize(
+    "module",
+    ["sst_cloud", "sst_cloud.testing", "sst_cloud.collector", "sst_cloud.collector.metrics"],
+)
 def test_importing_drags_in_no_extra(module: str) -> None:
     code = CHECK.format(module=module)
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}

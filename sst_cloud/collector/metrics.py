@@ -1,0 +1,256 @@
+"""How the collector fares and what was read last, in Prometheus' text form and as `/health`.
+
+prometheus-client and aiohttp's server are imported when this is used: both cost memory.
+"""
+
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from sst_cloud._version import __version__
+from sst_cloud.clock import Clock, SystemClock
+from sst_cloud.enums import Quality, Quantity
+from sst_cloud.errors import SSTCloudError
+from sst_cloud.readings import Reading, format_time
+
+from .status import Course, Status
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from prometheus_client.core import Metric
+
+_log = logging.getLogger(__name__)
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_POINT: Final = ("house_id", "house", "device_id", "device", "point", "point_id", "name", "water")
+_SINK: Final = ("sink", "stream")
+
+
+@attrs.frozen
+class _Gauge:
+    """How readings of a quantity are told."""
+
+    name: str
+    help: str
+    scale: float = 1.0
+
+
+_GAUGES: Final = {
+    Quantity.AIR_TEMPERATURE: _Gauge("air_temperature_celsius", "Temperature of the air."),
+    Quantity.FLOOR_TEMPERATURE: _Gauge("floor_temperature_celsius", "Temperature of the floor."),
+    Quantity.TARGET_TEMPERATURE: _Gauge("target_temperature_celsius", "What is heated for."),
+    Quantity.LEAK: _Gauge("leak", "Whether there is water where none should be."),
+    Quantity.VALVE_OPEN: _Gauge("valve_open", "Whether the valves let water through."),
+    Quantity.BATTERY: _Gauge("battery_ratio", "Charge of a battery, 0 to 1.", 0.01),
+    Quantity.BATTERY_LOW: _Gauge("battery_low", "Whether a battery wants to be changed."),
+    Quantity.SIGNAL: _Gauge("signal_level", "Strength of a radio signal, as the device counts it."),
+    Quantity.SENSOR_LOST: _Gauge("sensor_lost", "Whether a radio sensor is not heard any more."),
+    Quantity.HEATING: _Gauge("heating", "Whether the floor is being heated."),
+    Quantity.ONLINE: _Gauge("online", "Whether the cloud hears the device."),
+}
+
+
+def address_from(text: str) -> tuple[str, int]:
+    """`PORT` (of this machine alone) or `HOST:PORT`. Raises ValueError with what it expects."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and int(port) < 2**16):
+        raise ValueError("a port like 9100, or host and port like 0.0.0.0:9100")
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
+
+
+def exposition(status: Status, latest: Iterable[Reading]) -> bytes:
+    """Status and newest readings as Prometheus reads them.
+
+    Raises `SSTCloudError` if the package for it is missing.
+    """
+    _require_package()
+    from prometheus_client import generate_latest  # noqa: PLC0415
+    from prometheus_client.registry import Collector  # noqa: PLC0415
+
+    class Once(Collector):
+        def collect(self) -> Iterator["Metric"]:
+            yield from _of_status(status)
+            yield from _of_sinks(status)
+            yield from _of_readings(tuple(latest))
+
+    return generate_latest(Once())
+
+
+def _require_package() -> None:
+    try:
+        import prometheus_client  # noqa: F401, PLC0415
+    except ImportError:
+        raise SSTCloudError(
+            "metrics need one more package: pip install 'sst-cloud[metrics]'"
+        ) from None
+
+
+def _of_status(status: Status) -> Iterator["Metric"]:
+    from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415
+    from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
+
+    build = Gauge("sst_cloud_build_info", "The version that runs.", labels=["version"])
+    build.add_metric([__version__], 1)
+    yield build
+    yield Counter("sst_cloud_polls", "Polls that were tried.", value=status.polls)
+    yield Counter("sst_cloud_poll_failures", "Polls that failed.", value=status.failed_polls)
+    yield Counter("sst_cloud_readings", "Readings committed.", value=status.readings)
+    up = status.source_error is None and status.last_success is not None
+    yield Gauge("sst_cloud_source_up", "Whether the source answered last.", value=up)
+    yield Gauge("sst_cloud_outbox_bytes", "Size of what the outbox holds.", value=status.size)
+    for name, words, moment in (
+        ("poll", "When the source was last asked.", status.last_poll),
+        ("poll_success", "When the source last answered.", status.last_success),
+    ):
+        if moment is not None:
+            yield Gauge(f"sst_cloud_last_{name}_timestamp_seconds", words, value=moment.timestamp())
+
+
+def _of_sinks(status: Status) -> Iterator["Metric"]:
+    from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415
+    from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
+
+    waiting = Gauge("sst_cloud_sink_waiting", "Entries committed, not delivered.", labels=_SINK)
+    lag = "When the oldest entry was committed that is not delivered."
+    oldest = Gauge("sst_cloud_sink_oldest_timestamp_seconds", lag, labels=_SINK)
+    delivered = Counter("sst_cloud_sink_delivered", "Entries delivered.", labels=_SINK)
+    rejected = Counter("sst_cloud_sink_rejected", "Entries rejected for good.", labels=_SINK)
+    lost = "Entries that fell out of the outbox undelivered."
+    dropped = Counter("sst_cloud_sink_dropped", lost, labels=_SINK)
+    done = "When something was last delivered."
+    success = Gauge("sst_cloud_sink_last_success_timestamp_seconds", done, labels=_SINK)
+    doing = "What the sink is doing: 1 for one of the courses, 0 for the others."
+    course = Gauge("sst_cloud_sink_course", doing, labels=[*_SINK, "course"])
+    for sink in status.sinks:
+        labels = [sink.name, sink.stream]
+        waiting.add_metric(labels, sink.waiting)
+        delivered.add_metric(labels, sink.delivered)
+        rejected.add_metric(labels, sink.rejected)
+        dropped.add_metric(labels, sink.dropped)
+        for gauge, moment in ((oldest, sink.oldest), (success, sink.last_success)):
+            if moment is not None:
+                gauge.add_metric(labels, moment.timestamp())
+        for possible in Course:
+            course.add_metric([*labels, possible.value], possible is sink.course)
+    yield from (waiting, oldest, delivered, rejected, dropped, success, course)
+
+
+def _of_readings(latest: Sequence[Reading]) -> Iterator["Metric"]:
+    from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415
+    from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
+
+    total = "What a meter shows. A suspect total is left out: it would look like a reset."
+    litres = Counter("sst_cloud_water_litres", total, labels=_POINT)
+    gauges = {
+        quantity: Gauge(f"sst_cloud_{known.name}", known.help, labels=_POINT)
+        for quantity, known in _GAUGES.items()
+    }
+    each = ["quantity", *_POINT]
+    time = Gauge("sst_cloud_reading_timestamp_seconds", "When it was read last.", labels=each)
+    suspect = Gauge("sst_cloud_reading_suspect", "Whether it is not believed yet.", labels=each)
+    stale = Gauge("sst_cloud_reading_stale", "Whether it is older than it looks.", labels=each)
+    for reading in {reading.series: reading for reading in latest}.values():
+        record = reading.as_dict()
+        labels = ["" if record[name] is None else str(record[name]) for name in _POINT]
+        if reading.quantity is not Quantity.VOLUME:
+            scale = _GAUGES[reading.quantity].scale
+            gauges[reading.quantity].add_metric(labels, reading.value * scale)
+        elif reading.quality is not Quality.SUSPECT:
+            litres.add_metric(labels, reading.value)
+        labels.insert(0, reading.quantity.value)
+        time.add_metric(labels, reading.time.timestamp())
+        suspect.add_metric(labels, reading.quality is Quality.SUSPECT)
+        stale.add_metric(labels, reading.quality is Quality.STALE)
+    yield litres
+    yield from gauges.values()
+    yield from (time, suspect, stale)
+
+
+@attrs.frozen(kw_only=True)
+class Vitals:
+    """What `/metrics` and `/health` ask the collector for."""
+
+    status: Callable[[], Awaitable[Status]]
+    """May raise `SSTCloudError`: then the collector is not well."""
+    latest: Callable[[], Iterable[Reading]]
+    """The newest reading of every series."""
+    trouble: Callable[[], str | None]
+    """Why the outbox cannot be written; None when the last commit succeeded."""
+    every: timedelta
+    """How often the source is asked."""
+    clock: Clock = attrs.field(factory=SystemClock)
+    since: datetime = attrs.field()
+    """When the collector was started."""
+
+    @since.default
+    def _now(self) -> datetime:
+        return self.clock.now()
+
+    async def unwell(self) -> str | None:
+        """What is wrong with the collector itself; the cloud or a sink being away is not."""
+        try:
+            status = await self.status()
+        except SSTCloudError as error:
+            return str(error)
+        if reason := self.trouble():
+            return f"the outbox cannot be written: {reason}"
+        tried = max(filter(None, (self.since, status.last_poll)))
+        if self.clock.now() - tried > 2 * self.every + _GRACE:
+            return f"no poll has been tried since {format_time(tried)}"
+        return None
+
+
+_GRACE: Final = timedelta(minutes=5)
+"""How long a poll may take: four attempts of a minute, and the waiting between them."""
+
+
+@asynccontextmanager
+async def serving(vitals: Vitals, host: str, port: int) -> AsyncIterator[int]:
+    """Serve `/metrics` and `/health`; the port, for those who left its choice to the system (0).
+
+    Raises `SSTCloudError` if the package is missing or the port cannot be used.
+    """
+    _require_package()
+    from aiohttp import web  # noqa: PLC0415  a megabyte or two
+
+    runner = web.AppRunner(_application(vitals), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise SSTCloudError(f"{host}:{port} cannot be used for metrics: {reason}") from None
+        bound: int = runner.addresses[0][1]
+        _log.info("metrics are at http://%s:%d/metrics", host, bound)
+        yield bound
+    finally:
+        await runner.cleanup()
+
+
+def _application(vitals: Vitals) -> "web.Application":
+    from aiohttp import web  # noqa: PLC0415
+
+    async def metrics(_: web.Request) -> web.Response:
+        try:
+            status = await vitals.status()
+        except SSTCloudError as error:
+            return web.Response(status=503, text=f"{error}\n")
+        body = exposition(status, vitals.latest())
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+    async def health(_: web.Request) -> web.Response:
+        reason = await vitals.unwell()
+        answer = {"status": "ok"} if reason is None else {"status": "unwell", "reason": reason}
+        return web.json_response(answer, status=200 if reason is None else 503)
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/health", health)
+    return app
