@@ -36,6 +36,8 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "read": ("read", "Read once, into any sink."),
     "collect": ("collect", "Read again and again, into any sinks; lose nothing."),
     "dead-letters": ("dead_letters", "Look after readings that a sink rejected."),
+    "check": ("check", "Try what `collect` would use, and write nothing."),
+    "status": ("status", "Show how the collector fares."),
     "latest": ("history", "Show the newest readings of a store."),
     "usage": ("history", "Show consumption by hour, day or month."),
     "import": ("import_csv", "Import a CSV file into any sink."),

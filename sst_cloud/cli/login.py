@@ -8,7 +8,8 @@ import click
 from sst_cloud.auth import PasswordAuth
 
 from . import credentials
-from .settings import CredentialsMissingError, Settings, account_options
+from .identity import CredentialsMissingError, first_email, first_password
+from .settings import Settings, account_options
 
 
 @click.command()
@@ -20,8 +21,8 @@ def login(settings: Settings) -> None:
     Asks for e-mail and password. The token is kept in your config folder, readable by you alone;
     the password is not kept.
     """
-    email = settings.email or click.prompt("E-mail")
-    password = settings.password or _ask_password()
+    email = first_email(settings.accounts) or click.prompt("E-mail")
+    password = first_password(settings.accounts) or _ask_password()
     try:
         auth = PasswordAuth(email, password)
     except ValueError as error:

@@ -1,22 +1,26 @@
-"""What commands print: tables for people, JSON for programs."""
+"""What commands print: tables for people, JSON for programs.
+
+rich is imported when a table is made: what runs for years prints none.
+"""
 
 import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, time
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from sst_cloud.enums import Quantity
 from sst_cloud.models import Unreadable
 from sst_cloud.readings import Reading
 from sst_cloud.redaction import is_sensitive
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 _WIDE: Final = 250
 """Columns of a table that goes into a pipe or a file: nothing is cut."""
@@ -24,21 +28,27 @@ _WIDE: Final = 250
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def console() -> Console:
+def console() -> "Console":
     """Standard output."""
+    from rich.console import Console  # noqa: PLC0415
+
     return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
 
 
-def table(*columns: str, right: Iterable[str] = ()) -> Table:
+def table(*columns: str, right: Iterable[str] = ()) -> "Table":
     """A table without frames; columns in `right` hold numbers."""
+    from rich.table import Table  # noqa: PLC0415
+
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left")
     return made
 
 
-def add_row(made: Table, *cells: object) -> None:
+def add_row(made: "Table", *cells: object) -> None:
     """Add a row of plain text: what the owner calls things is never taken for markup."""
+    from rich.text import Text  # noqa: PLC0415
+
     made.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
 
 

@@ -13,13 +13,14 @@ import click
 import platformdirs
 from click.core import ParameterSource
 
-from sst_cloud.auth import TOKEN_VARIABLES, Auth, PasswordAuth, TokenAuth
+from sst_cloud.auth import TOKEN_VARIABLES, Auth, TokenAuth
 from sst_cloud.client import SSTCloud
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.collector.jsonlog import JsonLines
 from sst_cloud.transport import BASE_URL
 
-from . import credentials
+from . import credentials, identity
+from .identity import Account, CredentialsMissingError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,10 +42,10 @@ def _state_folder() -> Path:
 class Settings:
     """What holds for one run of the program."""
 
-    url: str | None = None
-    token: str | None = attrs.field(default=None, repr=False)
-    email: str | None = attrs.field(default=None, repr=False)
-    password: str | None = attrs.field(default=None, repr=False)
+    command_line: Account = attrs.field(factory=Account)
+    environment: Account = attrs.field(factory=Account)
+    file: Account = attrs.field(factory=Account)
+    """What `--config` says of the account: it yields to the other two."""
     clock: Clock = attrs.field(factory=SystemClock)
     state: Path = attrs.field(factory=_state_folder)
     """The folder of what the collector keeps: outbox, dead letters."""
@@ -80,23 +81,27 @@ class Settings:
         self._handler.setFormatter(JsonLines())
 
     @property
+    def accounts(self) -> tuple[Account, ...]:
+        """What is told of the account, the most explicit first."""
+        return (self.command_line, self.environment, self.file)
+
+    @property
     def base_url(self) -> str:
         """The cloud to ask."""
-        return self.url or BASE_URL
+        return next((told.url for told in self.accounts if told.url), BASE_URL)
 
     def auth(self) -> Auth:
-        """A token, else e-mail and password, else the token kept by `login`."""
-        if self.token:
-            return _checked(TokenAuth, self.token)
-        if self.email and self.password:
-            return _checked(PasswordAuth, self.email, self.password)
+        """What the most explicit place says, else the token kept by `login`."""
+        auth = identity.told(self.accounts)
+        if auth is not None:
+            return auth
         kept = credentials.load(self.base_url)
         if kept is None:
             raise CredentialsMissingError(
                 f"nobody is logged in to {self.base_url}. Run `sst-cloud login`, or set "
                 "SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD."
             )
-        return _checked(TokenAuth, kept)
+        return identity.checked(TokenAuth, kept)
 
     def client(self, auth: Auth | None = None) -> SSTCloud:
         """A client of the cloud."""
@@ -107,26 +112,13 @@ class Settings:
             raise click.BadParameter(str(error), param_hint="--url") from None
 
 
-class CredentialsMissingError(click.ClickException):
-    """Nobody has said who they are."""
-
-    exit_code = 3
-
-
-def _checked(kind: Callable[..., Auth], *secrets: str) -> Auth:
-    try:
-        return kind(*secrets)
-    except ValueError as error:
-        raise CredentialsMissingError(str(error)) from None
-
-
-def _store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Keep an option given before or after the command; the environment yields to both."""
+def _store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep an option given before or after the command, and where it was given."""
     settings = ctx.ensure_object(Settings)
     name = param.name or ""
     explicit = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    if value and (explicit or getattr(settings, name) is None):
-        setattr(settings, name, value)
+    if value:
+        setattr(settings.command_line if explicit else settings.environment, name, value)
 
 
 def _verbose(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
@@ -160,10 +152,25 @@ verbose_option: Final = click.option(
 def account_options(command: F) -> F:
     """Options that say whom to ask and as whom, before or after the command's name."""
     store: dict[str, Any] = {"expose_value": False, "callback": _store}
+    file: Any = click.Path(dir_okay=False, path_type=Path)
     for option in (
         verbose_option,
-        click.option("--password", envvar="SST_CLOUD_PASSWORD", help="... and password.", **store),
+        click.option(
+            "--password-file",
+            envvar="SST_CLOUD_PASSWORD_FILE",
+            type=file,
+            help="... or the file it is in.",
+            **store,
+        ),
+        click.option("--password", envvar="SST_CLOUD_PASSWORD", help="... and password,", **store),
         click.option("--email", envvar="SST_CLOUD_EMAIL", help="Log in by e-mail ...", **store),
+        click.option(
+            "--token-file",
+            envvar="SST_CLOUD_TOKEN_FILE",
+            type=file,
+            help="The file a token is in.",
+            **store,
+        ),
         click.option("--token", envvar=TOKEN_VARIABLES, help="A token from a login.", **store),
         click.option("--url", envvar="SST_CLOUD_URL", help=f"Default: {BASE_URL}", **store),
     ):

@@ -64,6 +64,18 @@ def test_importing_drags_in_no_extra(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_what_runs_for_years_loads_little() -> None:
+    """A collector that nobody watches needs no tables, no pictures and no web server."""
+    code = """
+import sys
+import sst_cloud.cli.app, sst_cloud.cli.collect, sst_cloud.cli.check, sst_cloud.cli.status
+heavy = ("rich", "prometheus_client", "aiohttp.web", "matplotlib", "sst_cloud_sinks")
+print([name for name in heavy if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_everything_public_is_there() -> None:
     for name in sst_cloud.__all__:
         assert getattr(sst_cloud, name) is not None

@@ -1,0 +1,129 @@
+"""`sst-cloud check`: whether `collect` would work."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final
+
+import attrs
+import click
+
+from sst_cloud.collector.handlers import handler_from
+from sst_cloud.errors import SSTCloudError
+from sst_cloud.measurements import readings_from
+from sst_cloud.redaction import redact_text
+from sst_cloud.sink import open_sink
+
+from .account import choose, house_option
+from .config import config_option
+from .output import json_option, print_json
+from .serving import on_event_option
+from .settings import Settings, account_options
+
+_LIMIT: Final = 60.0
+"""Seconds for a sink to say something. The source has limits of its own."""
+
+
+@attrs.frozen
+class Finding:
+    """What came of trying one thing; `said` is what is wrong, or what was seen."""
+
+    name: str
+    ok: bool
+    said: str = ""
+
+
+@click.command()
+@config_option
+@click.option("--sink", "sinks", multiple=True, metavar="URL", help="Where to; none is written to.")
+@on_event_option
+@house_option
+@json_option
+@account_options
+@click.pass_obj
+def check(
+    settings: Settings,
+    *,
+    sinks: tuple[str, ...],
+    on_event: tuple[str, ...],
+    wanted: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Try what `collect` would use, with the same options or the same file; write nothing.
+
+    Logs in and reads the account once, asks every sink whether it would take readings, and looks
+    for the commands of --on-event. The exit status is 0 if all is well.
+    """
+    findings = asyncio.run(_check(settings, sinks, on_event, wanted))
+    if as_json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            verdict = click.style("ok", "green") if finding.ok else click.style("WRONG", "red")
+            click.echo(f"{finding.name}: {verdict}{finding.said and f' - {finding.said}'}")
+    if not all(finding.ok for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+async def _check(
+    settings: Settings, sinks: Sequence[str], on_event: Sequence[str], wanted: Sequence[str]
+) -> list[Finding]:
+    return await asyncio.gather(
+        _try(settings.base_url, partial(_read, settings, wanted)),
+        *(_try(redact_text(url), partial(_ask_sink, url)) for url in sinks),
+        *(_try_handler(text) for text in on_event),
+    )
+
+
+async def _try(name: str, attempt: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        said = await attempt()
+    except click.ClickException as error:
+        return Finding(name, False, " ".join(error.format_message().split()))
+    except TimeoutError as error:
+        ours = isinstance(error, SSTCloudError)
+        return Finding(name, False, str(error) if ours else f"no answer in {_LIMIT:g} s")
+    except SSTCloudError as error:
+        return Finding(name, False, " ".join(str(error).split()))
+    except Exception as error:  # noqa: BLE001  somebody else's sink may raise anything
+        return Finding(name, False, redact_text(f"{type(error).__name__}: {error}"))
+    return Finding(name, True, said)
+
+
+async def _read(settings: Settings, wanted: Sequence[str]) -> str:
+    async with settings.client() as cloud:
+        house_ids = choose(await cloud.houses(), wanted) if wanted else None
+        snapshot = await cloud.snapshot(house_ids=house_ids)
+    seen = [
+        _count(len(snapshot.houses), "house"),
+        _count(len(snapshot.devices), "device"),
+        _count(len(readings_from(snapshot)), "reading"),
+    ]
+    if snapshot.unreadable:
+        seen.append(f"{len(snapshot.unreadable)} unreadable")
+    if not snapshot.houses:
+        seen.append("was the account moved to the ATLAS app?")
+    return ", ".join(seen)
+
+
+async def _ask_sink(url: str) -> str:
+    async with asyncio.timeout(_LIMIT), open_sink(url) as sink:
+        await sink.check()
+    return ""
+
+
+async def _try_handler(text: str) -> Finding:
+    async def ask() -> str:
+        async with handler_from(text) as handler:
+            await handler.check()
+        return ""
+
+    try:
+        name = handler_from(text).name
+    except SSTCloudError:
+        name = "--on-event"
+    return await _try(name, ask)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

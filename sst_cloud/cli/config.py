@@ -1,0 +1,236 @@
+"""`--config FILE`: what the options of `collect` can say, in TOML, for what one leaves running."""
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import attrs
+import click
+
+from .identity import Account, read_secret
+from .settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ACCOUNT: Final = (
+    "url",
+    "email",
+    "token_file",
+    "token_env",
+    "password_file",
+    "password_env",
+)
+_LITERAL: Final = ("token", "password")
+_TABLES: Final = ("account", "secrets")
+_NOT_HERE: Final = frozenset({"config", "help", *_ACCOUNT, *_LITERAL})
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KINDS: Final[Mapping[type, str]] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text in quotes",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def config_option(command: F) -> F:
+    """`--config FILE`: defaults for the other options, the account, and secrets for sinks."""
+    return click.option(
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="SST_CLOUD_CONFIG",
+        is_eager=True,
+        expose_value=False,
+        callback=_load,
+        help="Take options from this TOML file; those of the command line win.",
+    )(command)
+
+
+def _load(ctx: click.Context, _param: click.Parameter, file: Path | None) -> None:
+    if file is None:
+        return
+    options = options_of(_whose_options(ctx))
+    config = Config.read(file, options, ctx)
+    known = {param.name for param in ctx.command.params}
+    found = {name: value for name, value in config.options.items() if name in known}
+    ctx.default_map = {**(ctx.default_map or {}), **found}
+    ctx.ensure_object(Settings).file = config.account
+    for name, secret in config.secrets.items():
+        if not os.environ.get(name):
+            os.environ[name] = secret
+
+
+def _whose_options(ctx: click.Context) -> click.Command:
+    """One file serves `collect` and `check`: it is read with the eyes of `collect`."""
+    from .collect import collect  # noqa: PLC0415  it has this option itself
+
+    return ctx.command if ctx.command.name == collect.name else collect
+
+
+def options_of(command: click.Command) -> dict[str, click.Option]:
+    """The options that a file can set, by their names in it."""
+    named = {}
+    for param in command.params:
+        if isinstance(param, click.Option):
+            long = [name for name in param.opts if name.startswith("--")]
+            key = long[0].removeprefix("--").replace("-", "_") if long else ""
+            if key and key not in _NOT_HERE:
+                named[key] = param
+    return named
+
+
+@attrs.frozen
+class Config:
+    """A file that was read and found good."""
+
+    options: Mapping[str, Any]
+    """By the parameter's name."""
+    account: Account
+    secrets: Mapping[str, str] = attrs.field(repr=False)
+    """Environment variable → value."""
+
+    @classmethod
+    def read(cls, file: Path, options: Mapping[str, click.Option], ctx: click.Context) -> "Config":
+        """Read a file; unknown keys and wrong values are errors that name it."""
+        return _Reader(file, options, ctx).read()
+
+
+class _Reader:
+    """Reads one file."""
+
+    def __init__(self, file: Path, options: Mapping[str, click.Option], ctx: click.Context) -> None:
+        self._file = file
+        self._options = options
+        self._ctx = ctx
+
+    def read(self) -> Config:
+        content = self._content()
+        account = self._table(content, "account")
+        secrets = self._table(content, "secrets")
+        values = {}
+        for key, value in content.items():
+            if key in (*_ACCOUNT, *_LITERAL):
+                raise self._error(f"{key} belongs into the table [account]")
+            if key not in self._options:
+                raise self._unknown(key, [*self._options, *_TABLES])
+            option = self._options[key]
+            values[option.name or key] = self._checked(key, option, value)
+        return Config(values, self._account(account), self._secrets(secrets))
+
+    def _content(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self._file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise self._error(f"cannot be read: {error.strerror}") from None
+        except ValueError as error:  # not TOML, or not even text
+            raise self._error(f"is not TOML: {error}") from None
+
+    def _table(self, content: dict[str, Any], name: str) -> dict[str, Any]:
+        table = content.pop(name, {})
+        if not isinstance(table, dict):
+            raise self._error(f"[{name}] must be a table, not {_kind(table)}")
+        return table
+
+    def _checked(self, key: str, option: click.Option, value: Any) -> Any:
+        """A value as click takes it for a default, found good."""
+        if option.multiple:
+            if not isinstance(value, list):
+                raise self._wrong(key, "a list, like [" + '"…"]', value)
+            made: Any = [self._single(f"an item of {key}", option, item) for item in value]
+        else:
+            made = self._single(key, option, value)
+        try:
+            option.type_cast_value(self._ctx, made)
+        except click.BadParameter as error:
+            raise self._error(f"{key}: {error.message}") from None
+        return made
+
+    def _single(self, key: str, option: click.Option, value: Any) -> Any:
+        if option.is_flag:
+            allowed: tuple[type, ...] = (bool,)
+        elif isinstance(option.type, click.types.FloatParamType):
+            allowed = (int, float)
+        elif isinstance(option.type, click.types.IntParamType):
+            allowed = (int,)
+        else:
+            allowed = (str, *getattr(option.type, "also_takes", ()))
+        if type(value) not in allowed:  # to Python, True is an int
+            raise self._wrong(key, _KINDS[allowed[0]], value)
+        if isinstance(option.type, click.Path):
+            return str(self._path(value))
+        return value
+
+    def _account(self, table: dict[str, Any]) -> Account:
+        for key, value in table.items():
+            if key in _LITERAL:
+                raise self._error(
+                    f'a {key} does not stand in here: write {key}_file = "…" or {key}_env = "…"'
+                )
+            if key not in _ACCOUNT:
+                raise self._unknown(key, _ACCOUNT)
+            if not isinstance(value, str):
+                raise self._wrong(f"{key} in [account]", _KINDS[str], value)
+        for secret in _LITERAL:
+            if f"{secret}_file" in table and f"{secret}_env" in table:
+                raise self._error(f"[account] has both {secret}_file and {secret}_env")
+        files = {key: self._path(table[key]) for key in table if key.endswith("_file")}
+        variables = {key: self._variable(table[key]) for key in table if key.endswith("_env")}
+        return Account(
+            url=table.get("url"),
+            token=variables.get("token_env"),
+            token_file=files.get("token_file"),
+            email=table.get("email"),
+            password=variables.get("password_env"),
+            password_file=files.get("password_file"),
+        )
+
+    def _secrets(self, table: dict[str, Any]) -> dict[str, str]:
+        return {name: self._secret(name, source) for name, source in table.items()}
+
+    def _secret(self, name: str, source: Any) -> str:
+        if not _VARIABLE.fullmatch(name):
+            raise self._error(f"{name!r} in [secrets] is no name of an environment variable")
+        match source:
+            case {"file": str(path), **others} if not others:
+                return read_secret(self._path(path), name)
+            case {"env": str(variable), **others} if not others:
+                return self._variable(variable)
+        raise self._error(
+            f'a secret does not stand in here: write {name} = {{ file = "…" }} or {{ env = "…" }}'
+        )
+
+    def _variable(self, name: str) -> str:
+        value = os.environ.get(name)
+        if not value:
+            raise self._error(f"the environment variable {name!r} that it names is not set")
+        return value
+
+    def _path(self, text: str) -> Path:
+        """Relative to the folder of the file; `~` and `$NAME` as in a shell."""
+        return self._file.absolute().parent / Path(os.path.expandvars(text)).expanduser()
+
+    def _unknown(self, key: str, known: Iterable[str]) -> click.ClickException:
+        near = get_close_matches(key, [*known])
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it knows {', '.join(known)}"
+        return self._error(f"there is no {key!r} here; {hint}")
+
+    def _wrong(self, key: str, expected: str, value: Any) -> click.ClickException:
+        return self._error(f"{key} must be {expected}, not {_kind(value)}")
+
+    def _error(self, words: str) -> click.ClickException:
+        return ConfigError(f"{self._file}: {words}")
+
+
+class ConfigError(click.ClickException):
+    """The file of `--config` cannot be used."""
+
+    exit_code = 2
+
+
+def _kind(value: Any) -> str:
+    return _KINDS.get(type(value), f"a {type(value).__name__}")

@@ -1,0 +1,124 @@
+"""`sst-cloud check`: one line for each thing that `collect` would use."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sst_cloud.sink import InstalledSink
+from sst_cloud.testing import FakeCloud, Status
+
+from .conftest import Run
+
+
+def test_all_is_well(
+    sst: Run, logged_in: FakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sinks = ("--sink", "sqlite:home.db", "--sink", "csv:readings.csv")
+    status, out, err = sst("check", *sinks, "--on-event", "true --not-run")
+    assert (status, err) == (0, "")
+    cloud, sqlite, csv, handler = out.splitlines()
+    assert cloud.startswith(f"{logged_in.url}: ok - 2 houses, 4 devices, ")
+    assert cloud.endswith(" readings")
+    assert (sqlite, csv) == ("sqlite:home.db: ok", "csv:readings.csv: ok")
+    assert handler.startswith("true…")
+    assert handler.endswith(": ok")
+    assert [file.name for file in tmp_path.iterdir() if file.stat().st_size] == []
+
+
+def test_each_thing_that_is_wrong_has_its_line(
+    sst: Run, logged_in: FakeCloud, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    logged_in.expire_tokens()
+    status, out, err = sst(
+        "check",
+        *("--sink", "sqlite:/nowhere/home.db"),
+        *("--sink", f"influxdb:http://127.0.0.1:{unused_tcp_port}/home"),
+        *("--sink", "sqlite:home.db?colour=red"),
+        *("--sink", "nonsense"),
+        *("--sink", "stdout:"),
+        *("--on-event", "/nowhere/ring"),
+        *("--on-event", "'unclosed"),
+        *("--on-event", "https://hooks.example/s3cret"),
+    )
+    assert (status, err) == (1, "")
+    lines = out.splitlines()
+    assert len(lines) == 9
+    for line, words in zip(
+        lines,
+        (
+            "WRONG - ",
+            "sqlite:/nowhere/home.db: WRONG - ",
+            f"WRONG - 127.0.0.1:{unused_tcp_port} cannot be reached",
+            "WRONG - the sqlite sink has no option 'colour'",
+            "nonsense: WRONG - 'nonsense' is not a sink URL",
+            "stdout:: ok",
+            "WRONG - there is no command '/nowhere/ring'",
+            "--on-event: WRONG - ",
+            "https://hooks.example/…",
+        ),
+        strict=True,
+    ):
+        assert words in line
+    assert "Invalid token" in lines[0]
+    assert "s3cret" not in out
+
+
+def test_json(sst: Run, logged_in: FakeCloud) -> None:
+    status, out, _ = sst("check", "--json", "--house", "Palace", "--sink", "stdout:")
+    assert status == 1
+    cloud, sink = json.loads(out)
+    assert (cloud["name"], cloud["ok"]) == (logged_in.url, False)
+    assert "there is no house 'Palace'; this account has: Flat" in cloud["said"]
+    assert sink == {"name": "stdout:", "ok": True, "said": ""}
+
+
+def test_one_house(sst: Run, logged_in: FakeCloud) -> None:
+    assert ": ok - 1 house, " in sst("check", "--house", "Flat").out
+
+
+def test_nobody_is_logged_in(sst: Run, cloud: FakeCloud) -> None:
+    status, out, _ = sst("check")
+    assert status == 1
+    assert "WRONG - nobody is logged in to" in out
+    assert out.count("\n") == 1
+
+
+def test_a_cloud_with_a_fault(sst: Run, logged_in: FakeCloud) -> None:
+    logged_in.inject(Status(500))
+    status, out, _ = sst("check")
+    assert status == 1
+    assert "HTTP 500" in out
+
+
+def test_a_device_that_cannot_be_read_is_told(sst: Run, logged_in: FakeCloud) -> None:
+    logged_in.devices[0].overrides["type"] = "?"
+    status, out, _ = sst("check")
+    assert status == 0
+    assert out.endswith(", 1 unreadable\n")
+
+
+def test_an_account_that_was_moved(sst: Run, logged_in: FakeCloud) -> None:
+    logged_in.account.houses.clear()
+    assert "was the account moved to the ATLAS app?" in sst("check").out
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [(RuntimeError("oops"), "RuntimeError: oops"), (TimeoutError(), "no answer in 60 s")],
+)
+def test_a_sink_of_somebody_else_that_misbehaves(
+    sst: Run,
+    logged_in: FakeCloud,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: Exception,
+    said: str,
+) -> None:
+    def load(_: InstalledSink) -> None:
+        raise raised
+
+    monkeypatch.setattr(InstalledSink, "load", load)
+    status, out, _ = sst("check", "--sink", "stdout:")
+    assert status == 1
+    assert f"stdout:: WRONG - {said}" in out

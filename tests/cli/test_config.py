@@ -1,0 +1,316 @@
+"""`--config FILE`: strict where a slip would go unnoticed for years."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sst_cloud.cli.account import house_option
+from sst_cloud.cli.config import ConfigError, config_option
+from sst_cloud.cli.durations import Duration
+from sst_cloud.cli.identity import CredentialsMissingError
+from sst_cloud.cli.serving import metrics_option, on_event_option
+from sst_cloud.cli.settings import Settings, account_options
+from sst_cloud.testing import FakeCloud
+
+from .conftest import Run
+
+Seen = dict[str, Any]
+
+
+@click.command()
+@config_option
+@click.option("--sink", "sinks", multiple=True)
+@click.option("--every", type=Duration(), default="20m")
+@click.option("--polls", type=click.IntRange(min=1))
+@click.option("--max-flow", type=float, default=5.0)
+@click.option("--state", type=click.Path(path_type=Path))
+@click.option("-q", "--quiet", is_flag=True)
+@metrics_option
+@on_event_option
+@house_option
+@account_options
+@click.pass_obj
+def collect(settings: Settings, /, **options: Any) -> Seen:
+    return {**options, "settings": settings}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "etc" / "collect.toml"
+
+
+@pytest.fixture
+def see(file: Path) -> Callable[..., Seen]:
+    """Run a command with options of every kind on a file with this text."""
+    file.parent.mkdir()
+
+    def see(text: str, *args: str) -> Seen:
+        file.write_text(text, encoding="utf-8")
+        words = ["--config", str(file), *args]
+        with collect.make_context("collect", words, obj=Settings()) as ctx:
+            seen: Seen = collect.invoke(ctx)
+        return seen
+
+    return see
+
+
+See = Callable[..., Seen]
+EVERYTHING = """
+sink = ["sqlite:home.db", "influxdb:http://localhost:8086/home"]
+every = "15m"
+polls = 3
+max_flow = 2
+state = "var"
+quiet = true
+metrics = 9100
+on_event = ["notify --loud 'a b'"]
+house = ["Flat", "7"]
+[account]
+url = "https://cloud.example"
+email = "me@example.com"
+"""
+
+
+def test_everything_an_option_can_say(see: See, file: Path) -> None:
+    seen = see(EVERYTHING)
+    assert seen.pop("settings").file.email == "me@example.com"
+    assert seen == {
+        "sinks": ("sqlite:home.db", "influxdb:http://localhost:8086/home"),
+        "every": timedelta(minutes=15),
+        "polls": 3,
+        "max_flow": 2.0,
+        "state": file.parent / "var",
+        "quiet": True,
+        "metrics": ("127.0.0.1", 9100),
+        "on_event": ("notify --loud 'a b'",),
+        "wanted": ("Flat", "7"),
+    }
+
+
+def test_the_command_line_wins(see: See) -> None:
+    seen = see(EVERYTHING, "--sink", "stdout:", "--every", "1h", "--metrics", "[::]:9200")
+    assert seen["sinks"] == ("stdout:",)
+    assert seen["every"] == timedelta(hours=1)
+    assert seen["metrics"] == ("::", 9200)
+    assert seen["polls"] == 3
+
+
+def test_an_empty_file_changes_nothing(see: See) -> None:
+    seen = see("# nothing\n")
+    assert (seen["sinks"], seen["every"], seen["quiet"]) == ((), timedelta(minutes=20), False)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sinks = []", "there is no 'sinks' here; did you mean sink"),
+        ("evry = '1m'", "there is no 'evry' here; did you mean every?"),
+        ("xyzzy = 1", "there is no 'xyzzy' here; it knows sink, every"),
+        ("config = 'x'", "there is no 'config' here"),
+        ("sink = 'stdout:'", 'sink must be a list, like ["…"], not text in quotes'),
+        ("sink = [1]", "an item of sink must be text in quotes, not a whole number"),
+        ("every = 20", "every must be text in quotes, not a whole number"),
+        ("every = 'soon'", "every: 'soon' is not a duration; write 20m"),
+        ("every = 1979-05-27", "every must be text in quotes, not a date"),
+        ("polls = true", "polls must be a whole number, not true or false"),
+        ("polls = 1.5", "polls must be a whole number, not a number"),
+        ("polls = 0", "polls: 0 is not in the range x>=1"),
+        ("max_flow = '5'", "max_flow must be a whole number, not text"),
+        ("quiet = 1", "quiet must be true or false, not a whole number"),
+        ("metrics = 99999", "metrics: 99999 is not a port like 9100"),
+        ("metrics = ['9100']", "metrics must be text in quotes, not a list"),
+        ("account = 1", "[account] must be a table, not a whole number"),
+        ("token = 'x'", "token belongs into the table [account]"),
+        ("password_file = 'x'", "password_file belongs into the table [account]"),
+        ("[account]\ntoken = 's3cret'", 'write token_file = "…" or token_env = "…"'),
+        ("[account]\npassword = 's3cret'", 'write password_file = "…" or password_env'),
+        ("[account]\nmail = 'x'", "there is no 'mail' here; did you mean email?"),
+        ("[account]\nurl = 1", "url in [account] must be text in quotes"),
+        ("[account]\ntoken_env = 'NOWHERE_SET'", "'NOWHERE_SET' that it names is not set"),
+        ("[account]\ntoken_env = 'A'\ntoken_file = 'b'", "both token_file and token_env"),
+        ("[secrets]\nA = 's3cret'", 'write A = { file = "…" } or { env = "…" }'),
+        ("[secrets]\nA = { file = 'a', env = 'b' }", 'write A = { file = "…" }'),
+        ("[secrets]\nA = { file = 1 }", 'write A = { file = "…" }'),
+        ("[secrets]\nA = { env = 'NOWHERE_SET' }", "'NOWHERE_SET' that it names is not set"),
+        ('[secrets]\n"a b" = { env = "HOME" }', "'a b' in [secrets] is no name"),
+        ("[secrets", "is not TOML: "),
+        ("sink = [\nevery = '1m'", "is not TOML: "),
+    ],
+)
+def test_what_cannot_be_used_is_named(see: See, file: Path, text: str, words: str) -> None:
+    with pytest.raises(click.ClickException) as caught:
+        see(text)
+    assert caught.value.message.startswith(f"{file}: ")
+    assert words in caught.value.message
+    assert "s3cret" not in caught.value.message
+    assert caught.value.exit_code == 2
+
+
+def test_a_file_that_cannot_be_read(see: See, file: Path) -> None:
+    with pytest.raises(click.ClickException, match="cannot be read: No such file"):
+        collect.make_context("collect", ["--config", "nowhere.toml"], obj=Settings())
+    file.write_bytes(b'sink = ["\xff"]')
+    with pytest.raises(click.ClickException, match="is not TOML: "):
+        collect.make_context("collect", ["--config", str(file)], obj=Settings())
+
+
+KEYS = [*re.findall(r"(?m)^\w+", EVERYTHING), "account", "secrets", "account.token_file"]
+VALUES = ["0", "-1", "1.5", "inf", "true", '""', '"x"', '"\\u0000"', "[]", '["a"]', "{}", "[[1]]"]
+LINES = st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)).map(" = ".join)
+
+
+@given(st.text() | st.lists(LINES, max_size=4).map("\n".join))
+def test_whatever_a_file_holds_the_error_is_one_of_ours(text: str) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "collect.toml")
+        file.write_text(text, encoding="utf-8", newline="")
+        with suppress(ConfigError):
+            collect.make_context("collect", ["--config", str(file)], obj=Settings())
+
+
+def secret(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.write_text(f"{text}\n")
+    file.chmod(0o600)
+    return file
+
+
+def test_secrets_for_sinks(
+    see: See, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTHER", "from elsewhere")
+    monkeypatch.setenv("ALREADY", "as it was")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(file.parent))
+    for name in ("FIRST", "SECOND", "THIRD"):
+        monkeypatch.setenv(name, "")
+    secret(file.parent, "first.secret", "one ")
+    see(
+        "[secrets]\n"
+        "FIRST = { file = 'first.secret' }\n"
+        "SECOND = { env = 'OTHER' }\n"
+        "THIRD = { file = '$CREDENTIALS_DIRECTORY/first.secret' }\n"
+        "ALREADY = { env = 'OTHER' }\n"
+    )
+    assert os.environ["FIRST"] == "one "
+    assert os.environ["SECOND"] == "from elsewhere"
+    assert os.environ["THIRD"] == "one "
+    assert os.environ["ALREADY"] == "as it was", "the environment wins over the file"
+    with pytest.raises(CredentialsMissingError, match=r"the FIRST cannot be read from .*nowhere"):
+        see("[secrets]\nFIRST = { file = 'nowhere' }")
+    assert capsys.readouterr().err == ""
+
+
+def test_the_account_of_a_file(see: See, file: Path, cloud: FakeCloud, sst: Run) -> None:
+    """As `check` reads it: whose options are those of the real `collect`."""
+    secret(file.parent, "password", cloud.password)
+    file.write_text(f'[account]\nemail = "{cloud.email}"\npassword_file = "password"\n')
+    assert sst("check", "--config", str(file)).status == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "environ"),
+    [
+        (["--token", "TOKEN"], {}),
+        (["--token-file", "FILE"], {}),
+        (["--token-file", "FILE"], {"SST_CLOUD_TOKEN": "stale"}),
+        (["--email", "EMAIL", "--password", "PASSWORD"], {"SST_CLOUD_TOKEN": "stale"}),
+        (["--email", "EMAIL", "--password-file", "PASSWORD_FILE"], {}),
+        (["--password", "PASSWORD"], {"SST_CLOUD_EMAIL": "EMAIL"}),
+        ([], {"SST_CLOUD_TOKEN": "TOKEN"}),
+        ([], {"SST_CLOUD_TOKEN_FILE": "FILE"}),
+        ([], {"SST_CLOUD_EMAIL": "EMAIL", "SST_CLOUD_PASSWORD_FILE": "PASSWORD_FILE"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("of_file", ["", "token_env = 'STALE'"], ids=["alone", "over a file"])
+def test_who_wins(
+    *,
+    file: Path,
+    cloud: FakeCloud,
+    sst: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    args: list[str],
+    environ: dict[str, str],
+    of_file: str,
+) -> None:
+    file.parent.mkdir()
+    known = {
+        "TOKEN": cloud.token,
+        "EMAIL": cloud.email,
+        "PASSWORD": cloud.password,
+        "FILE": str(secret(file.parent, "token", cloud.token)),
+        "PASSWORD_FILE": str(secret(file.parent, "password", cloud.password)),
+    }
+    monkeypatch.setenv("STALE", "stale")
+    for name, word in environ.items():
+        monkeypatch.setenv(name, known.get(word, word))
+    file.write_text(f"[account]\n{of_file}\n")
+    words = [known.get(word, word) for word in args]
+    status, out, err = sst("check", "--config", str(file), *words)
+    assert (status, err) == (0, ""), out
+
+
+def test_without_anything_else_the_file_decides(
+    file: Path, cloud: FakeCloud, sst: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.parent.mkdir()
+    monkeypatch.setenv("MY_TOKEN", cloud.token)
+    monkeypatch.delenv("SST_CLOUD_URL")
+    file.write_text(f'[account]\nurl = "{cloud.url}"\ntoken_env = "MY_TOKEN"\n')
+    monkeypatch.setenv("SST_CLOUD_CONFIG", str(file))
+    assert sst("check").status == 0
+    monkeypatch.setenv("MY_TOKEN", "stale")
+    assert "Invalid token" in sst("check").out
+
+
+def test_a_token_file_is_read_again_when_it_is_rejected(
+    tmp_path: Path, cloud: FakeCloud, sst: Run
+) -> None:
+    file = secret(tmp_path, "token", "stale")
+    status, out, _ = sst("check", "--token-file", str(file))
+    assert status == 1
+    assert "Invalid token" in out
+    assert "stale" not in out
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file"), (b"", "it is empty"), (b"\n", "it is empty"), (b"\xff", "not text")],
+)
+def test_a_secret_file_that_holds_none(
+    tmp_path: Path, cloud: FakeCloud, sst: Run, content: bytes | None, reason: str
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    status, _, err = sst("houses", "--token-file", str(file))
+    assert status == 3
+    assert err.startswith(f"Error: the token cannot be read from {file}: ")
+    assert reason in err
+
+
+def test_a_secret_that_everybody_can_read(tmp_path: Path, cloud: FakeCloud, sst: Run) -> None:
+    file = secret(tmp_path, "token", cloud.token)
+    assert sst("houses", "--token-file", str(file)).err == ""
+    file.chmod(0o644)
+    status, _, err = sst("houses", "--token-file", str(file))
+    assert status == 0
+    assert err == f"Warning: everybody on this machine can read {file}: chmod 600 it\n"
+
+
+def test_login_takes_its_password_from_a_file(tmp_path: Path, cloud: FakeCloud, sst: Run) -> None:
+    file = secret(tmp_path, "password", cloud.password)
+    assert sst("login", "--email", cloud.email, "--password-file", str(file)).status == 0
+    shutil.rmtree(tmp_path)
+    assert sst("houses").status == 0

@@ -1,0 +1,158 @@
+"""`sst-cloud status`: what the collector has noted, for people and for programs."""
+
+import asyncio
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sst_cloud import ManualClock
+from sst_cloud.cli.app import run
+from sst_cloud.cli.settings import Settings
+from sst_cloud.collector.events import Event, EventKind
+from sst_cloud.collector.outbox import Entry, Outbox, Start, Stream
+from sst_cloud.collector.status import Course
+from sst_cloud.readings import format_time
+from sst_cloud.testing.sink_contract import sample_reading
+
+from .conftest import Outcome
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def status(tmp_path: Path, clock: ManualClock, capsys: pytest.CaptureFixture[str]) -> "Status":
+    return Status(tmp_path, clock, capsys)
+
+
+class Status:
+    """`sst-cloud status` on a folder."""
+
+    def __init__(
+        self, folder: Path, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self._settings = Settings(state=folder, clock=clock)
+        self._capsys = capsys
+
+    def __call__(self, *args: str) -> Outcome:
+        return Outcome(run(["status", *args], self._settings), *self._capsys.readouterr())
+
+
+async def fill(folder: Path, clock: ManualClock, **notes: str) -> None:
+    """An outbox in which everything has happened."""
+    async with Outbox(folder, clock=clock) as outbox:
+        for name in ("sqlite:home.db", "influxdb:http://x/y", "csv:old.csv", "csv:slow.csv"):
+            await outbox.join(name, Stream.READINGS, Start.BEGINNING)
+        await outbox.join("ring", Stream.EVENTS, Start.BEGINNING)
+        start = clock.now()
+        readings = [sample_reading(time=start + number * SECOND) for number in range(1234)]
+        event = Event(time=start, kind=EventKind.LEAK, message="Water")
+        await outbox.append(Entry(readings=readings, events=[event], notes=notes))
+        clock.advance(timedelta(hours=3))
+        await outbox.deliver("sqlite:home.db", Stream.READINGS, 1234, accepted=1231, rejected=3)
+        clock.advance(timedelta(minutes=5))
+        await outbox.fail(
+            "influxdb:http://x/y",
+            Stream.READINGS,
+            Course.PAUSED,
+            "x: unauthorized (HTTP 401)",
+            clock.now() + timedelta(minutes=30),
+        )
+        due = clock.now() - timedelta(minutes=1)
+        await outbox.fail("csv:slow.csv", Stream.READINGS, Course.RETRYING, "disk full", due)
+    async with Outbox(folder, clock=clock) as outbox:
+        for name in ("sqlite:home.db", "influxdb:http://x/y", "csv:slow.csv"):
+            await outbox.join(name, Stream.READINGS)
+        await outbox.fail(
+            "influxdb:http://x/y",
+            Stream.READINGS,
+            Course.PAUSED,
+            "x: unauthorized (HTTP 401)",
+            clock.now() + timedelta(minutes=30),
+        )
+        await outbox.fail("csv:slow.csv", Stream.READINGS, Course.RETRYING, "disk full", due)
+        await outbox.join("ring", Stream.EVENTS)
+
+
+def test_for_people(tmp_path: Path, clock: ManualClock, status: Status) -> None:
+    notes = {
+        "last_poll": format_time(clock.now() + timedelta(hours=3, minutes=4)),
+        "last_success": format_time(clock.now()),
+        "source_error": "api.sst-cloud.com cannot be reached",
+        "source_error_since": format_time(clock.now() + timedelta(minutes=20)),
+        "polls": "1234",
+        "failed_polls": "9",
+    }
+    asyncio.run(fill(tmp_path, clock, **notes))
+    code, out, err = status()
+    assert (code, err) == (0, "")
+    head, _, rest = out.partition("\n\n")
+    told = dict(line.split("  ", 1) for line in head.strip().splitlines())
+    assert {label: words.strip() for label, words in told.items() if label != "outbox"} == {
+        "last poll": "60 s ago",
+        "last answer": "3 h ago",
+        "away since": "2 h ago",
+        "because": "api.sst-cloud.com cannot be reached",
+        "polls": "1,234, 9 of them failed",
+        "readings": "1,234",
+    }
+    assert told["outbox"].strip().endswith("kB")
+    lines = {line.split("  ")[0]: line for line in rest.splitlines()}
+    assert lines["sqlite:home.db"].split()[1:] == [
+        *("delivering", "0", "1,231", "3", "0", "5", "min", "ago")
+    ]
+    assert "refused, paused    1,234" in lines["influxdb:http://x/y"]
+    assert "3 h ago" in lines["influxdb:http://x/y"]
+    assert "never" in lines["influxdb:http://x/y"]
+    assert "not used" in lines["csv:old.csv"]
+    assert "delivering" in lines["ring"]
+    assert out.endswith(
+        "\ncsv:slow.csv: disk full\n"
+        "It began 0 s ago; the next try is due now.\n"
+        "\ninfluxdb:http://x/y: x: unauthorized (HTTP 401)\n"
+        "It began 0 s ago; the next try is in 30 min.\n"
+    )
+
+
+def test_for_programs(tmp_path: Path, clock: ManualClock, status: Status) -> None:
+    asyncio.run(fill(tmp_path, clock, polls="7"))
+    code, out, _ = status("--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["polls"], found["readings"], found["last_poll"]) == (7, 1234, None)
+    sinks = {sink["name"]: sink for sink in found["sinks"]}
+    assert sinks["sqlite:home.db"]["last_success"] == "2026-01-01T03:00:00+00:00"
+    assert sinks["influxdb:http://x/y"]["course"] == "paused"
+    assert sinks["ring"]["stream"] == "events"
+
+
+def test_a_collector_that_has_not_polled_yet(
+    tmp_path: Path, clock: ManualClock, status: Status
+) -> None:
+    async def open_and_close() -> None:
+        async with Outbox(tmp_path, clock=clock):
+            pass
+
+    asyncio.run(open_and_close())
+    code, out, err = status()
+    assert (code, err) == (0, "")
+    assert out.count("never") == 2
+    assert "delivered" not in out
+
+
+def test_a_clock_that_was_set_back(tmp_path: Path, clock: ManualClock, status: Status) -> None:
+    ahead = format_time(clock.now() + timedelta(days=3, hours=4))
+    asyncio.run(fill(tmp_path, clock, last_poll=ahead))
+    assert "3 days ahead" in status().out
+
+
+def test_no_collector_was_ever_here(status: Status) -> None:
+    code, out, err = status()
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: ")
