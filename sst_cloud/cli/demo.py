@@ -41,9 +41,7 @@ async def _demo(store: str) -> None:
     async with FakeCloud(clock=clock) as cloud, AsyncExitStack() as stack:
         # An outbox of its own: that of a real collector may be in use.
         state = Path(stack.enter_context(TemporaryDirectory(prefix="sst-cloud-")))
-        settings = Settings(
-                Account(url=cloud.url, token=cloud.token), clock=clock, state=state
-            )
+        settings = Settings(Account(url=cloud.url, token=cloud.token), clock=clock, state=state)
         zone = cloud.houses[0].timezone
         click.echo(f"A fake cloud is at {cloud.url}: two houses, five water meters.")
         for command in (

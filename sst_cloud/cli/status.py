@@ -9,7 +9,7 @@ from sst_cloud.collector.outbox import read_status
 from sst_cloud.collector.status import Course, SinkStatus, Status
 
 from .output import add_row, console, json_option, print_json, table
-from .settings import Settings, verbose_option
+from .settings import Settings, state_option, verbose_option
 
 _DOING: Final = {
     Course.FLOWING: "delivering",
@@ -22,6 +22,7 @@ _LABEL: Final = 13
 
 
 @click.command()
+@state_option
 @json_option
 @verbose_option
 @click.pass_obj

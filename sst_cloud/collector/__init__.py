@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from .dead_letters import DeadLetter, DeadLetters
     from .events import Event, EventKind
     from .grid import EVERY
+    from .handlers import Handler, handler_from
+    from .lookout import Lookout
     from .outbox import Limits, Start, known_houses, read_status
     from .rules import JudgeRules, WatchRules
     from .status import Course, SinkStatus, Status
@@ -21,13 +23,16 @@ __all__ = [
     "DeadLetters",
     "Event",
     "EventKind",
+    "Handler",
     "JudgeRules",
     "Limits",
+    "Lookout",
     "Poll",
     "SinkStatus",
     "Start",
     "Status",
     "WatchRules",
+    "handler_from",
     "known_houses",
     "read_status",
 ]
@@ -40,13 +45,16 @@ _HOME_OF: Final = {
     "DeadLetters": "dead_letters",
     "Event": "events",
     "EventKind": "events",
+    "Handler": "handlers",
     "JudgeRules": "rules",
     "Limits": "outbox",
+    "Lookout": "lookout",
     "Poll": "collector",
     "SinkStatus": "status",
     "Start": "outbox",
     "Status": "status",
     "WatchRules": "rules",
+    "handler_from": "handlers",
     "known_houses": "outbox",
     "read_status": "outbox",
 }

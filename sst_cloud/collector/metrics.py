@@ -202,7 +202,8 @@ class Vitals:
             return f"the outbox cannot be written: {reason}"
         tried = max(filter(None, (self.since, status.last_poll)))
         if self.clock.now() - tried > 2 * self.every + _GRACE:
-            return f"no poll has been tried since {format_time(tried)}"
+            because = f"; then: {status.source_error}" if status.source_error else ""
+            return f"no poll has been tried since {format_time(tried)}{because}"
         return None
 
 

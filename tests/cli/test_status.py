@@ -152,6 +152,12 @@ def test_a_clock_that_was_set_back(tmp_path: Path, clock: ManualClock, status: S
     assert "3 days ahead" in status().out
 
 
+def test_another_folder(tmp_path: Path, clock: ManualClock, status: Status) -> None:
+    asyncio.run(fill(tmp_path / "other", clock, polls="7"))
+    assert status().status == 1
+    assert "7, 0 of them failed" in status("--state", str(tmp_path / "other")).out
+
+
 def test_no_collector_was_ever_here(status: Status) -> None:
     code, out, err = status()
     assert (code, out) == (1, "")
