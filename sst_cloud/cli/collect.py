@@ -12,15 +12,18 @@ import click
 
 from sst_cloud.client import SSTCloud
 from sst_cloud.collector import EVERY, Collector, JudgeRules, Limits, Poll, Start, WatchRules
+from sst_cloud.collector.handlers import handler_from
+from sst_cloud.collector.lookout import Lookout
 from sst_cloud.models import Snapshot
 from sst_cloud.readings import Quality, format_time
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import open_sink
-from sst_cloud.source import Source
 
 from .account import choose, house_option
+from .config import config_option
 from .durations import Duration, spell
 from .read import sink_option
+from .serving import metrics_option, on_event_option
 from .settings import Settings, account_options, state_option
 from .units import Hours, Size
 
@@ -44,6 +47,7 @@ class _SomeHouses:
 
 
 @click.command()
+@config_option
 @sink_option
 @click.option(
     "--every", type=Duration(), default=spell(EVERY), show_default=True, help="How often."
@@ -123,6 +127,8 @@ class _SomeHouses:
     show_default=True,
     help="Percent under which a battery is low.",
 )
+@on_event_option
+@metrics_option
 @click.option("-q", "--quiet", is_flag=True, help="Do not print a line per poll.")
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -148,6 +154,8 @@ def collect(  # noqa: PLR0913  one per option
     night_use: int,
     silence: timedelta,
     battery_low: int,
+    on_event: tuple[str, ...],
+    metrics: tuple[str, int] | None,
     quiet: bool,
     log_format: str,
 ) -> None:
@@ -174,29 +182,52 @@ def collect(  # noqa: PLR0913  one per option
             settings,
             sinks,
             wanted,
-            1 if once else polls,
+            on_event,
+            polls=1 if once else polls,
+            metrics=metrics,
+            quiet=quiet,
             every=every,
             start=Start(start),
             limits=Limits(size=max_size, age=max_age, keep=keep),
             judge_rules=JudgeRules(max_flow=flow, confirmations=confirmations),
             watch_rules=watch_rules,
-            on_poll=_report_nothing if quiet else _report,
         )
     )
 
 
-async def _collect(
+async def _collect(  # noqa: PLR0913
     settings: Settings,
     urls: Sequence[str],
     wanted: Sequence[str],
+    on_event: Sequence[str],
+    *,
     polls: int | None,
-    **options: Any,
+    metrics: tuple[str, int] | None,
+    quiet: bool,
+    every: timedelta,
+    **rules: Any,
 ) -> None:
     sinks = {redact_text(url): open_sink(url) for url in urls}
+    handlers = [handler_from(text, clock=settings.clock) for text in on_event]
+    lookout = Lookout(every=every, clock=settings.clock)
+
+    def saw(poll: Poll) -> None:
+        lookout.saw(poll)
+        if not quiet:
+            _report(poll)
+
     async with settings.client() as cloud:
-        source: Source = _SomeHouses(cloud, wanted) if wanted else cloud
-        collector = Collector(source, sinks, settings.state, clock=settings.clock, **options)
-        async with collector:
+        collector = Collector(
+            _SomeHouses(cloud, wanted) if wanted else cloud,
+            sinks,
+            settings.state,
+            handlers={handler.name: handler for handler in handlers},
+            every=every,
+            clock=settings.clock,
+            on_poll=saw,
+            **rules,
+        )
+        async with collector, lookout.over(collector, metrics):
             with _heeding_signals(collector):
                 await collector.run(polls)
         if polls and collector.errors:
@@ -226,10 +257,6 @@ def _heeding_signals(collector: Collector) -> Iterator[None]:
 
 def _act(action: Callable[[], None]) -> None:
     action()
-
-
-def _report_nothing(_: Poll) -> None:
-    return None
 
 
 def _report(poll: Poll) -> None:

@@ -13,10 +13,11 @@ import click
 import platformdirs
 from click.core import ParameterSource
 
-from sst_cloud.auth import TOKEN_VARIABLES, Auth, TokenAuth
+from sst_cloud.auth import TOKEN_VARIABLES, Auth, StoredTokenAuth, TokenAuth
 from sst_cloud.client import SSTCloud
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.collector.jsonlog import JsonLines
+from sst_cloud.errors import SSTCloudError
 from sst_cloud.transport import BASE_URL
 
 from . import credentials, identity
@@ -101,7 +102,14 @@ class Settings:
                 f"nobody is logged in to {self.base_url}. Run `sst-cloud login`, or set "
                 "SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD."
             )
-        return identity.checked(TokenAuth, kept)
+        identity.checked(TokenAuth, kept)
+        return StoredTokenAuth(self._kept_again)
+
+    async def _kept_again(self) -> str:
+        """The token as `login` has kept it by now: what runs for years takes up a new one."""
+        if token := credentials.load(self.base_url):
+            return token
+        raise SSTCloudError(f"nobody is logged in to {self.base_url} any more")
 
     def client(self, auth: Auth | None = None) -> SSTCloud:
         """A client of the cloud."""
