@@ -30,6 +30,7 @@ _TAGS: Final = ", ".join(
 )
 _WHOLE: Final = frozenset({Quantity.VOLUME, Quantity.BATTERY, Quantity.SIGNAL})
 """Numbers that are whole where nothing stands behind the point: every field is a float."""
+_INT64: Final = 2**63
 _QUALITIES: Final = {float(number): quality for quality, number in QUALITIES.items()}
 _TRUST: Final = (Quality.STALE, Quality.SUSPECT, Quality.GOOD)
 
@@ -213,7 +214,8 @@ def _value(quantity: Quantity, number: float) -> Value:
         if number not in (0, 1):
             raise ValueError(f"{number:g} is neither 0 nor 1")
         return number == 1
-    return int(number) if quantity in _WHOLE and number.is_integer() else number
+    whole = quantity in _WHOLE and number.is_integer() and -_INT64 <= number < _INT64
+    return int(number) if whole else number
 
 
 def _text(row: Row, tag: str) -> str:
