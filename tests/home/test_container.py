@@ -1,0 +1,203 @@
+"""Dockerfile and compose file, as far as they can be proved without an engine."""
+
+import asyncio
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from fnmatch import fnmatch
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import yaml
+from dockerfile_parse import DockerfileParser
+
+from influxdb.servers import binary
+from sst_cloud import ManualClock
+from sst_cloud.cli.settings import Settings
+from sst_cloud.collector.metrics import Vitals, serving
+from sst_cloud.collector.status import Status
+
+from .conftest import ROOT
+
+
+@attrs.frozen
+class Step:
+    """An instruction of a Dockerfile."""
+
+    name: str
+    value: str
+
+    @property
+    def words(self) -> list[str]:
+        """Of the exec form: a JSON array."""
+        words: list[str] = json.loads(self.value[self.value.index("[") :])
+        return words
+
+
+@pytest.fixture(scope="session")
+def steps(home: Path) -> list[Step]:
+    with (home / "Dockerfile").open("rb") as file:
+        structure = DockerfileParser(fileobj=file).structure
+    return [Step(step["instruction"], step["value"]) for step in structure]
+
+
+@pytest.fixture(scope="session")
+def last_stage(steps: list[Step]) -> list[Step]:
+    start = max(number for number, step in enumerate(steps) if step.name == "FROM")
+    return steps[start:]
+
+
+@pytest.fixture(scope="session")
+def environment(last_stage: list[Step]) -> dict[str, str]:
+    pairs = [word for step in last_stage if step.name == "ENV" for word in step.value.split()]
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+@pytest.fixture(scope="session")
+def service(home: Path) -> dict[str, Any]:
+    content = yaml.safe_load((home / "compose.yaml").read_text())
+    made: dict[str, Any] = content["services"]["sst-cloud"]
+    return made
+
+
+def one(steps: list[Step], name: str) -> Step:
+    (step,) = [step for step in steps if step.name == name]
+    return step
+
+
+def copied(steps: list[Step]) -> list[str]:
+    """What is taken from the checkout."""
+    copies = [step.value.split() for step in steps if step.name == "COPY"]
+    return [
+        source for words in copies if not words[0].startswith("--from") for source in words[:-1]
+    ]
+
+
+def test_what_is_copied_is_there_and_suffices(
+    steps: list[Step], home: Path, tmp_path: Path
+) -> None:
+    """The wheel is built from nothing but what the image is given."""
+    allowed = (home / "Dockerfile.dockerignore").read_text().split()
+    for name in copied(steps):
+        assert (ROOT / name).exists()
+        assert f"!{name}" in allowed
+        if (ROOT / name).is_dir():
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
+        else:
+            shutil.copy(ROOT / name, tmp_path)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
+    subprocess.run([*command, "--wheel-dir", str(tmp_path / "out"), str(tmp_path)], check=True)
+    assert [fnmatch(file.name, "sst_cloud-*.whl") for file in (tmp_path / "out").iterdir()] == [
+        True
+    ]
+
+
+def test_the_extras_of_the_image_exist(steps: list[Step]) -> None:
+    (install,) = [
+        step.value for step in steps if step.name == "RUN" and "pip install" in step.value
+    ]
+    (extras,) = re.findall(r"'\.\[(.+)\]'", install)
+    known = re.findall(r"(?m)^(\w+) = \[", (ROOT / "pyproject.toml").read_text())
+    assert {"cli", "metrics"} == set(extras.split(",")) <= set(known)
+
+
+def test_the_python_of_the_image_is_one_we_support(steps: list[Step]) -> None:
+    version = one(steps, "ARG").value.removeprefix("PYTHON=")
+    assert f"Python :: {version}" in (ROOT / "pyproject.toml").read_text()
+    froms = [step.value.split()[0] for step in steps if step.name == "FROM"]
+    assert froms == ["python:${PYTHON}-slim"] * 2
+
+
+def test_it_runs_as_nobody_and_ends_when_told(last_stage: list[Step]) -> None:
+    user = one(last_stage, "USER").value
+    (made,) = [step.value for step in last_stage if step.name == "RUN"]
+    assert f"--uid {user} " in made
+    assert user.isdecimal()
+    assert one(last_stage, "STOPSIGNAL").value == "SIGTERM"
+
+
+def test_the_program_is_that_of_the_wheel(
+    last_stage: list[Step], environment: dict[str, str]
+) -> None:
+    (program,) = one(last_stage, "ENTRYPOINT").words
+    assert program in {script.name for script in entry_points(group="console_scripts")}
+    venv = environment["PATH"].partition(":")[0].removesuffix("/bin")
+    assert f"--from=build {venv} {venv}" in [s.value for s in last_stage if s.name == "COPY"]
+    assert one(last_stage, "CMD").words[0] == "collect"
+
+
+def test_state_is_kept_in_the_volume(
+    last_stage: list[Step], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = one(last_stage, "VOLUME").value
+    assert one(last_stage, "WORKDIR").value == state
+    monkeypatch.setenv("STATE_DIRECTORY", environment["STATE_DIRECTORY"])
+    assert Settings().state == Path(state)
+
+
+@pytest.mark.parametrize(("trouble", "status"), [(None, 0), ("disk full", 1)])
+async def test_the_health_check_tells_well_from_unwell(
+    last_stage: list[Step], trouble: str | None, status: int
+) -> None:
+    """The very command of the image, with another port."""
+
+    async def well() -> Status:
+        return Status()
+
+    vitals = Vitals(
+        status=well,
+        latest=tuple,
+        trouble=lambda: trouble,
+        every=timedelta(minutes=20),
+        clock=ManualClock(),
+    )
+    port_served = one(last_stage, "CMD").words[-1].rpartition(":")[2]
+    assert one(last_stage, "EXPOSE").value == port_served
+    async with serving(vitals, "127.0.0.1", 0) as port:
+        python, *words = one(last_stage, "HEALTHCHECK").words
+        assert python == "python"
+        words = [word.replace(f":{port_served}/", f":{port}/") for word in words]
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, *words, stderr=asyncio.subprocess.DEVNULL
+        )
+        assert await program.wait() == status
+
+
+def test_the_compose_file_is_valid(home: Path) -> None:
+    command = [binary("docker-compose"), "--file", str(home / "compose.yaml"), "config", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_the_compose_file_and_the_image_agree(
+    home: Path, service: dict[str, Any], environment: dict[str, str], last_stage: list[Step]
+) -> None:
+    context = (home / service["build"]["context"]).resolve()
+    assert context == ROOT
+    assert (context / service["build"]["dockerfile"]).samefile(home / "Dockerfile")
+    mounts = {volume.split(":")[1]: volume.split(":")[0] for volume in service["volumes"]}
+    assert mounts == {
+        environment["SST_CLOUD_CONFIG"]: "./collect.toml",
+        environment["STATE_DIRECTORY"]: "state",
+    }
+    assert service["read_only"]
+    assert service["secrets"] == ["token"]
+    assert environment["CREDENTIALS_DIRECTORY"] == "/run/secrets"
+    (port,) = service["ports"]
+    assert port.split(":") == ["127.0.0.1", *[one(last_stage, "EXPOSE").value] * 2]
+    assert int(service["stop_grace_period"].removesuffix("s")) > 5
+
+
+def test_the_comments_name_what_is_there(home: Path) -> None:
+    first = (home / "Dockerfile").read_text().splitlines()[0]
+    words = shlex.split(first.removeprefix("# "))
+    assert words[:3] == ["docker", "build", "-f"]
+    assert (ROOT / words[3]).samefile(home / "Dockerfile")
