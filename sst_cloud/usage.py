@@ -1,17 +1,32 @@
-"""Readings → consumption per hour, day or month. Pure functions."""
+"""Readings → consumption per hour, day, week or month. Pure functions."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
-from itertools import pairwise
 from typing import Final, Literal
 
 import attrs
 
-from .enums import Quality, Quantity, Water
+from .enums import Quantity, Water
+from .flow import MAX_FLOW
 from .readings import Reading
+from .totals import Step, Trail
 
-Period = Literal["hour", "day", "month"]
+Period = Literal["hour", "day", "week", "month"]
+
+GAP: Final = timedelta(hours=3)
+"""Readings further apart than this leave a gap: what ran is known, when is not."""
+
+_HOUR: Final = timedelta(hours=1)
+
+
+@attrs.frozen(kw_only=True)
+class Break:
+    """Two totals of a meter that no pipe leads from one to the other: it was replaced, or set."""
+
+    time: datetime
+    """When the second was read, in local time."""
+    before_l: int
+    after_l: int
 
 
 @attrs.frozen(kw_only=True)
@@ -19,85 +34,217 @@ class Usage:
     """What one meter counted in one period."""
 
     start: datetime
-    """Beginning of the period in local time."""
+    """Beginning of the period in local time, or of what was asked for, where that is later."""
     end: datetime
     house_id: int
     house: str
     device_id: int
+    device: str
     point_id: str
     name: str | None
     water: Water | None
     litres: float
+    estimated_l: float = 0.0
+    """How many of them ran in a gap that reaches over the period's ends: spread evenly over it."""
+    missing: float = 0.0
+    """Share of the period that no readings cover: in gaps, before the first, after the last."""
+    breaks: tuple[Break, ...] = ()
+    """Where the totals tell nothing of what ran; it counts as nothing."""
+
+    @property
+    def meter(self) -> tuple[int, int, str]:
+        """What identifies the meter."""
+        return self.house_id, self.device_id, self.point_id
 
 
-def usage(readings: Iterable[Reading], by: Period, zone: tzinfo = UTC) -> list[Usage]:
-    """Consumption of every meter by hour, day or month of a time zone, oldest first.
+def usage(  # noqa: PLR0913  one per question
+    readings: Iterable[Reading],
+    by: Period,
+    zone: tzinfo = UTC,
+    *,
+    zones: Mapping[int, tzinfo] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    gap: timedelta = GAP,
+    max_flow: float = MAX_FLOW,
+) -> list[Usage]:
+    """Consumption of every meter by hour, day, week (from Monday) or month, oldest first.
 
-    What was used between two readings is spread evenly over the time between them. A total that
-    falls (a replaced meter) starts anew from there. Suspect readings do not count.
+    Periods are those of the time zone, or of the house's own among `zones`. What was used between
+    two readings is spread evenly over the time between them. `since` and `until` cut what lies
+    outside, to the litre where readings on both sides of them are given; without a time zone they
+    are local time. Suspect readings do not count, nor does a rise that no pipe of `max_flow` litres
+    per hour delivers; a total that falls (a replaced meter) starts anew from there.
     """
-    meters: dict[object, list[Reading]] = defaultdict(list)
-    for reading in readings:
-        if reading.quantity is Quantity.VOLUME and reading.quality is not Quality.SUSPECT:
-            meters[reading.series].append(reading)
-    found = [use for meter in meters.values() for use in _usage_of_meter(meter, by, zone)]
-    return sorted(found, key=lambda use: (use.start, use.house_id, use.device_id, use.point_id))
+    tally = Tally(
+        by=by,
+        zone=zone,
+        zones=zones or {},
+        since=since,
+        until=until,
+        gap=gap,
+        max_flow=max_flow,
+    )
+    for reading in sorted(readings, key=lambda reading: reading.time):
+        tally.add(reading)
+    return tally.usages()
 
 
-def _usage_of_meter(meter: list[Reading], by: Period, zone: tzinfo) -> Iterator[Usage]:
-    meter.sort(key=lambda reading: reading.time)
-    litres: dict[datetime, float] = defaultdict(float)
-    for before, after in pairwise(meter):
-        used = max(0, after.value - before.value)
-        lasted = after.time - before.time
-        start = before.time
-        while start < after.time:
-            end = min(after.time, _next(start, by, zone))
-            litres[_floor(start, by, zone).astimezone(UTC)] += used * ((end - start) / lasted)
-            start = end
-    last = meter[-1]
-    for beginning, amount in litres.items():
-        yield Usage(
-            start=beginning.astimezone(zone),
-            end=_next(beginning, by, zone).astimezone(zone),
-            house_id=last.house_id,
-            house=last.house,
-            device_id=last.device_id,
-            point_id=last.point_id,
-            name=last.name,
-            water=last.water,
-            litres=round(amount, 3),
+@attrs.define(kw_only=True)
+class Tally:
+    """What `usage` does, for readings that come one after another, oldest first."""
+
+    by: Period
+    zone: tzinfo = UTC
+    zones: Mapping[int, tzinfo] = attrs.field(factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+    gap: timedelta = GAP
+    max_flow: float = MAX_FLOW
+    _meters: dict[object, "_Meter"] = attrs.field(factory=dict, init=False, repr=False)
+
+    def add(self, reading: Reading) -> None:
+        """Count a reading; of another quantity than volume, it does not matter."""
+        if reading.quantity is not Quantity.VOLUME:
+            return
+        meter = self._meters.get(reading.series)
+        if meter is None:
+            zone = self.zones.get(reading.house_id, self.zone)
+            meter = self._meters[reading.series] = _Meter(
+                reading,
+                Trail(self.max_flow),
+                _Calendar(self.by, zone, _moment(self.since, zone), _moment(self.until, zone)),
+                self.gap,
+            )
+        meter.add(reading)
+
+    def usages(self) -> list[Usage]:
+        """What has been counted, oldest first. Nothing may be added after that."""
+        found = [use for meter in self._meters.values() for use in meter.usages()]
+        return sorted(found, key=lambda use: (use.start, use.meter))
+
+
+@attrs.define
+class _Sum:
+    """What is known of one period; times in UTC."""
+
+    start: datetime
+    end: datetime
+    litres: float = 0.0
+    estimated: float = 0.0
+    covered: timedelta = timedelta(0)
+    breaks: list[Break] = attrs.field(factory=list)
+
+    @property
+    def missing(self) -> float:
+        return max(0.0, 1 - self.covered / (self.end - self.start))
+
+
+@attrs.define
+class _Meter:
+    latest: Reading
+    trail: Trail
+    calendar: "_Calendar"
+    gap: timedelta
+    sums: dict[datetime, _Sum] = attrs.field(factory=dict)
+    current: _Sum | None = None
+
+    def add(self, reading: Reading) -> None:
+        self.latest = reading
+        for step in self.trail.add(reading):
+            self._count(step)
+
+    def usages(self) -> Iterator[Usage]:
+        for step in self.trail.finish():
+            self._count(step)
+        zone, meter = self.calendar.zone, self.latest
+        for found in self.sums.values():
+            yield Usage(
+                start=found.start.astimezone(zone),
+                end=found.end.astimezone(zone),
+                house_id=meter.house_id,
+                house=meter.house,
+                device_id=meter.device_id,
+                device=meter.device,
+                point_id=meter.point_id,
+                name=meter.name,
+                water=meter.water,
+                litres=round(found.litres, 3),
+                estimated_l=round(found.estimated, 3),
+                missing=round(found.missing, 4),
+                breaks=tuple(found.breaks),
+            )
+
+    def _count(self, step: Step) -> None:
+        start, end = self.calendar.cut(step.before.time, step.after.time)
+        if start >= end:
+            return
+        while start < end:
+            period = self._period(start)
+            stop = min(end, period.end)
+            part = (stop - start) / step.lasted
+            litres = (step.litres or 0) * part
+            period.litres += litres
+            if step.lasted <= self.gap:
+                period.covered += stop - start
+            elif part < 1:
+                period.estimated += litres
+            start = stop
+        if step.litres is None:
+            local = step.after.time.astimezone(self.calendar.zone)
+            totals = {"before_l": int(step.before.value), "after_l": int(step.after.value)}
+            period.breaks.append(Break(time=local, **totals))
+
+    def _period(self, moment: datetime) -> _Sum:
+        """The sum of the period that a moment lies in; made when it is first asked for."""
+        found = self.current
+        if found is None or not found.start <= moment < found.end:
+            start, end = self.calendar.period(moment)
+            found = self.current = self.sums.setdefault(start, _Sum(start, end))
+        return found
+
+
+@attrs.frozen
+class _Calendar:
+    """The periods of a time zone between two moments. Takes and gives UTC."""
+
+    by: Period
+    zone: tzinfo
+    since: datetime | None
+    until: datetime | None
+
+    def cut(self, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+        return (
+            start if self.since is None else max(start, self.since),
+            end if self.until is None else min(end, self.until),
         )
 
+    def period(self, moment: datetime) -> tuple[datetime, datetime]:
+        """The beginning and the end of the period that a moment lies in."""
+        local = moment.astimezone(self.zone)
+        if self.by == "hour":
+            offset = (local.utcoffset() or timedelta(0)) % _HOUR
+            start = (moment + offset).replace(minute=0, second=0, microsecond=0) - offset
+            return self.cut(start, start + _HOUR)
+        first = _FIRST_DAYS[self.by](local.replace(hour=0, minute=0, second=0, fold=0))
+        after = _FIRST_DAYS[self.by](first + _PAST_THE_NEXT[self.by])
+        return self.cut(first.astimezone(UTC), after.astimezone(UTC))
 
-def _hour(local: datetime) -> datetime:
-    return local.replace(minute=0, second=0)
+
+def _moment(given: datetime | None, zone: tzinfo) -> datetime | None:
+    if given is None:
+        return None
+    return (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(UTC)
 
 
-def _day(local: datetime) -> datetime:
-    return local.replace(hour=0, minute=0, second=0, fold=0)
-
-
-def _month(local: datetime) -> datetime:
-    return _day(local).replace(day=1)
-
-
-_FLOORS: Final[Mapping[Period, Callable[[datetime], datetime]]] = {
-    "hour": _hour,
-    "day": _day,
-    "month": _month,
+_FIRST_DAYS: Final[Mapping[Period, Callable[[datetime], datetime]]] = {
+    "day": lambda midnight: midnight,
+    "week": lambda midnight: midnight - timedelta(days=midnight.weekday()),
+    "month": lambda midnight: midnight.replace(day=1),
 }
-_PAST_THE_NEXT: Final = {"day": timedelta(days=1), "month": timedelta(days=32)}
+_PAST_THE_NEXT: Final[Mapping[Period, timedelta]] = {
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=32),
+}
 """Added to the beginning of a period in local time, this lands in the next one."""
-
-
-def _floor(moment: datetime, by: Period, zone: tzinfo) -> datetime:
-    return _FLOORS[by](moment.astimezone(zone))
-
-
-def _next(moment: datetime, by: Period, zone: tzinfo) -> datetime:
-    """The beginning of the next period, in UTC. Right over clock changes."""
-    beginning = _floor(moment, by, zone)
-    if by == "hour":
-        return beginning.astimezone(UTC) + timedelta(hours=1)
-    return _FLOORS[by](beginning + _PAST_THE_NEXT[by]).astimezone(UTC)

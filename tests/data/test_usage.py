@@ -1,4 +1,4 @@
-"""Consumption by hour, day and month."""
+"""Consumption by hour, day, week and month."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sst_cloud import Quality, Quantity, Reading
 from sst_cloud.testing.sink_contract import sample_reading
-from sst_cloud.usage import Period, usage
+from sst_cloud.totals import LIMITS
+from sst_cloud.usage import Break, Period, usage
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -31,15 +32,72 @@ def test_what_lies_between_is_spread_evenly() -> None:
     assert [use.litres for use in found] == [10, 20, 10]
 
 
-def test_a_replaced_meter_starts_anew() -> None:
+def test_a_replaced_meter_starts_anew_and_is_told() -> None:
     found = usage([at(0, 5000), at(1, 5010), at(2, 3), at(3, 7)], "hour")
     assert [use.litres for use in found] == [10, 0, 4]
+    replaced = Break(time=START + timedelta(hours=2), before_l=5010, after_l=3)
+    assert [use.breaks for use in found] == [(), (replaced,), ()]
+
+
+def test_a_rise_that_no_pipe_explains_is_told_and_is_no_consumption() -> None:
+    jump = [at(0, 100), at(1, 30_000), at(2, 30_010)]
+    (day,) = usage(jump, "day")
+    assert (day.litres, [broken.after_l for broken in day.breaks]) == (10, [30_000])
+    (day,) = usage(jump, "day", max_flow=30_000)
+    assert (day.litres, day.breaks) == (29_910, ())
+
+
+@pytest.mark.parametrize("glitches", [[0], [50_000_000], [84_510], [0, 84_510], [900_000, 0]])
+def test_glitches_that_nobody_has_judged_are_passed_over(glitches: list[int]) -> None:
+    totals = [5000, 5010, *glitches, 5030, 5040]
+    (day,) = usage([at(hour, total) for hour, total in enumerate(totals)], "day")
+    assert (day.litres, day.breaks) == (40, ())
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_meter_that_starts_again_from_0_has_gone_on(limit: int) -> None:
+    (day,) = usage([at(0, limit - 7), at(1, 5), at(2, 9)], "day")
+    assert (day.litres, day.breaks) == (16, ())
+
+
+def test_a_meter_replaced_in_a_long_gap_has_not_started_again_from_0() -> None:
+    (use,) = usage([at(0, 8_000_000), at(24 * 25, 100), at(24 * 25 + 1, 101)], "month")
+    assert (use.litres, len(use.breaks)) == (1, 1)
 
 
 def test_suspect_readings_and_other_quantities_do_not_count() -> None:
     leak = sample_reading(quantity=Quantity.LEAK, value=True)
     zero = at(1, 0, quality=Quality.SUSPECT)
     assert [use.litres for use in usage([at(0, 100), zero, at(2, 120), leak], "day")] == [20]
+
+
+def test_of_readings_with_the_same_key_the_last_counts_but_good_ones_first() -> None:
+    stale = at(1, 400, quality=Quality.STALE)
+    for twice in ([at(1, 120), at(1, 130)], [at(1, 130), stale], [stale, at(1, 130)]):
+        first, second = usage([at(0, 100), *twice, at(2, 150)], "hour")
+        assert (first.litres, second.litres) == (30, 20)
+
+
+def test_what_a_silent_module_repeats_says_nothing() -> None:
+    """Else all that ran meanwhile would seem to have run at once, more than a pipe delivers."""
+    repeated = [at(n, 100, quality=Quality.STALE) for n in range(1, 40)]
+    found = usage([at(0, 100), *repeated, at(40, 40_100)], "day")
+    assert [(use.litres, use.estimated_l, use.breaks) for use in found] == [
+        (24_000, 24_000, ()),
+        (16_000, 16_000, ()),
+    ]
+
+
+def test_what_ran_in_a_gap_is_spread_and_counted_as_estimated() -> None:
+    readings = [at(0, 100), at(1, 110), at(11, 310), at(12, 312)]
+    (day,) = usage(readings, "day")
+    assert (day.litres, day.estimated_l) == (212, 0), "it ran on that day, whenever it was"
+    assert day.missing == pytest.approx(22 / 24, abs=1e-4)
+    hours = usage(readings, "hour")
+    assert [use.estimated_l for use in hours] == [0, *[20] * 10, 0]
+    assert [use.missing for use in hours] == [0, *[1] * 10, 0]
+    (day,) = usage(readings, "day", gap=timedelta(hours=10))
+    assert day.missing == 0.5
 
 
 def test_meters_are_kept_apart() -> None:
@@ -60,6 +118,39 @@ def test_days_and_months_are_local() -> None:
     ]
 
 
+def test_weeks_begin_on_monday() -> None:
+    weeks = usage([at(24 * day, 10 * day) for day in range(17)], "week", ZoneInfo("Asia/Tokyo"))
+    assert [use.start.strftime("%a %d.%m. %H:%M") for use in weeks] == [
+        "Mon 23.02. 00:00",
+        "Mon 02.03. 00:00",
+        "Mon 09.03. 00:00",
+        "Mon 16.03. 00:00",
+    ]
+    assert weeks[1].litres == 70
+
+
+def test_each_house_has_its_own_zone() -> None:
+    hours = [(house, n) for house in (1, 2) for n in range(49)]
+    readings = [at(n, n, house_id=house) for house, n in hours]
+    found = usage(readings, "day", zones={2: ZoneInfo("Asia/Vladivostok")})
+    starts = [(use.house_id, use.start.hour, str(use.start.tzinfo)) for use in found]
+    assert set(starts) == {(1, 0, "UTC"), (2, 0, "Asia/Vladivostok")}
+    assert [use.litres for use in found if use.house_id == 1] == [24, 24]
+    assert [use.litres for use in found if use.house_id == 2] == [14, 24, 10]
+
+
+def test_what_is_outside_is_cut_off_to_the_litre() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    readings = [at(n / 2 + 0.2, 10 * n) for n in range(200)]
+    first, last = datetime(2026, 3, 2), datetime(2026, 3, 4, 12)  # noqa: DTZ001
+    found = usage(readings, "day", zone, since=first, until=last)
+    assert [use.litres for use in found] == [480, 480, 240]
+    assert [use.missing for use in found] == [0, 0, 0]
+    first, last = first.replace(tzinfo=zone), last.replace(tzinfo=zone)
+    assert found[-1].end == last
+    assert usage(readings, "day", zone, since=first, until=last) == found
+
+
 @pytest.mark.parametrize(("month", "day", "hours"), [(3, 29, 23), (10, 25, 25), (6, 1, 24)])
 def test_clock_changes(month: int, day: int, hours: int) -> None:
     zone = ZoneInfo("Europe/Berlin")
@@ -72,21 +163,54 @@ def test_clock_changes(month: int, day: int, hours: int) -> None:
     assert [use.litres for use in usage(readings, "hour", zone)] == [10] * hours
 
 
-@given(
-    st.lists(st.tuples(st.integers(1, 100_000), st.integers(0, 5000)), min_size=2, max_size=20),
-    st.sampled_from(["hour", "day", "month"]),
-    st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns"]),
+PERIODS: st.SearchStrategy[Period] = st.sampled_from(["hour", "day", "week", "month"])
+ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns", "Asia/Beirut"]
+
+
+@pytest.mark.parametrize("by", ["hour", "day", "week", "month"])
+@pytest.mark.parametrize(
+    ("zone", "change"),
+    [
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),  # by half an hour
+        ("Asia/Beirut", datetime(2026, 3, 28, 22, tzinfo=UTC)),  # no midnight
+        ("America/Havana", datetime(2026, 11, 1, 5, tzinfo=UTC)),  # two midnights
+        ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),  # a day left out
+    ],
 )
-def test_nothing_is_lost_or_made(steps: list[tuple[int, int]], by: Period, zone: str) -> None:
+def test_odd_clock_changes(by: Period, zone: str, change: datetime) -> None:
+    times = [change + timedelta(minutes=20 * n) for n in range(-200, 200)]
+    readings = [sample_reading(time=time, value=20 * n) for n, time in enumerate(times)]
+    found = usage(readings, by, ZoneInfo(zone))
+    assert sum(use.litres for use in found) == pytest.approx(20 * 399, abs=0.5)
+    assert by == "hour" or all(use.start.hour in {0, 1} for use in found)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Reading]:
+    drawn = st.lists(st.tuples(st.integers(60, 100_000), st.integers(0, 800)), min_size=2)
     time, total, readings = START, 0, []
-    for seconds, litres in steps:
+    for seconds, litres in draw(drawn):
         time, total = time + timedelta(seconds=seconds), total + litres
         readings.append(sample_reading(time=time, value=total))
+    return readings
+
+
+@given(histories(), PERIODS, st.sampled_from(ZONES))
+def test_nothing_is_lost_or_made(readings: list[Reading], by: Period, zone: str) -> None:
     found = usage(readings, by, ZoneInfo(zone))
-    assert sum(use.litres for use in found) == pytest.approx(
-        total - steps[0][1], abs=0.001 * len(found)
-    )
+    used = readings[-1].value - readings[0].value
+    assert sum(use.litres for use in found) == pytest.approx(used, abs=0.001 * len(found))
+    assert all(0 <= use.estimated_l <= use.litres and 0 <= use.missing <= 1 for use in found)
     assert all(one.end.astimezone(UTC) <= two.start.astimezone(UTC) for one, two in pairwise(found))
+
+
+@given(histories(), PERIODS, st.integers(-1000, 500_000))
+def test_two_halves_make_a_whole(readings: list[Reading], by: Period, seconds: int) -> None:
+    middle = START + timedelta(seconds=seconds)
+    halves = [*usage(readings, by, until=middle), *usage(readings, by, since=middle)]
+    assert all(use.end <= middle or use.start >= middle for use in halves)
+    used = readings[-1].value - readings[0].value
+    assert sum(use.litres for use in halves) == pytest.approx(used, abs=0.001 * len(halves))
 
 
 def test_no_readings_no_usage() -> None:

@@ -1,0 +1,114 @@
+"""What a meter's totals tell: how much ran from one reading to the next, glitches passed over."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+import attrs
+
+from .enums import Quality
+from .flow import MAX_FLOW, litres_between
+from .readings import Reading
+
+LIMITS: Final = (10**7, 10**8, 10**9, 2**32)
+"""Litres at which meters and their modules are known to start again from 0."""
+
+_CONFIRMATIONS: Final = 2
+"""Readings that must go another way, too, before one that no pipe explains is believed."""
+_NEAR_LIMIT: Final = timedelta(days=1)
+"""A meter that has passed a limit is at most as far from it as a pipe delivers in this time."""
+
+
+@attrs.frozen
+class Step:
+    """From one reading of a meter to the next one that can be true."""
+
+    before: Reading
+    after: Reading
+    litres: int | None
+    """What ran; None where no pipe explains it: the meter was replaced, or set anew."""
+
+    @property
+    def turned_l(self) -> int:
+        """Where the meter has started again from 0, how much its totals have lost by that."""
+        if self.litres is None:
+            return 0
+        return int(self.before.value + self.litres - self.after.value)
+
+    @property
+    def lasted(self) -> timedelta:
+        """The time between the two readings."""
+        return self.after.time - self.before.time
+
+
+@attrs.define
+class Trail:
+    """Follows the totals of one meter, whose readings come oldest first.
+
+    Left out are suspect readings, stale ones that only repeat the total before, and glitches that
+    nobody has judged: totals that no pipe explains, while one of the next two goes on from before.
+    Of readings at the same time the last one counts, unless only an earlier one was good.
+    """
+
+    max_flow: float = MAX_FLOW
+    """Litres per hour that the pipe can deliver."""
+    _last: Reading | None = attrs.field(default=None, init=False)
+    _newest: Reading | None = attrs.field(default=None, init=False)
+    """Not looked at yet: another reading at the same time may take its place."""
+    _doubted: list[Reading] = attrs.field(factory=list, init=False)
+
+    def add(self, reading: Reading) -> Iterator[Step]:
+        """The next reading; gives the steps that are certain by now."""
+        newest = self._newest
+        if reading.quality is Quality.SUSPECT:
+            return
+        if newest is not None:
+            if reading.time <= newest.time:
+                better = reading.quality is Quality.GOOD or newest.quality is not Quality.GOOD
+                if reading.time == newest.time and better:
+                    self._newest = reading
+                return
+            if reading.quality is Quality.STALE and reading.value == newest.value:
+                return
+            yield from self._settle(newest)
+        self._newest = reading
+
+    def finish(self) -> Iterator[Step]:
+        """The steps that are left when no more readings come."""
+        newest, self._newest = self._newest, None
+        if newest is not None:
+            yield from self._settle(newest)
+        while self._doubted:
+            yield from self._believe()
+
+    def _settle(self, reading: Reading) -> Iterator[Step]:
+        last = self._last
+        if last is None:
+            self._last = reading
+        elif (litres := self._litres(last, reading)) is not None:
+            self._doubted.clear()
+            self._last = reading
+            yield Step(last, reading, litres)
+        else:
+            self._doubted.append(reading)
+            if len(self._doubted) > _CONFIRMATIONS:
+                yield from self._believe()
+
+    def _believe(self) -> Iterator[Step]:
+        """Take the first of those doubted for the truth, and look at the others from there."""
+        last, (first, *others) = self._last, self._doubted
+        self._doubted = []
+        self._last = first
+        if last is not None:
+            yield Step(last, first, None)
+        for reading in others:
+            yield from self._settle(reading)
+
+    def _litres(self, before: Reading, after: Reading) -> int | None:
+        lasted = after.time - before.time
+        totals = int(before.value), int(after.value)
+        litres = litres_between(*totals, lasted, max_flow=self.max_flow)
+        if litres is None and after.value < before.value:
+            lasted = min(lasted, _NEAR_LIMIT)
+            return litres_between(*totals, lasted, max_flow=self.max_flow, limits=LIMITS)
+        return litres
