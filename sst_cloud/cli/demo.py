@@ -46,8 +46,8 @@ async def _demo(store: str) -> None:
         click.echo(f"A fake cloud is at {cloud.url}: two houses, five water meters.")
         for command in (
             f"collect --sink {store} --every 20m --polls {_POLLS} --quiet".split(),
-            f"latest --from {store} --quantity volume".split(),
-            f"usage --from {store} --by hour --since {since} --timezone {zone}".split(),
+            f"latest {store} --quantity volume".split(),
+            f"usage {store} --by hour --from {since} --timezone {zone}".split(),
         ):
             click.secho(f"\n$ sst-cloud {' '.join(command)}", bold=True)
             await asyncio.to_thread(invoke, command, settings)

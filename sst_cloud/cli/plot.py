@@ -1,0 +1,234 @@
+"""`sst-cloud usage --plot`: hot and cold as bars, on machines without a display too."""
+
+import textwrap
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sst_cloud.enums import Water
+from sst_cloud.usage import Period, Usage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS: Final = (".png", ".svg", ".pdf")
+
+_COLOURS: Final[Mapping[Water | None, str]] = {
+    Water.COLD: "#3d8fd1",
+    None: "#9aa5b1",
+    Water.HOT: "#e2604f",
+}
+_PALER: Final[Mapping[Water | None, str]] = {
+    Water.COLD: "#9dc6e8",
+    None: "#ccd2d8",
+    Water.HOT: "#f0afa6",
+}
+_NAMES: Final[Mapping[Water | None, str]] = {Water.COLD: "cold", None: "other", Water.HOT: "hot"}
+_INK, _PALE, _GRID = "#2b3440", "#6b7785", "#dfe4ea"
+_M3: Final = 1000
+_MANY: Final = 130
+"""Bars; so many are drawn without a space between them."""
+_LONGEST: Final = 46
+"""Characters of the houses' names in the title."""
+_MOST_TICKS: Final = 32
+
+Sums = dict[Water | None, list[float]]
+
+
+def check_plot(file: Path) -> None:
+    """Refuse what cannot be drawn before anything is read. Raises `ClickException`."""
+    if find_spec("matplotlib") is None:
+        raise click.ClickException("--plot needs matplotlib: pip install 'sst-cloud[plot]'")
+    if file.suffix.lower() not in FORMATS:
+        raise click.UsageError(f"--plot writes {', '.join(FORMATS)}, not {file.name!r}")
+    if not file.parent.is_dir():
+        raise click.ClickException(f"the folder {file.parent} does not exist; make it first")
+
+
+def draw(uses: Sequence[Usage], by: Period, file: Path) -> None:
+    """Draw what was used into a file. Raises `ClickException` if there is nothing to draw."""
+    from matplotlib import rc_context  # noqa: PLC0415  takes half a second
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    if not uses:
+        raise click.ClickException("no meter has two readings there, so there is nothing to draw")
+    moments = sorted({use.start.replace(tzinfo=None) for use in uses})
+    litres = _sums(uses, moments, lambda use: use.litres)
+    estimated = _sums(uses, moments, lambda use: use.estimated_l)
+    most = max(map(sum, zip(*litres.values(), strict=True)))
+    factor, unit = (1 / _M3, "m³") if most >= _M3 else (1, "L")
+    style = rc_context({"font.size": 10, "hatch.linewidth": 1.4, "svg.hashsalt": "sst-cloud"})
+    with style, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # an odd name is no reason to fail
+        figure = Figure(figsize=(10, 4.6), dpi=150, facecolor="white")
+        axes = figure.add_axes((0.075, 0.13, 0.905, 0.69))
+        _bars(axes, litres, estimated, factor)
+        _decorate(axes, unit, most * factor)
+        _ticks(axes, moments, by)
+        title: dict[str, Any] = {"size": 14, "color": _INK, "weight": "bold", "va": "center"}
+        figure.text(0.075, 0.925, _title(uses), parse_math=False, **title)
+        _legend(figure, litres, estimated)
+        metadata = {"Date": None} if file.suffix.lower() == ".svg" else {}
+        try:
+            figure.savefig(file, metadata=metadata)
+        except OSError as error:
+            raise click.ClickException(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _sums(
+    uses: Iterable[Usage], moments: Sequence[datetime], amount: Callable[[Usage], float]
+) -> Sums:
+    places = {moment: place for place, moment in enumerate(moments)}
+    sums: Sums = defaultdict(lambda: [0.0] * len(moments))
+    for use in uses:
+        sums[use.water][places[use.start.replace(tzinfo=None)]] += amount(use)
+    return {water: sums[water] for water in _COLOURS if water in sums}
+
+
+def _bars(axes: "Axes", litres: Sums, estimated: Sums, factor: float) -> None:
+    """Cold below, hot above; what is estimated, at the top of its own, is hatched."""
+    count = len(next(iter(litres.values())))
+    width = 0.78 if count < _MANY else 1.0
+    bottom = [0.0] * count
+    for water, amounts in litres.items():
+        sure = [
+            (amount - part) * factor for amount, part in zip(amounts, estimated[water], strict=True)
+        ]
+        guessed = [part * factor for part in estimated[water]]
+        axes.bar(range(count), sure, width=width, bottom=bottom, color=_COLOURS[water])
+        bottom = [low + high for low, high in zip(bottom, sure, strict=True)]
+        axes.bar(
+            range(count),
+            guessed,
+            width=width,
+            bottom=bottom,
+            color=_PALER[water],
+            hatch="///",
+            edgecolor="white",
+            linewidth=0,
+        )
+        bottom = [low + high for low, high in zip(bottom, guessed, strict=True)]
+
+
+def _decorate(axes: "Axes", unit: str, most: float) -> None:
+    axes.set_ylabel(unit, rotation=0, color=_PALE, ha="right", va="bottom")
+    axes.yaxis.set_label_coords(-0.012, 1.02)
+    axes.set_ylim(0, most * 1.06 or 1)
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    axes.tick_params(colors=_PALE, length=0)
+    for side in ("left", "right", "top"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(_PALE)
+
+
+def _legend(figure: "Figure", litres: Sums, estimated: Sums) -> None:
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    sums = {water: sum(amounts) for water, amounts in litres.items()}
+    large = max(sums.values()) >= _M3
+    handles = [
+        Patch(
+            color=_COLOURS[water],
+            label=f"{_NAMES[water]}  " + (f"{used / _M3:,.2f} m³" if large else f"{used:,.0f} L"),
+        )
+        for water, used in sums.items()
+    ]
+    if any(sum(amounts) >= 1 for amounts in estimated.values()):
+        handles.append(
+            Patch(facecolor=_PALER[None], edgecolor="white", hatch="///", label="estimated")
+        )
+    figure.legend(
+        handles=handles,
+        loc="center right",
+        bbox_to_anchor=(0.98, 0.925),
+        ncols=len(handles),
+        frameon=False,
+        labelcolor=_INK,
+        handlelength=1.0,
+        handleheight=1.0,
+        columnspacing=1.8,
+        borderpad=0,
+    )
+
+
+def _title(uses: Sequence[Usage]) -> str:
+    """Where, and from when to when."""
+    houses = {use.house_id: use.house or f"house {use.house_id}" for use in uses}
+    where = textwrap.shorten(", ".join(houses.values()), _LONGEST, placeholder=" …")
+    first = min(use.start.replace(tzinfo=None) for use in uses)
+    end = max(use.end.replace(tzinfo=None) for use in uses)
+    last = end - timedelta(seconds=1)
+    if first.day == end.day == 1 and first.hour == end.hour == 0:
+        begin, until = f"{first:%B %Y}", f"{last:%B %Y}"
+    else:
+        begin, until = f"{first.day} {first:%B %Y}", f"{last.day} {last:%B %Y}"
+    if begin == until:
+        return f"{where}, {begin}"
+    if first.year == last.year:
+        begin = begin.removesuffix(f" {first:%Y}")
+    if f"{first:%B %Y}" == f"{last:%B %Y}":
+        begin = begin.removesuffix(f" {first:%B}")
+    return f"{where}, {begin} \N{EN DASH} {until}"
+
+
+def _ticks(axes: "Axes", moments: Sequence[datetime], by: Period) -> None:
+    """Name as many periods as can be read, and the larger one that begins there."""
+    wanted = next(
+        (
+            places
+            for choose in _CHOICES[by]
+            if len(places := [n for n, moment in enumerate(moments) if choose(moment)])
+            <= _MOST_TICKS
+        ),
+        [],
+    )
+    labels, told = [], ""
+    for moment in (moments[place] for place in wanted):
+        large = _LARGE[by](moment)
+        labels.append(f"{_SMALL[by](moment)}\n{large if large != told else ' '}")
+        told = large
+    axes.set_xticks(wanted, labels)
+    axes.set_xlim(-0.6, max(len(moments), 6) - 0.4)
+
+
+_CHOICES: Final[Mapping[Period, Sequence[Callable[[datetime], bool]]]] = {
+    "hour": (
+        lambda moment: moment.hour % 2 == 0,
+        lambda moment: moment.hour % 6 == 0,
+        lambda moment: moment.hour == 0,
+        lambda moment: moment.hour == 0 and moment.weekday() == 0,
+        lambda moment: moment.hour == 0 and moment.day == 1,
+    ),
+    "day": (
+        lambda _: True,
+        lambda moment: moment.weekday() == 0,
+        lambda moment: moment.day == 1,
+        lambda moment: moment.day == 1 and moment.month == 1,
+    ),
+    "week": (
+        lambda _: True,
+        lambda moment: moment.day <= 7,
+        lambda moment: moment.day <= 7 and moment.month == 1,
+    ),
+    "month": (lambda _: True, lambda moment: moment.month == 1),
+}
+_SMALL: Final[Mapping[Period, Callable[[datetime], str]]] = {
+    "hour": lambda moment: f"{moment:%H}",
+    "day": lambda moment: f"{moment.day}",
+    "week": lambda moment: f"{moment.day}",
+    "month": lambda moment: f"{moment:%b}",
+}
+_LARGE: Final[Mapping[Period, Callable[[datetime], str]]] = {
+    "hour": lambda moment: f"{moment.day} {moment:%b}",
+    "day": lambda moment: f"{moment:%b}",
+    "week": lambda moment: f"{moment:%b}",
+    "month": lambda moment: f"{moment:%Y}",
+}

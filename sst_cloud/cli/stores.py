@@ -1,0 +1,194 @@
+"""What `latest`, `usage` and `report` share: a store, a time, and the houses in it."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import attrs
+import click
+
+from sst_cloud.collector.outbox import known_houses
+from sst_cloud.enums import Quantity
+from sst_cloud.errors import OutboxError
+from sst_cloud.flow import MAX_FLOW
+from sst_cloud.models import House
+from sst_cloud.readings import Reading
+from sst_cloud.sink import History, Sink, open_sink
+
+
+class Zone(click.ParamType[tzinfo]):
+    """An IANA time zone."""
+
+    name = "zone"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tzinfo:
+        """Look the zone up."""
+        if isinstance(value, tzinfo):
+            return value
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.fail(f"{value!r} is not a time zone; write one like Europe/Moscow", param, ctx)
+
+
+_SHAPES: Final[Sequence[tuple[str, str, Callable[[datetime], datetime]]]] = (
+    (r"\d{4}", "{}-01-01", lambda start: start.replace(year=start.year + 1)),
+    (r"\d{4}-\d\d", "{}-01", lambda start: (start + timedelta(days=32)).replace(day=1)),
+    (r"\d{4}-W\d\d", "{}-1", lambda start: start + timedelta(days=7)),
+    (r"\d{4}-\d\d-\d\d", "{}", lambda start: start + timedelta(days=1)),
+    (r"\d{4}-\d\d-\d\d[T ].+", "{}", lambda start: start),
+)
+"""How a time may be written: as what it is read, and the end of what it names."""
+_YEARS: Final = range(1970, 3000)
+
+
+@attrs.frozen
+class Moment(click.ParamType[datetime]):
+    """A year, month, week, day, or date and time in ISO 8601; its beginning, or its end.
+
+    Without an offset it is local time, and naive: each house has its own.
+    """
+
+    end: bool = False
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read a moment."""
+        if isinstance(value, datetime):
+            return value
+        for shape, pattern, after in _SHAPES:
+            if re.fullmatch(shape, value):
+                with suppress(ValueError):
+                    start = datetime.fromisoformat(pattern.format(value))
+                    if start.year in _YEARS:
+                        return after(start) if self.end else start
+        shown = "2026-11, 2026-11-23 or 2026-11-23T17:20"
+        raise click.BadParameter(f"{value!r} is not a time; write one like {shown}", ctx, param)
+
+
+def _required(ctx: click.Context, _param: click.Parameter, store: str | None) -> str:
+    if not store:
+        raise click.UsageError("name a store, such as sqlite:home.db, or set SST_CLOUD_STORE", ctx)
+    return store
+
+
+store_argument: Final = click.argument(
+    "store", envvar="SST_CLOUD_STORE", required=False, callback=_required
+)
+zone_option: Final = click.option(
+    "--timezone", "zone", type=Zone(), help="Default: that of each house, as the collector knows."
+)
+flow_option: Final = click.option(
+    "--max-flow",
+    type=click.FloatRange(min=0, min_open=True),
+    default=MAX_FLOW,
+    show_default=True,
+    help="Litres per hour; a rise beyond it is no water.",
+)
+
+
+@attrs.frozen
+class Places:
+    """The houses a collector of this machine has seen, and their time zones."""
+
+    houses: Mapping[int, House]
+    zones: Mapping[int, tzinfo]
+    """Empty where a zone was given: it holds for all."""
+    default: tzinfo
+    given: bool
+
+    @classmethod
+    def known(cls, state: Path, zone: tzinfo | None) -> "Places":
+        """As the collector that keeps its state in a folder last saw them."""
+        try:
+            houses = {house.id: house for house in known_houses(state)}
+        except OutboxError:  # what is wrong with it, the collector says
+            houses = {}
+        if zone is not None:
+            return cls(houses, {}, zone, given=True)
+        zones = {id_: zone for id_, house in houses.items() if (zone := _zone(house.timezone))}
+        return cls(houses, zones, _zone_of_this_machine(), given=False)
+
+    def zone(self, house_id: int) -> tzinfo:
+        """The time zone of a house."""
+        return self.zones.get(house_id, self.default)
+
+    def say_if_guessed(self, house_ids: set[int]) -> None:
+        """Tell on stderr that the zone of some house is only that of this machine."""
+        if not self.given and not house_ids.issubset(self.zones):
+            click.echo(
+                f"Note: in the time zone of this machine, {self.default}; --timezone names another",
+                err=True,
+            )
+
+
+def _zone(name: str | None) -> tzinfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def _zone_of_this_machine() -> tzinfo:
+    import tzlocal  # noqa: PLC0415  needed only when no house tells its own
+
+    try:
+        return tzlocal.reload_localzone()  # and not what it was at the last look
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # it contradicts itself
+        return UTC
+
+
+@attrs.define
+class Wanted:
+    """Readings of some houses, or of all of them; keeps in mind which there were."""
+
+    names: Sequence[str]
+    """Names and ids; none means all."""
+    seen: dict[int, str] = attrs.field(factory=dict, init=False)
+
+    def __contains__(self, reading: Reading) -> bool:
+        """Whether a reading is of a house that was asked for."""
+        self.seen[reading.house_id] = reading.house
+        return not self.names or bool({reading.house, str(reading.house_id)} & set(self.names))
+
+    def complain(self) -> None:
+        """Raise `ClickException` if a house that was asked for was never seen."""
+        there = {*self.seen.values(), *map(str, self.seen)}
+        for name in self.names:
+            if name not in there:
+                known = ", ".join(f"{house} ({id_})" for id_, house in self.seen.items()) or "none"
+                raise click.ClickException(
+                    f"there are no readings of a house {name!r} then; there are of: {known}"
+                )
+
+
+async def volumes(
+    store: str, since: datetime | None, until: datetime | None, margin: timedelta
+) -> AsyncIterator[Reading]:
+    """The totals of the meters, oldest first, and those up to `margin` before and after."""
+    first = None if since is None else _utc(since) - margin
+    last = None if until is None else _utc(until) + margin
+    async with open_sink(store) as sink:
+        async for reading in history(sink, store).read(Quantity.VOLUME, first, last):
+            yield reading
+
+
+def _utc(moment: datetime) -> datetime:
+    """In UTC; local time of nobody knows whom may be off by less than any margin."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def history(sink: Sink, store: str) -> History:
+    """The sink, if it can be read. Raises `ClickException`."""
+    if not isinstance(sink, History):
+        scheme = store.partition(":")[0]
+        raise click.ClickException(f"the {scheme} sink cannot be read, only written to")
+    return sink

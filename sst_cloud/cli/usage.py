@@ -1,0 +1,134 @@
+"""`sst-cloud usage`: what the meters of a store have counted."""
+
+import asyncio
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import click
+
+from sst_cloud.enums import Water
+from sst_cloud.usage import Period, Tally, Usage
+
+from .account import house_option
+from .output import json_option, print_json
+from .settings import Settings, verbose_option
+from .stores import Moment, Places, Wanted, flow_option, store_argument, volumes, zone_option
+
+_MARGIN: Final = timedelta(days=7)
+"""How far outside of what is asked for a reading is looked for, to cut between the two."""
+_COLUMNS: Final = tuple(field.name for field in attrs.fields(Usage) if field.name != "breaks")
+
+csv_option: Final = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+
+
+@click.command()
+@store_argument
+@click.option("--from", "since", type=Moment(), help="Such as 2026-11 or 2026-11-23T17:20.")
+@click.option("--to", "until", type=Moment(end=True), help="A month or a day counts whole.")
+@click.option(
+    "--by",
+    type=click.Choice(["hour", "day", "week", "month"]),
+    default="day",
+    show_default=True,
+    help="Weeks begin on Monday.",
+)
+@click.option("--water", type=click.Choice([water.value for water in Water]), help="Only this.")
+@house_option
+@zone_option
+@flow_option
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw a picture instead: .png, .svg or .pdf.",
+)
+@json_option
+@csv_option
+@verbose_option
+@click.pass_obj
+def usage(  # noqa: PLR0913  one per option
+    settings: Settings,
+    *,
+    store: str,
+    since: datetime | None,
+    until: datetime | None,
+    by: Period,
+    water: str | None,
+    wanted: tuple[str, ...],
+    zone: tzinfo | None,
+    max_flow: float,
+    plot: Path | None,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Show consumption by hour, day, week or month, in litres.
+
+    STORE is where the readings are, such as sqlite:home.db. Days are those of each house.
+    """
+    only_one_form(as_json=as_json, as_csv=as_csv)
+    if plot is not None:
+        from .plot import check_plot  # noqa: PLC0415  needs matplotlib
+
+        check_plot(plot)
+    places = Places.known(settings.state, zone)
+    tally = Tally(
+        by=by,
+        zone=places.default,
+        zones=places.zones,
+        since=since,
+        until=until,
+        max_flow=max_flow,
+    )
+    asyncio.run(_count(tally, store, Wanted(wanted), water))
+    uses = tally.usages()
+    places.say_if_guessed({use.house_id for use in uses})
+    if plot is not None:
+        from .plot import draw  # noqa: PLC0415
+
+        draw(uses, by, plot)
+        click.echo(f"{plot} is drawn.", err=True)
+    if as_json:
+        print_json(uses)
+    elif as_csv:
+        _print_csv(uses)
+    elif plot is None:
+        from .tables import print_usage  # noqa: PLC0415  needs rich
+
+        print_usage(uses, by)
+
+
+async def _count(tally: Tally, store: str, wanted: Wanted, water: str | None) -> None:
+    async for reading in volumes(store, tally.since, tally.until, _MARGIN):
+        if reading in wanted and water in (None, reading.water):
+            tally.add(reading)
+    wanted.complain()
+
+
+def only_one_form(*, as_json: bool, as_csv: bool) -> None:
+    """Refuse two forms of output at once."""
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+
+
+def print_rows(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Print as CSV."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+def _print_csv(uses: Sequence[Usage]) -> None:
+    rows = (
+        [
+            value.isoformat() if isinstance(value, datetime) else value
+            for value in (getattr(use, column) for column in _COLUMNS)
+        ]
+        + [len(use.breaks)]
+        for use in uses
+    )
+    print_rows([*_COLUMNS, "breaks"], rows)

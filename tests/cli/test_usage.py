@@ -1,0 +1,360 @@
+"""`sst-cloud usage`: its options, forms of output, houses and their time zones."""
+
+import asyncio
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from sst_cloud import Reading, open_sink
+from sst_cloud.cli import plot
+from sst_cloud.collector.outbox import Entry, Outbox, houses_note
+from sst_cloud.models import House
+from sst_cloud.testing.household import WaterUse
+from sst_cloud.testing.sink_contract import sample_reading
+
+from .conftest import Run
+
+MOSCOW = timedelta(hours=3)
+FIRST = datetime(2026, 9, 1, tzinfo=UTC)
+DAYS = 70
+TAPS = {"cold": WaterUse(200, 1), "hot": WaterUse(100, 2)}
+
+Fill = Callable[[Sequence[Reading]], None]
+
+
+@cache
+def _litres(water: str, time: datetime) -> int:
+    return int(TAPS[water].litres(time))
+
+
+def household(days: int = DAYS, **changes: Any) -> list[Reading]:
+    """Cold and hot every hour for ten weeks, in a house three hours from Greenwich."""
+    return [
+        sample_reading(
+            time=time,
+            value=_litres(water, time),
+            name=f"The {water}",
+            point_id=water,
+            water=water,
+            **changes,
+        )
+        for time in (FIRST + timedelta(hours=hour) for hour in range(24 * days))
+        for water in TAPS
+    ]
+
+
+async def _write(file: Path, readings: Sequence[Reading]) -> None:
+    async with open_sink(f"sqlite:{file}") as sink:
+        await sink.write(readings)
+
+
+@pytest.fixture
+def fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fill:
+    """Store readings in `home.db` of the folder the program runs in."""
+    monkeypatch.chdir(tmp_path)
+    return lambda readings: asyncio.run(_write(tmp_path / "home.db", readings))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("store") / "home.db"
+    asyncio.run(_write(file, household()))
+    return file
+
+
+@pytest.fixture
+def stored(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The household in a store that the environment names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SST_CLOUD_STORE", f"sqlite:{home}")
+
+
+@pytest.fixture
+def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let a collector of this machine have seen houses."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+
+    async def note(*houses: House) -> None:
+        (tmp_path / "state").mkdir(exist_ok=True)
+        async with Outbox(tmp_path / "state") as outbox:
+            await outbox.append(Entry(notes={"houses": houses_note(houses)}))
+
+    return lambda *houses: asyncio.run(note(*houses))
+
+
+def used(water: str, since: datetime, until: datetime) -> int:
+    return _litres(water, until) - _litres(water, since)
+
+
+OCTOBER = (datetime(2026, 10, 1, tzinfo=UTC) - MOSCOW, datetime(2026, 11, 1, tzinfo=UTC) - MOSCOW)
+ZONE = ("--timezone", "Europe/Moscow")
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize("by", ["hour", "day", "week", "month"])
+def test_a_month_is_right_to_the_litre(sst: Run, by: str) -> None:
+    words = ("usage", *ZONE, "--from", "2026-10", "--to", "2026-10", "--by", by, "--json")
+    status, out, err = sst(*words)
+    assert (status, err) == (0, "")
+    uses = json.loads(out)
+    for water in ("cold", "hot"):
+        litres = [use["litres"] for use in uses if use["water"] == water]
+        assert sum(litres) == pytest.approx(used(water, *OCTOBER), abs=0.001 * len(litres))
+    assert (uses[0]["start"], uses[-1]["end"]) == (
+        "2026-10-01T00:00:00+03:00",
+        "2026-11-01T00:00:00+03:00",
+    )
+    assert all(use["missing"] == use["estimated_l"] == 0 for use in uses)
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize(
+    ("since", "until", "hours"),
+    [
+        ("2026-10-05", "2026-10-05", 24),
+        ("2026-10", "2026-10", 31 * 24),
+        ("2026-W41", "2026-W41", 7 * 24),
+        ("2026-10-05T12:00", "2026-10-05T15:00", 3),
+        ("2026-10-05 12:00", "2026-10-05", 12),
+        ("2026-10-05T12:00+03:00", "2026-10-05T12:00Z", 3),
+        ("2026", "2026", 24 * DAYS - 1),
+    ],
+)
+def test_times(sst: Run, since: str, until: str, hours: int) -> None:
+    words = ("usage", *ZONE, "--from", since, "--to", until, "--by", "hour", "--json")
+    uses = json.loads(sst(*words, "--water", "cold").out)
+    assert len(uses) == hours
+    assert {use["water"] for use in uses} == {"cold"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("usage",), "name a store, such as sqlite:home.db, or set SST_CLOUD_STORE"),
+        (("latest",), "name a store, such as sqlite:home.db, or set SST_CLOUD_STORE"),
+        (("usage", "sqlite:no.db", "--from", "yesterday"), "'yesterday' is not a time; write one"),
+        (("usage", "sqlite:no.db", "--from", "2026-13"), "is not a time"),
+        (("usage", "sqlite:no.db", "--to", "2026-02-30"), "is not a time"),
+        (("usage", "sqlite:no.db", "--to", "9999"), "is not a time"),
+        (("usage", "sqlite:no.db", "--to", "2026-02-03T25:00"), "is not a time"),
+        (("usage", "sqlite:no.db", "--json", "--csv"), "--json and --csv exclude each other"),
+        (("usage", "sqlite:no.db", "--max-flow", "0"), "0.0 is not in the range x>0"),
+        (("usage", "sqlite:no.db", "--plot", "x.gif"), "--plot writes .png, .svg, .pdf, not"),
+    ],
+)
+def test_wrong_use(sst: Run, words: tuple[str, ...], message: str) -> None:
+    status, out, err = sst(*words)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 2
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_table_in_a_pipe(sst: Run) -> None:
+    status, out, err = sst("usage", *ZONE, "--from", "2026-10-05", "--to", "2026-10-06")
+    assert (status, err) == (0, "")
+    head, monday, tuesday, total, legend = (line.rstrip() for line in out.splitlines())
+    assert head.split() == ["day", "The", "cold", "The", "hot", "all"]
+    assert monday.startswith("2026-10-05 Mon ")
+    assert tuesday.startswith("2026-10-06 Tue ")
+    start = datetime(2026, 10, 4, 21, tzinfo=UTC)
+    cold, hot = (used(water, start, start + timedelta(days=2)) for water in ("cold", "hot"))
+    assert total.split() == ["total", f"{cold}", f"{hot}", f"{cold + hot}"]
+    assert legend == "In litres · █ cold · ▒ hot"
+    bars = [line.split()[-1] for line in (monday, tuesday)]
+    assert max(map(len, bars)) == 24
+    assert all(bar == "█" * bar.count("█") + "▒" * bar.count("▒") for bar in bars)
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_table_on_a_terminal_is_coloured(sst: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    out = sst("usage", *ZONE, "--from", "2026-10-05", "--to", "2026-10-06").out
+    assert "\x1b[94m█" in out
+    assert "\x1b[31m█" in out
+    assert "▒" not in out
+
+
+def test_what_the_table_says_of_gaps_and_new_meters(sst: Run, fill: Fill) -> None:
+    start = datetime(2026, 10, 5, tzinfo=UTC)
+    hours = [*range(20), *range(44, 60)]
+    fill([sample_reading(time=start + timedelta(hours=n), value=1000 + 10 * n) for n in hours])
+    fill([sample_reading(time=start + timedelta(hours=n), value=n) for n in range(60, 72)])
+    _, out, _ = sst("usage", "sqlite:home.db", "--timezone", "UTC")
+    monday, tuesday, wednesday, total, legend, replaced = (
+        " ".join(line.split()) for line in out.splitlines()[1:]
+    )
+    assert monday == "2026-10-05 Mon ≈ 240 " + "█" * 24 + " readings for 79% of it"
+    assert tuesday == "2026-10-06 Tue ≈ 240 " + "█" * 24 + " readings for 17% of it"
+    assert wednesday == "2026-10-07 Wed 121 " + "█" * 12
+    assert total == "total 601"
+    assert legend.endswith("≈ partly estimated: readings are more than 3 h apart")
+    assert replaced == (
+        "Cold: 1,590 L, then 60 L on 2026-10-07 12:00; replaced? "
+        "What ran in between is not counted."
+    )
+
+
+def test_meters_of_one_name_are_told_apart(sst: Run, fill: Fill) -> None:
+    for house in (1, 2):
+        fill(household(5, house_id=house, house=f"House {house}"))
+    fill(household(5, device_id=9, device="Garage", house="House 1"))
+    lines = sst("usage", "sqlite:home.db", *ZONE, "--by", "month").out.splitlines()
+    assert lines[0].split("  ")[0] == ""
+    assert "House 1" in lines[0]
+    assert "Bathroom The cold" in lines[1]
+    assert "Garage The cold" in lines[1]
+    assert lines[1].split()[-3:] == ["The", "hot", "all"]
+
+
+@pytest.mark.usefixtures("stored")
+def test_csv(sst: Run) -> None:
+    out = sst("usage", *ZONE, "--from", "2026-10-05", "--to", "2026-10-05", "--csv").out
+    cold, hot = csv.DictReader(io.StringIO(out))
+    assert (cold["start"], cold["name"]) == ("2026-10-05T00:00:00+03:00", "The cold")
+    assert (hot["water"], hot["missing"], hot["breaks"]) == ("hot", "0.0", "0")
+
+
+def test_houses(sst: Run, fill: Fill) -> None:
+    fill(household(2) + household(2, house_id=7, house="Dacha"))
+    for name in ("Dacha", "7"):
+        uses = json.loads(sst("usage", "sqlite:home.db", *ZONE, "--house", name, "--json").out)
+        assert {use["house"] for use in uses} == {"Dacha"}
+    status, _, err = sst("usage", "sqlite:home.db", *ZONE, "--house", "Palace")
+    assert status == 1
+    assert "no readings of a house 'Palace' then; there are of: Home (1), Dacha (7)" in err
+
+
+def test_each_house_has_the_zone_that_the_collector_knows(
+    sst: Run, fill: Fill, collected: Callable[..., None]
+) -> None:
+    fill(household(32) + household(32, house_id=7, house="Dacha"))
+    collected(House(id=1, timezone="Europe/Moscow"), House(id=7, timezone="Asia/Omsk"))
+    words = ("usage", "sqlite:home.db", "--from", "2026-10", "--to", "2026-10", "--json")
+    status, out, err = sst(*words)
+    assert (status, err) == (0, "")
+    starts = {use["house_id"]: use["start"] for use in reversed(json.loads(out))}
+    assert starts == {1: "2026-10-01T00:00:00+03:00", 7: "2026-10-01T00:00:00+06:00"}
+    offsets = {use["start"][-6:] for use in json.loads(sst(*words, "--timezone", "UTC").out)}
+    assert offsets == {"+00:00"}
+
+
+@pytest.mark.usefixtures("stored")
+def test_without_a_zone_it_is_that_of_this_machine(
+    sst: Run, monkeypatch: pytest.MonkeyPatch, collected: Callable[..., None]
+) -> None:
+    collected(House(id=1, timezone="Mars/Olympus"))
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    status, out, err = sst("usage", "--from", "2026-10-20", "--to", "2026-10-27", "--json")
+    assert status == 0
+    assert err == (
+        "Note: in the time zone of this machine, Europe/Berlin; --timezone names another\n"
+    )
+    offsets = [use["start"][-6:] for use in json.loads(out)]
+    assert offsets == ["+02:00"] * 2 * 6 + ["+01:00"] * 2 * 2
+    monkeypatch.setenv("TZ", "Mars/Olympus")
+    assert "of this machine, UTC;" in sst("usage").err
+
+
+def test_an_outbox_gone_wrong_does_not_matter(
+    sst: Run, fill: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(household(2))
+    (tmp_path / "outbox.db").write_text("no database, but long enough to be looked at closely")
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    status, out, _ = sst("usage", "sqlite:home.db", "--by", "month")
+    assert status == 0
+    assert "2026-09" in out
+
+
+def test_nothing_there(sst: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = sst("usage", "sqlite:no.db")
+    assert (status, out) == (0, "")
+    assert err == "No meter has two readings there, so nothing can be said.\n"
+    assert sst("usage", "sqlite:no.db", "--json").out == "[]\n"
+    status, _, err = sst("usage", "sqlite:no.db", "--plot", "x.png")
+    assert (status, err) == (
+        1,
+        "Error: no meter has two readings there, so there is nothing to draw\n",
+    )
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize(
+    ("words", "title", "unit", "labels"),
+    [
+        ("--from 2026-10-05 --to 2026-10-05 --by hour", "5 October 2026", "L", ["00", "22"]),
+        ("--from 2026-10-05 --to 2026-10-11 --by hour", "5 - 11 October 2026", "L", ["06", "18"]),
+        ("--from 2026-10 --to 2026-10", "October 2026", "L", ["1", "31"]),
+        ("--from 2026-09-30 --to 2026-10-02", "30 September - 2 October 2026", "L", ["30", "2"]),
+        ("", "1 September - 10 November 2026", "L", ["7", "9"]),
+        ("--by week", "31 August - 15 November 2026", "m³", ["31", "9"]),
+        ("--by month", "September - November 2026", "m³", ["Sep", "Nov"]),
+    ],
+)
+def test_pictures(sst: Run, words: str, title: str, unit: str, labels: list[str]) -> None:
+    status, out, err = sst("usage", *ZONE, *words.split(), "--plot", "it.svg")
+    assert (status, out, err) == (0, "", "it.svg is drawn.\n")
+    texts = [text.strip() for text in _comments(Path("it.svg"))]
+    assert f"Home, {title}".replace("-", "\N{EN DASH}") in texts
+    assert unit in texts
+    assert set(labels) <= set(texts)
+    colours = Path("it.svg").read_text()
+    assert "#3d8fd1" in colours
+    assert "#e2604f" in colours
+
+
+def _comments(file: Path) -> list[str]:
+    """The texts of an SVG by matplotlib, which draws letters as shapes and notes what they say."""
+    parser = ET.XMLParser(target=ET.TreeBuilder(insert_comments=True))
+    tree = ET.parse(file, parser)
+    return [node.text or "" for node in tree.iter() if callable(node.tag)]
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_picture_beside_json(sst: Run) -> None:
+    out = sst("usage", *ZONE, "--by", "month", "--plot", "it.PNG", "--json").out
+    assert Path("it.PNG").read_bytes().startswith(b"\x89PNG")
+    assert len(json.loads(out)) == 6
+
+
+def test_a_picture_of_odd_names_and_a_gap(sst: Run, fill: Fill) -> None:
+    odd = household(20, house="$x_1$ 😀 дача, with a name that is much too long for a title")
+    fill([reading for reading in odd if reading.time.day not in (10, 11)])
+    status, _, err = sst("usage", "sqlite:home.db", *ZONE, "--plot", "it.svg")
+    assert (status, err) == (0, "it.svg is drawn.\n")
+    assert any("estimated" in text for text in _comments(Path("it.svg")))
+
+
+def test_a_picture_that_cannot_be_drawn(
+    sst: Run, stored: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "folder no does not exist" in sst("usage", "--plot", "no/it.png").err
+    Path("it.png").symlink_to("no/it.png")
+    assert sst("usage", "--plot", "it.png").err.endswith(
+        "it.png cannot be written: No such file or directory\n"
+    )
+    monkeypatch.setattr(plot, "find_spec", lambda name: None)
+    status, _, err = sst("usage", "--plot", "it.png")
+    assert (status, err) == (
+        1,
+        "Error: --plot needs matplotlib: pip install 'sst-cloud[plot]'\n",
+    )
+
+
+def test_no_matplotlib_unless_a_picture_is_wanted(sst: Run, stored: None) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        del sys.modules[name]
+    assert sst("usage", *ZONE).status == 0
+    assert "matplotlib" not in sys.modules
