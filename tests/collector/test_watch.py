@@ -324,8 +324,16 @@ def test_a_gap_starts_the_count_anew_but_ends_nothing() -> None:
     assert flows(home.count([50], 8 * HOUR)) == []
     assert flows(home.count(range(60, 100, 10), HOUR)) == []
     assert flows(home.count([100], HOUR)) == [FLOWS]
+    assert home.events[-1].details == {"hours": 5.0, "used_l": 50}
     assert flows(home.count([150], 8 * HOUR)) == []
     assert flows(home.count([150], HOUR)) == [PAUSES]
+    assert home.events[-1].details == {"hours": 13.0, "used_l": 100}
+
+
+def test_a_replaced_meter_is_no_pause() -> None:
+    home = Home(continuous_flow=3 * HOUR)
+    assert flows(home.count(range(0, 40, 10), HOUR)) == [FLOWS]
+    assert flows(home.count([500_000, 500_010], HOUR)) == []
 
 
 def test_suspect_and_stale_totals_are_not_water() -> None:
@@ -379,6 +387,17 @@ def test_every_night_is_a_new_one() -> None:
     assert home.count([40, 70], 24 * HOUR) == []
     assert home.count([70, 110]) == AT_NIGHT
     assert [event.details["night"] for event in home.events] == ["2026-03-02", "2026-03-04"]
+
+
+def test_nights_are_not_added_up() -> None:
+    home = Home(NIGHT)
+    assert home.count([0, 20]) == []
+    assert home.count([20], 24 * HOUR) == []
+    assert home.count([40]) == []
+    assert home.count([60]) == AT_NIGHT
+    assert home.count([60], 24 * HOUR) == []
+    assert home.count([100]) == AT_NIGHT
+    assert [event.details["used_l"] for event in home.events] == [40, 40]
 
 
 def test_what_ran_before_and_after_the_night_is_not_counted() -> None:
