@@ -18,6 +18,11 @@ hypothesis.settings.register_profile("unhurried", deadline=None)  # machines are
 hypothesis.settings.load_profile("unhurried")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the torture of the collector lasts."""
+    parser.addoption("--kill-rounds", type=int, default=200, help="kill -9 so often")
+
+
 def _shim_aioresponses() -> None:
     """aioresponses 0.7.9 does not give aiohttp 3.14 the stream_writer it asks for."""
     core: Any = aioresponses.core

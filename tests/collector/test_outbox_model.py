@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from collector.memory import MEMORY
 from sst_cloud import ManualClock, Reading
 from sst_cloud.collector import Course, Event, EventKind, Limits, SinkStatus, Start
 from sst_cloud.collector.outbox import Batch, Entry, Outbox, Stream
@@ -32,8 +33,6 @@ T = TypeVar("T")
 
 NAMES = ("sqlite:a.db", "csv:b.csv")
 STREAMS = st.sampled_from([Stream.READINGS, Stream.READINGS, Stream.EVENTS])
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""Each machine syncs a hundred times, and what a disk makes of that is not the question here."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -123,8 +122,9 @@ class OutboxMachine(RuleBasedStateMachine):
     def time_passes_or_is_set_back(self, hours: int) -> None:
         self.clock.advance(timedelta(hours=hours))
 
-    @rule()
-    def tidy(self) -> None:
+    @rule(hours=st.sampled_from([0, 3, 24]))
+    def tidy(self, hours: int) -> None:
+        self.clock.advance(timedelta(hours=hours))
         self.run(self.outbox.tidy())
         if self.drops_by_size:
             self._drop_what_was_dropped()
@@ -137,7 +137,7 @@ class OutboxMachine(RuleBasedStateMachine):
         stream=STREAMS,
         name=st.sampled_from(NAMES),
         most=st.integers(1, 50),
-        kept=st.floats(0, 1),
+        kept=st.just(1.0) | st.floats(0, 1),
         rejected=st.floats(0, 1),
     )
     def deliver(self, stream: Stream, name: str, most: int, kept: float, rejected: float) -> None:
