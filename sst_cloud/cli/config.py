@@ -74,14 +74,13 @@ def _whose_options(ctx: click.Context) -> click.Command:
 
 def options_of(command: click.Command) -> dict[str, click.Option]:
     """The options that a file can set, by their names in it."""
-    named = {}
-    for param in command.params:
-        if isinstance(param, click.Option):
-            long = [name for name in param.opts if name.startswith("--")]
-            key = long[0].removeprefix("--").replace("-", "_") if long else ""
-            if key and key not in _NOT_HERE:
-                named[key] = param
-    return named
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    named = {_long_name(option): option for option in options}
+    return {key: option for key, option in named.items() if key not in _NOT_HERE}
+
+
+def _long_name(option: click.Option) -> str:
+    return max(option.opts, key=len).removeprefix("--").replace("-", "_")
 
 
 @attrs.frozen

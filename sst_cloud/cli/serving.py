@@ -21,8 +21,6 @@ class Address(click.ParamType[tuple[str, int]]):
         """Read an address."""
         from sst_cloud.collector.metrics import address_from  # noqa: PLC0415
 
-        if isinstance(value, tuple):
-            return value
         try:
             return address_from(str(value))
         except ValueError as error:

@@ -98,8 +98,8 @@ def _span(duration: timedelta) -> str:
 
 
 def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
+    units = ["B", "kB", "MB", "GB"]
+    while size >= 1000 and len(units) > 1:
         size /= 1000
-    return f"{size:.3g} GB"
+        del units[0]
+    return f"{size:.1f} {units[0]}"

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sst_cloud import SSTCloud, SSTCloudError, TokenRejectedError
 from sst_cloud.cli.account import house_option
 from sst_cloud.cli.config import ConfigError, config_option
 from sst_cloud.cli.durations import Duration
-from sst_cloud.cli.identity import CredentialsMissingError
+from sst_cloud.cli.identity import Account, CredentialsMissingError
 from sst_cloud.cli.serving import metrics_option, on_event_option
 from sst_cloud.cli.settings import Settings, account_options
 from sst_cloud.testing import FakeCloud
@@ -282,6 +283,35 @@ def test_a_token_file_is_read_again_when_it_is_rejected(
     assert status == 1
     assert "Invalid token" in out
     assert "stale" not in out
+
+
+async def test_a_new_token_in_the_file_is_taken_up(tmp_path: Path, fake: FakeCloud) -> None:
+    file = secret(tmp_path, "token", fake.token)
+    auth = Account(token_file=file).by_token()
+    assert auth is not None
+    async with SSTCloud(auth, base_url=fake.url) as cloud:
+        assert await cloud.houses()
+        fake.expire_tokens()
+        with pytest.raises(TokenRejectedError):
+            await cloud.houses()
+        file.write_text(fake.token)
+        assert await cloud.houses()
+        fake.expire_tokens()
+        file.unlink()
+        with pytest.raises(SSTCloudError, match=f"the token cannot be read from {file}"):
+            await cloud.houses()
+        file.write_text("two words")
+        with pytest.raises(SSTCloudError, match="a token is one word"):
+            await cloud.houses()
+
+
+def test_a_password_alone_lets_nobody_in(
+    cloud: FakeCloud, sst: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SST_CLOUD_PASSWORD", cloud.password)
+    status, _, err = sst("houses")
+    assert status == 3
+    assert "nobody is logged in" in err
 
 
 @pytest.mark.parametrize(
