@@ -1,8 +1,11 @@
 """`sst-cloud collect`: from the cloud into sinks, for years."""
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import time, timedelta
 from typing import Any, Final
@@ -177,22 +180,28 @@ def collect(  # noqa: PLR0913  one per option
         silence=silence,
         battery_percent=battery_low,
     )
-    asyncio.run(
-        _collect(
-            settings,
-            sinks,
-            wanted,
-            on_event,
-            polls=1 if once else polls,
-            metrics=metrics,
-            quiet=quiet,
-            every=every,
-            start=Start(start),
-            limits=Limits(size=max_size, age=max_age, keep=keep),
-            judge_rules=JudgeRules(max_flow=flow, confirmations=confirmations),
-            watch_rules=watch_rules,
+    leaving = threading.Timer(_LEAVE_AFTER, _leave)
+    leaving.daemon = True
+    try:
+        asyncio.run(
+            _collect(
+                settings,
+                sinks,
+                wanted,
+                on_event,
+                leaving,
+                polls=1 if once else polls,
+                metrics=metrics,
+                quiet=quiet,
+                every=every,
+                start=Start(start),
+                limits=Limits(size=max_size, age=max_age, keep=keep),
+                judge_rules=JudgeRules(max_flow=flow, confirmations=confirmations),
+                watch_rules=watch_rules,
+            )
         )
-    )
+    finally:
+        leaving.cancel()
 
 
 async def _collect(  # noqa: PLR0913
@@ -200,6 +209,7 @@ async def _collect(  # noqa: PLR0913
     urls: Sequence[str],
     wanted: Sequence[str],
     on_event: Sequence[str],
+    leaving: threading.Timer,
     *,
     polls: int | None,
     metrics: tuple[str, int] | None,
@@ -227,8 +237,8 @@ async def _collect(  # noqa: PLR0913
             on_poll=saw,
             **rules,
         )
-        async with collector, lookout.over(collector, metrics):
-            with _heeding_signals(collector):
+        with _heeding_signals(collector, leaving):
+            async with collector, lookout.over(collector, metrics):
                 await collector.run(polls)
         if polls and collector.errors:
             name, error = next(iter(collector.errors.items()))
@@ -237,16 +247,21 @@ async def _collect(  # noqa: PLR0913
 
 
 @contextmanager
-def _heeding_signals(collector: Collector) -> Iterator[None]:
+def _heeding_signals(collector: Collector, leaving: threading.Timer) -> Iterator[None]:
     """SIGTERM and SIGINT stop it, SIGHUP has it try everything again."""
     loop = asyncio.get_running_loop()
-    actions = {"SIGTERM": collector.stop, "SIGINT": collector.stop, "SIGHUP": collector.try_again}
+
+    def stop() -> None:
+        collector.stop()
+        with suppress(RuntimeError):  # told so once more
+            leaving.start()
+
     heeded = []
-    for name, action in actions.items():
+    for name, action in (("SIGTERM", stop), ("SIGINT", stop), ("SIGHUP", collector.try_again)):
         # Signals are for the main thread; Windows has few, and no handlers in its loop.
         with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
             number = getattr(signal, name)
-            loop.add_signal_handler(number, _act, action)
+            loop.add_signal_handler(number, action)
             heeded.append(number)
     try:
         yield
@@ -255,8 +270,11 @@ def _heeding_signals(collector: Collector) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _act(action: Callable[[], None]) -> None:
-    action()
+def _leave() -> None:
+    """End at once. A thread that waits for a store can be neither cancelled nor left behind."""
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(0)
 
 
 def _report(poll: Poll) -> None:
