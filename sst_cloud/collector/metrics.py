@@ -127,7 +127,10 @@ def _of_sinks(status: Status) -> Iterator["Metric"]:
     success = Gauge("sst_cloud_sink_last_success_timestamp_seconds", done, labels=_SINK)
     doing = "What the sink is doing: 1 for one of the courses, 0 for the others."
     course = Gauge("sst_cloud_sink_course", doing, labels=[*_SINK, "course"])
+    courses = [possible for possible in Course if possible is not Course.REMOVED]
     for sink in status.sinks:
+        if sink.course is Course.REMOVED:  # its lag is nobody's worry
+            continue
         labels = [sink.name, sink.stream]
         waiting.add_metric(labels, sink.waiting)
         delivered.add_metric(labels, sink.delivered)
@@ -136,7 +139,7 @@ def _of_sinks(status: Status) -> Iterator["Metric"]:
         for gauge, moment in ((oldest, sink.oldest), (success, sink.last_success)):
             if moment is not None:
                 gauge.add_metric(labels, moment.timestamp())
-        for possible in Course:
+        for possible in courses:
             course.add_metric([*labels, possible.value], possible is sink.course)
     yield from (waiting, oldest, delivered, rejected, dropped, success, course)
 

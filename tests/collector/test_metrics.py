@@ -40,6 +40,7 @@ STATUS = Status(
             oldest=NOW - timedelta(hours=1),
         ),
         SinkStatus(name="ring", stream="events"),
+        SinkStatus(name="csv:left-out.csv", course=Course.REMOVED, waiting=1000, oldest=NOW),
     ),
 )
 
@@ -77,6 +78,10 @@ def test_how_the_collector_fares() -> None:
     assert value(found, "sink_course", course="paused", **influxdb) == 1
     assert value(found, "sink_course", course="flowing", **influxdb) == 0
     assert value(found, "sink_course", course="flowing", stream="events") == 1
+
+
+def test_a_sink_that_is_not_used_any_more_raises_no_alarm() -> None:
+    assert b"left-out" not in exposition(STATUS, ())
 
 
 def test_a_collector_that_has_done_nothing_yet() -> None:
