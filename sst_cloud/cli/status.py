@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from sst_cloud.collector.outbox import read_status
+from sst_cloud.collector.looking import read_status
 from sst_cloud.collector.status import Course, SinkStatus, Status
 
 from .output import add_row, console, json_option, print_json, table

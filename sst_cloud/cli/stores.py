@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import attrs
 import click
 
-from sst_cloud.collector.outbox import known_houses
+from sst_cloud.collector.looking import known_houses
 from sst_cloud.enums import Quantity
 from sst_cloud.errors import OutboxError
 from sst_cloud.flow import MAX_FLOW

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from .events import Event, EventKind
     from .grid import EVERY
     from .handlers import Handler, handler_from
+    from .looking import known_houses, read_status
     from .lookout import Lookout
-    from .outbox import Limits, Start, known_houses, read_status
+    from .outbox import Limits, Start
     from .rules import JudgeRules, WatchRules
     from .status import Course, SinkStatus, Status
 
@@ -55,8 +56,8 @@ _HOME_OF: Final = {
     "Status": "status",
     "WatchRules": "rules",
     "handler_from": "handlers",
-    "known_houses": "outbox",
-    "read_status": "outbox",
+    "known_houses": "looking",
+    "read_status": "looking",
 }
 
 if not TYPE_CHECKING:

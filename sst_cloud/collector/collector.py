@@ -27,7 +27,9 @@ from .dead_letters import DeadLetters
 from .events import Event
 from .grid import EVERY, wait_for_turn
 from .judge import JudgeState, judge
-from .outbox import Entry, Limits, Outbox, Start, Stream, houses_note
+from .looking import houses_note
+from .outbox import Entry, Limits, Outbox, Start
+from .queries import Stream
 from .rules import JudgeRules, WatchRules
 from .status import Status
 from .watch import WatchState, watch

@@ -17,7 +17,8 @@ from sst_cloud.redaction import redact_text
 from sst_cloud.sink import WriteReport
 
 from .dead_letters import DeadLetters
-from .outbox import Batch, Outbox, Stream
+from .outbox import Batch, Outbox
+from .queries import Stream
 from .status import Course
 from .waiting import sleep_unless
 

@@ -11,6 +11,9 @@ from sst_cloud.errors import OutboxError
 
 _log = logging.getLogger(__name__)
 
+FILE: Final = "outbox.db"
+"""Its name in the collector's folder."""
+
 _APPLICATION: Final = 0x53535443
 """`SSTC`: by this a file says whose it is."""
 _VERSION: Final = 1

@@ -4,9 +4,9 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -17,31 +17,23 @@ import attrs
 
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.errors import OutboxError
-from sst_cloud.models import House
 from sst_cloud.readings import FIELDS, Reading, format_time
 
-from .database import is_damage, open_database, open_to_read, set_aside
+from . import queries
+from .database import FILE, is_damage, open_database, set_aside
 from .events import Event
 from .lock import Lock
-from .status import Course, SinkStatus, Status
+from .queries import Stream
+from .status import Course, Status
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_FILE: Final = "outbox.db"
 _LOCK: Final = "collector.lock"
 _AT_ONCE: Final = 5_000
 """Entries removed in one transaction, so that a long clean-up holds nobody up."""
-_PAGES_AT_ONCE: Final = 2_000
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-class Stream(StrEnum):
-    """What the outbox keeps in a row of its own, with cursors of its own."""
-
-    READINGS = "readings"
-    EVENTS = "events"
 
 
 class Start(StrEnum):
@@ -95,7 +87,7 @@ class Outbox:
     def __init__(
         self, folder: Path, *, limits: Limits | None = None, clock: Clock | None = None
     ) -> None:
-        self._path = folder / _FILE
+        self._path = folder / FILE
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._lock = Lock(
@@ -111,7 +103,7 @@ class Outbox:
         """Open or make it. Raises `OutboxError` if another has it open, or it is not ours."""
         await self._in_thread(self._lock.__enter__)
         try:
-            await self._run(_everybody_left)
+            await self._run(queries.everybody_left)
         except BaseException:
             self._lock.__exit__(None, None, None)
             raise
@@ -147,19 +139,19 @@ class Outbox:
 
     async def notes(self) -> dict[str, str]:
         """What was noted last, by name."""
-        return await self._run(_notes)
+        return await self._run(queries.notes)
 
     async def join(self, name: str, stream: Stream, start: Start = Start.NOW) -> None:
         """Have a cursor for a consumer; one that was here before goes on where it was."""
 
         def join(database: sqlite3.Connection) -> None:
-            cursor = _newest(database, stream) if start is Start.NOW else 0
+            cursor = queries.newest(database, stream) if start is Start.NOW else 0
             database.execute(
                 "INSERT INTO consumers (name, stream, cursor) VALUES (?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET joined = 1, course = 'flowing'",
-                (name, stream, max(cursor, _oldest(database, stream) - 1)),
+                (name, stream, max(cursor, queries.oldest(database, stream) - 1)),
             )
-            _skip_dropped(database, stream)
+            queries.skip_dropped(database, stream)
 
         await self._run(join)
         self._joined[stream, name] = None
@@ -224,15 +216,15 @@ class Outbox:
             more = True
             while more:
                 more = await self._run(partial(self._tidy, stream=stream))
-        await self._in_thread(lambda: self._locked(_give_back, write=False))
+        await self._in_thread(lambda: self._locked(queries.give_back, write=False))
 
     async def status(self) -> Status:
         """How the collector fares."""
-        return await self._run(_status)
+        return await self._run(queries.status)
 
     def _tidy(self, database: sqlite3.Connection, stream: Stream) -> bool:
         """Remove some; whether there may be more."""
-        oldest, newest = _oldest(database, stream), _newest(database, stream)
+        oldest, newest = queries.oldest(database, stream), queries.newest(database, stream)
         if oldest > newest:
             return False
         now = int(self._clock.now().timestamp())
@@ -240,7 +232,7 @@ class Outbox:
             "SELECT coalesce(min(cursor), ?) FROM consumers WHERE stream = ? AND joined",
             (newest, stream),
         ).fetchone()
-        over = _size(database) > self._limits.size
+        over = queries.size(database) > self._limits.size
         last = oldest + max(1, min(_AT_ONCE, (newest - oldest) // 20))
         if not over:
             last = min(oldest + _AT_ONCE, newest + 1)
@@ -259,7 +251,7 @@ class Outbox:
         if last == oldest:
             return False
         database.execute(f"DELETE FROM {stream} WHERE seq < ?", (last,))  # noqa: S608
-        for name, dropped in _skip_dropped(database, stream):
+        for name, dropped in queries.skip_dropped(database, stream):
             _log.error(
                 "%d %s that %s had not received were dropped: the outbox is %s",
                 dropped,
@@ -329,135 +321,7 @@ class Outbox:
         self._lock.__exit__(None, None, None)
 
 
-def read_status(folder: Path) -> Status:
-    """How the collector of a folder fares, running or not. Raises `OutboxError`."""
-    return _look(folder, _status)
-
-
-def known_houses(folder: Path) -> tuple[House, ...]:
-    """The houses as the collector of a folder last saw them; empty if there was none."""
-    if not (folder / _FILE).exists():
-        return ()
-    try:
-        return tuple(House(**house) for house in json.loads(_look(folder, _notes)["houses"]))
-    except (KeyError, ValueError, TypeError):
-        return ()
-
-
-def houses_note(houses: Iterable[House]) -> str:
-    """What `known_houses` reads: no more of a house than a bill needs."""
-    fields = ("id", "name", "timezone", "report_date")
-    return _encode([{field: getattr(house, field) for field in fields} for house in houses])
-
-
-def _look(folder: Path, action: Callable[[sqlite3.Connection], T]) -> T:
-    database = open_to_read(folder / _FILE)
-    try:
-        return action(database)
-    except sqlite3.Error as error:
-        raise OutboxError(f"{folder / _FILE} cannot be read: {error}") from None
-    finally:
-        database.close()
-
-
-def _everybody_left(database: sqlite3.Connection) -> None:
-    database.execute("UPDATE consumers SET joined = 0")
-
-
-def _notes(database: sqlite3.Connection) -> dict[str, str]:
-    return dict(database.execute("SELECT key, value FROM notes"))
-
-
-def _give_back(database: sqlite3.Connection) -> None:
-    """Let the file shrink, a little at a time."""
-    database.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
-
-
-def _newest(database: sqlite3.Connection, stream: str) -> int:
-    """The highest number ever given."""
-    found = database.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (stream,)).fetchone()
-    return int(found[0]) if found else 0
-
-
-def _oldest(database: sqlite3.Connection, stream: str) -> int:
-    """The lowest number that is still there, or the one that comes next."""
-    (found,) = database.execute(f"SELECT min(seq) FROM {stream}").fetchone()  # noqa: S608
-    return _newest(database, stream) + 1 if found is None else int(found)
-
-
-def _skip_dropped(database: sqlite3.Connection, stream: str) -> list[tuple[str, int]]:
-    """Move cursors to what is still there, and count what they missed: numbers have no gaps."""
-    before = _oldest(database, stream) - 1
-    behind = database.execute(
-        "SELECT name, ? - cursor FROM consumers WHERE stream = ? AND joined AND cursor < ?",
-        (before, stream, before),
-    ).fetchall()
-    database.execute(
-        "UPDATE consumers SET dropped = dropped + ? - cursor, cursor = ? "
-        "WHERE stream = ? AND joined AND cursor < ?",
-        (before, before, stream, before),
-    )
-    return behind
-
-
-def _size(database: sqlite3.Connection) -> int:
-    """Bytes in use, without what a clean-up has set free."""
-    (pages,) = database.execute("PRAGMA page_count").fetchone()
-    (free,) = database.execute("PRAGMA freelist_count").fetchone()
-    (size,) = database.execute("PRAGMA page_size").fetchone()
-    return int((pages - free) * size)
-
-
-def _status(database: sqlite3.Connection) -> Status:
-    notes = _notes(database)
-    return Status(
-        last_poll=_moment(notes.get("last_poll")),
-        last_success=_moment(notes.get("last_success")),
-        source_error=notes.get("source_error") or None,
-        source_error_since=_moment(notes.get("source_error_since")),
-        polls=int(notes.get("polls", 0)),
-        failed_polls=int(notes.get("failed_polls", 0)),
-        readings=_newest(database, Stream.READINGS),
-        size=_size(database),
-        sinks=tuple(
-            _sink_status(database, row)
-            for row in database.execute(
-                "SELECT name, stream, cursor, joined, course, delivered, rejected, dropped, "
-                "last_success, error, error_since, next_try FROM consumers ORDER BY stream, name"
-            ).fetchall()
-        ),
-    )
-
-
-def _sink_status(database: sqlite3.Connection, row: Sequence[Any]) -> SinkStatus:
-    name, stream, cursor, joined, course, delivered, rejected, dropped, *rest = row
-    last_success, error, error_since, next_try = rest
-    waiting = _newest(database, stream) - cursor
-    oldest = database.execute(
-        f"SELECT added FROM {Stream(stream)} WHERE seq > ? ORDER BY seq LIMIT 1",  # noqa: S608
-        (cursor,),
-    ).fetchone()
-    return SinkStatus(
-        name=name,
-        stream=stream,
-        course=Course(course) if joined else Course.REMOVED,
-        waiting=waiting,
-        oldest=datetime.fromtimestamp(oldest[0], UTC) if oldest else None,
-        delivered=delivered,
-        rejected=rejected,
-        dropped=dropped,
-        last_success=_moment(last_success),
-        error=error,
-        error_since=_moment(error_since),
-        next_try=_moment(next_try),
-    )
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _reading(values: list[Any]) -> Reading:
+def _reading(values: Sequence[Any]) -> Reading:
     return Reading.from_dict(dict(zip(FIELDS, values, strict=True)))
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from sst_cloud import Reading, open_sink
 from sst_cloud.cli import plot
-from sst_cloud.collector.outbox import Entry, Outbox, houses_note
+from sst_cloud.collector.looking import houses_note
+from sst_cloud.collector.outbox import Entry, Outbox
 from sst_cloud.models import House
 from sst_cloud.testing.household import WaterUse
 from sst_cloud.testing.sink_contract import sample_reading

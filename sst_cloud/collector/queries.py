@@ -1,0 +1,118 @@
+"""What is asked of the outbox's file, in SQL."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from .status import Course, SinkStatus, Status
+
+_PAGES_AT_ONCE: Final = 2_000
+
+
+class Stream(StrEnum):
+    """What the outbox keeps in a row of its own, with cursors of its own."""
+
+    READINGS = "readings"
+    EVENTS = "events"
+
+
+def everybody_left(database: sqlite3.Connection) -> None:
+    """Note that no consumer is here yet."""
+    database.execute("UPDATE consumers SET joined = 0")
+
+
+def notes(database: sqlite3.Connection) -> dict[str, str]:
+    """What was noted last, by name."""
+    return dict(database.execute("SELECT key, value FROM notes"))
+
+
+def newest(database: sqlite3.Connection, stream: str) -> int:
+    """The highest number ever given."""
+    found = database.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (stream,)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def oldest(database: sqlite3.Connection, stream: str) -> int:
+    """The lowest number that is still there, or the one that comes next."""
+    (found,) = database.execute(f"SELECT min(seq) FROM {stream}").fetchone()  # noqa: S608
+    return newest(database, stream) + 1 if found is None else int(found)
+
+
+def skip_dropped(database: sqlite3.Connection, stream: str) -> list[tuple[str, int]]:
+    """Move cursors to what is still there, and count what they missed: numbers have no gaps."""
+    before = oldest(database, stream) - 1
+    behind = database.execute(
+        "SELECT name, ? - cursor FROM consumers WHERE stream = ? AND joined AND cursor < ?",
+        (before, stream, before),
+    ).fetchall()
+    database.execute(
+        "UPDATE consumers SET dropped = dropped + ? - cursor, cursor = ? "
+        "WHERE stream = ? AND joined AND cursor < ?",
+        (before, before, stream, before),
+    )
+    return behind
+
+
+def give_back(database: sqlite3.Connection) -> None:
+    """Let the file shrink, a little at a time."""
+    database.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
+
+
+def size(database: sqlite3.Connection) -> int:
+    """Bytes in use, without what a clean-up has set free."""
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    (free,) = database.execute("PRAGMA freelist_count").fetchone()
+    (size,) = database.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * size)
+
+
+def status(database: sqlite3.Connection) -> Status:
+    """How the collector fares."""
+    noted = notes(database)
+    return Status(
+        last_poll=_moment(noted.get("last_poll")),
+        last_success=_moment(noted.get("last_success")),
+        source_error=noted.get("source_error") or None,
+        source_error_since=_moment(noted.get("source_error_since")),
+        polls=int(noted.get("polls", 0)),
+        failed_polls=int(noted.get("failed_polls", 0)),
+        readings=newest(database, Stream.READINGS),
+        size=size(database),
+        sinks=tuple(
+            _sink_status(database, row)
+            for row in database.execute(
+                "SELECT name, stream, cursor, joined, course, delivered, rejected, dropped, "
+                "last_success, error, error_since, next_try FROM consumers ORDER BY stream, name"
+            ).fetchall()
+        ),
+    )
+
+
+def _sink_status(database: sqlite3.Connection, row: Sequence[Any]) -> SinkStatus:
+    name, stream, cursor, joined, course, delivered, rejected, dropped, *rest = row
+    last_success, error, error_since, next_try = rest
+    waiting = newest(database, stream) - cursor
+    oldest = database.execute(
+        f"SELECT added FROM {Stream(stream)} WHERE seq > ? ORDER BY seq LIMIT 1",  # noqa: S608
+        (cursor,),
+    ).fetchone()
+    return SinkStatus(
+        name=name,
+        stream=stream,
+        course=Course(course) if joined else Course.REMOVED,
+        waiting=waiting,
+        oldest=datetime.fromtimestamp(oldest[0], UTC) if oldest else None,
+        delivered=delivered,
+        rejected=rejected,
+        dropped=dropped,
+        last_success=_moment(last_success),
+        error=error,
+        error_since=_moment(error_since),
+        next_try=_moment(next_try),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
