@@ -52,7 +52,8 @@ class Trail:
 
     max_flow: float = MAX_FLOW
     """Litres per hour that the pipe can deliver."""
-    _last: Reading | None = attrs.field(default=None, init=False)
+    last: Reading | None = attrs.field(default=None, init=False)
+    """The newest reading that can be true, as far as it is certain."""
     _newest: Reading | None = attrs.field(default=None, init=False)
     """Not looked at yet: another reading at the same time may take its place."""
     _doubted: list[Reading] = attrs.field(factory=list, init=False)
@@ -82,12 +83,12 @@ class Trail:
             yield from self._believe()
 
     def _settle(self, reading: Reading) -> Iterator[Step]:
-        last = self._last
+        last = self.last
         if last is None:
-            self._last = reading
+            self.last = reading
         elif (litres := self._litres(last, reading)) is not None:
             self._doubted.clear()
-            self._last = reading
+            self.last = reading
             yield Step(last, reading, litres)
         else:
             self._doubted.append(reading)
@@ -96,9 +97,9 @@ class Trail:
 
     def _believe(self) -> Iterator[Step]:
         """Take the first of those doubted for the truth, and look at the others from there."""
-        last, (first, *others) = self._last, self._doubted
+        last, (first, *others) = self.last, self._doubted
         self._doubted = []
-        self._last = first
+        self.last = first
         if last is not None:
             yield Step(last, first, None)
         for reading in others:

@@ -40,6 +40,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "status": ("status", "Show how the collector fares."),
     "latest": ("latest", "Show the newest readings of a store."),
     "usage": ("usage", "Show consumption by hour, day, week or month."),
+    "report": ("report", "Show what to hand in to the water utility."),
     "import": ("import_csv", "Import a CSV file into any sink."),
     "timestream": ("timestream", "Make database and table in Amazon Timestream."),
     "sinks": ("sinks", "List the sinks that are installed."),

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, time
+from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,4 +89,9 @@ def plain(value: Any) -> Any:
         return value.value
     if isinstance(value, date | time):
         return value.isoformat()
-    return value
+    return _number(value) if isinstance(value, Decimal) else value
+
+
+def _number(value: Decimal) -> float:
+    """As many digits as it has: an int where it has none behind the point."""
+    return float(value) if value.as_tuple().exponent else int(value)

@@ -16,7 +16,7 @@ from sst_cloud.usage import Period, Tally, Usage
 
 from .account import house_option
 from .output import json_option, print_json
-from .settings import Settings, verbose_option
+from .settings import Settings, state_option, verbose_option
 from .stores import Moment, Places, Wanted, flow_option, store_argument, volumes, zone_option
 
 _MARGIN: Final = timedelta(days=7)
@@ -40,6 +40,7 @@ csv_option: Final = click.option("--csv", "as_csv", is_flag=True, help="Print CS
 @click.option("--water", type=click.Choice([water.value for water in Water]), help="Only this.")
 @house_option
 @zone_option
+@state_option
 @flow_option
 @click.option(
     "--plot",

@@ -1,0 +1,233 @@
+"""`sst-cloud report`: what one hands in to the water utility."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from io import StringIO
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import click
+
+from sst_cloud.enums import Water
+from sst_cloud.readings import Reading
+from sst_cloud.report import MeterReport, Report, last_report_month, report_period
+from sst_cloud.report import report as report_of
+
+from .account import house_option
+from .output import add_row, console, json_option, plain, print_json, table
+from .settings import Settings, state_option, verbose_option
+from .stores import Places, Wanted, flow_option, store_argument, volumes, zone_option
+from .usage import csv_option, only_one_form, print_rows
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_BEFORE: Final = timedelta(days=31)
+"""How far before the beginning a total is looked for."""
+_AFTER: Final = timedelta(days=1)
+"""How far after the end, to tell a glitch at the end from a new meter."""
+_MONTH: Final = timedelta(days=31)
+_SLACK: Final = timedelta(days=2)
+"""More than local time can be off."""
+_PAGE: Final = 120
+"""Columns of a text that is sent."""
+_COLUMNS: Final = tuple(field.name for field in attrs.fields(MeterReport) if field.name != "notes")
+
+
+class Month(click.ParamType[date]):
+    """A month as `2026-10`."""
+
+    name = "month"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """The first of the month."""
+        if isinstance(value, date):
+            return value
+        try:
+            return datetime.strptime(value, "%Y-%m").replace(tzinfo=UTC).date()
+        except ValueError:
+            self.fail(f"{value!r} is not a month; write one like 2026-10", param, ctx)
+
+
+@click.command()
+@store_argument
+@click.option("--month", type=Month(), help="Default: the one whose day of report was over last.")
+@click.option(
+    "--day",
+    type=click.IntRange(1, 31),
+    help="Of the month, on which it is reported. Default: the house's own, or the last.",
+)
+@click.option(
+    "--decimals",
+    type=click.IntRange(0, 3),
+    default=0,
+    show_default=True,
+    help="Of a cubic metre; the rest is cut off.",
+)
+@house_option
+@zone_option
+@state_option
+@flow_option
+@click.option(
+    "--send-to",
+    "receivers",
+    multiple=True,
+    metavar="WHERE",
+    help="mailto:me@example.com, https://… or a command.",
+)
+@json_option
+@csv_option
+@verbose_option
+@click.pass_obj
+def report(  # noqa: PLR0913  one per option
+    settings: Settings,
+    *,
+    store: str,
+    month: date | None,
+    day: int | None,
+    decimals: int,
+    wanted: tuple[str, ...],
+    zone: tzinfo | None,
+    max_flow: float,
+    receivers: tuple[str, ...],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Show what to hand in to the water utility.
+
+    STORE is where the readings are, such as sqlite:home.db. The totals are those at the end of the
+    day of report, in cubic metres and rounded down. An address with --send-to gets the text by
+    mail (SST_CLOUD_SMTP says how, as smtps://me@mail.example.com), JSON by POST, and a command has
+    JSON on its stdin: an object for each house.
+    """
+    only_one_form(as_json=as_json, as_csv=as_csv)
+    from .sending import receiver_from  # noqa: PLC0415  needs aiohttp
+
+    to = [receiver_from(receiver, settings.clock) for receiver in receivers]
+    places = Places.known(settings.state, zone)
+    now = settings.clock.now()
+    maker = _Maker(places, now, month, day, decimals, max_flow)
+    reports = asyncio.run(maker.reports(store, wanted))
+    places.say_if_guessed({report.house_id for report in reports})
+    for found in reports:
+        if found.end > now:
+            click.echo(f"Note: {title(found)}: the day of report is not over yet.", err=True)
+    if as_json:
+        print_json(reports)
+    elif as_csv:
+        _print_csv(reports)
+    else:
+        _show(console(), reports)
+    if not reports:
+        click.echo("No meter had been read by then, so there is nothing to report.", err=True)
+    for receiver in to:
+        asyncio.run(receiver.hand_over([Letter.of(found) for found in reports]))
+        click.echo(f"Sent {receiver.name}.", err=True)
+
+
+@attrs.frozen
+class _Maker:
+    places: Places
+    now: datetime
+    month: date | None
+    day: int | None
+    decimals: int
+    max_flow: float
+
+    async def reports(self, store: str, wanted: Sequence[str]) -> list[Report]:
+        """A report for each house: zone and day of report are its own."""
+        first = (self.month or (self.now - timedelta(days=32)).date()).replace(day=1)
+        begin = datetime(first.year, first.month, 1, tzinfo=UTC)
+        houses = Wanted(wanted)
+        readings: dict[int, list[Reading]] = defaultdict(list)
+        until = begin + _MONTH + _AFTER if self.month else None
+        async for reading in volumes(store, begin - _MONTH - _BEFORE, until, _SLACK):
+            if reading in houses:
+                readings[reading.house_id].append(reading)
+        houses.complain()
+        return [
+            report
+            for house_id, found in sorted(readings.items())
+            for report in self._of_house(house_id, found)
+        ]
+
+    def _of_house(self, house_id: int, readings: Sequence[Reading]) -> list[Report]:
+        zone = self.places.zone(house_id)
+        house = self.places.houses.get(house_id)
+        day = self.day or (house.report_date if house else None)
+        month = self.month or last_report_month(self.now, day, zone)
+        start, end = report_period(month, day, zone)
+        near = [r for r in readings if start - _BEFORE <= r.time <= end + _AFTER]
+        return report_of(near, start, end, decimals=self.decimals, max_flow=self.max_flow)
+
+
+def title(report: Report) -> str:
+    """Which house, and which month."""
+    return f"{report.house or f'House {report.house_id}'}, {report.end - timedelta(days=1):%B %Y}"
+
+
+def _show(out: "Console", reports: Sequence[Report]) -> None:
+    for number, report in enumerate(reports):
+        heading = f"{title(report)}: {report.start:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M}"
+        out.print("\n" * bool(number) + heading, style="bold", markup=False)
+        numbers = ("before, m³", "now, m³", "used, m³")
+        made = table("meter", "water", numbers[0], "read", numbers[1], "read", numbers[2],
+                     right=numbers)  # fmt: skip
+        for meter in report.meters:
+            add_row(
+                made,
+                _name(meter),
+                meter.water,
+                meter.first_m3,
+                f"{meter.first_time:%Y-%m-%d %H:%M}",
+                meter.last_m3,
+                f"{meter.last_time:%Y-%m-%d %H:%M}",
+                meter.used_m3,
+            )
+        waters = {meter.water for meter in report.meters}
+        for water, used in ((Water.COLD, report.cold_m3), (Water.HOT, report.hot_m3)):
+            if water in waters:
+                add_row(made, f"all {water}", water, "", "", "", "", used)
+        out.print()
+        out.print(made)
+        out.print("\n" * any(meter.notes for meter in report.meters), end="")
+        for meter in report.meters:
+            for note in meter.notes:
+                out.print(f"Note: {_name(meter)}: {note}.", markup=False)
+
+
+def _name(meter: MeterReport) -> str:
+    return meter.name or f"{meter.device} {meter.point_id}"
+
+
+def _print_csv(reports: Sequence[Report]) -> None:
+    def rows() -> Iterator[list[Any]]:
+        for report in reports:
+            for meter in report.meters:
+                values = (getattr(meter, column) for column in _COLUMNS)
+                cells = [v.isoformat() if isinstance(v, datetime) else v for v in values]
+                house = [report.month, report.house_id, report.house]
+                yield [*house, *cells, "; ".join(meter.notes)]
+
+    print_rows(["month", "house_id", "house", *_COLUMNS, "notes"], rows())
+
+
+@attrs.frozen
+class Letter:
+    """A report as it is sent: to people as text, to programs as JSON."""
+
+    subject: str
+    text: str
+    content: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, report: Report) -> "Letter":
+        """The text is what is printed, too."""
+        from rich.console import Console  # noqa: PLC0415
+
+        page = StringIO()
+        _show(Console(file=page, width=_PAGE, highlight=False), [report])
+        text = "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+        return cls(f"Water meters: {title(report)}", f"{text}\n", plain(report))

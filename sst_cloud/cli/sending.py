@@ -1,0 +1,183 @@
+"""Where `sst-cloud report --send-to` hands a report to: a mailbox, a web address, a command."""
+
+import asyncio
+import os
+import smtplib
+import ssl
+from collections.abc import Mapping, Sequence
+from email.message import EmailMessage
+from typing import Any, Final, Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import attrs
+import click
+
+from sst_cloud.clock import Clock
+from sst_cloud.collector.handlers import Handler, handler_from
+from sst_cloud.errors import SinkOptionsError
+from sst_cloud.redaction import redact_text
+
+_LIMIT: Final = 60.0
+"""Seconds a mail server may take to answer."""
+_PORTS: Final = {"smtp": 587, "smtps": 465}
+_HOW: Final = "SST_CLOUD_SMTP must look like smtps://me@mail.example.com or smtp://me@host:587"
+_HERE: Final = ("localhost", "127.0.0.1", "::1")
+_SAID: Final = 200
+"""Characters of a mail server's answer that are shown."""
+
+
+class Letter(Protocol):
+    """What is sent."""
+
+    @property
+    def subject(self) -> str:
+        """For people."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """The same for programs."""
+
+
+class Receiver(Protocol):
+    """Somebody or something that takes reports."""
+
+    @property
+    def name(self) -> str:
+        """To whom, for people; without secrets."""
+
+    async def hand_over(self, letters: Sequence[Letter]) -> None:
+        """Send them all. Raises `ClickException` or `SinkError`."""
+
+
+def receiver_from(text: str, clock: Clock) -> Receiver:
+    """A receiver as an option names it. Raises `UsageError`."""
+    if text.lower().startswith("mailto:"):
+        return _Mail(_addresses(text), _Server.from_environment())
+    try:
+        return _Program(handler_from(text, clock=clock))
+    except SinkOptionsError as error:
+        raise click.UsageError(f"--send-to: {error}") from None
+
+
+@attrs.frozen
+class _Program:
+    handler: Handler
+
+    @property
+    def name(self) -> str:
+        return f"to {self.handler.name}"
+
+    async def hand_over(self, letters: Sequence[Letter]) -> None:
+        async with self.handler as handler:
+            for letter in letters:
+                await handler.send(letter.content)
+
+
+@attrs.frozen
+class _Server:
+    """A mail server as the environment names it."""
+
+    host: str
+    port: int
+    tls: bool
+    """From the beginning; else it is asked for."""
+    user: str | None
+    password: str | None = attrs.field(repr=False)
+
+    @classmethod
+    def from_environment(cls) -> "_Server":
+        given = os.environ.get("SST_CLOUD_SMTP", "")
+        if not given:
+            raise click.UsageError(f"--send-to mailto: needs a mail server: {_HOW}")
+        try:
+            url = urlsplit(given)
+            host, port = url.hostname, url.port
+        except ValueError:
+            host, port, url = None, None, SplitResult("", "", "", "", "")
+        if url.scheme not in _PORTS or not host or url.path.strip("/") or url.query:
+            raise click.UsageError(_HOW)
+        if url.password is not None:
+            raise click.UsageError("the password belongs into SST_CLOUD_SMTP_PASSWORD, not the URL")
+        user = unquote(url.username) if url.username else None
+        password = os.environ.get("SST_CLOUD_SMTP_PASSWORD")
+        if user and not password:
+            raise click.UsageError("SST_CLOUD_SMTP names a user: set SST_CLOUD_SMTP_PASSWORD, too")
+        return cls(host, port or _PORTS[url.scheme], url.scheme == "smtps", user, password)
+
+    def send(self, mails: Sequence[EmailMessage]) -> None:
+        """Takes a while; for a thread."""
+        context = ssl.create_default_context()
+        with (
+            smtplib.SMTP_SSL(self.host, self.port, timeout=_LIMIT, context=context)
+            if self.tls
+            else smtplib.SMTP(self.host, self.port, timeout=_LIMIT)
+        ) as server:
+            server.ehlo_or_helo_if_needed()
+            secure = self.tls
+            if not secure and server.has_extn("starttls"):
+                server.starttls(context=context)
+                secure = True
+            if self.user and self.password:
+                if not secure and self.host not in _HERE:
+                    raise click.ClickException(
+                        f"{self.host} offers no TLS, so it is not told the password; try smtps://"
+                    )
+                server.login(self.user, self.password)
+            for mail in mails:
+                server.send_message(mail)
+
+
+@attrs.frozen
+class _Mail:
+    to: Sequence[str]
+    server: _Server
+
+    @property
+    def name(self) -> str:
+        return f"by mail through {self.server.host}"
+
+    async def hand_over(self, letters: Sequence[Letter]) -> None:
+        try:
+            await asyncio.to_thread(self.server.send, [self._mail(letter) for letter in letters])
+        except smtplib.SMTPAuthenticationError:
+            why = "refuses user or password; see SST_CLOUD_SMTP and SST_CLOUD_SMTP_PASSWORD"
+        except smtplib.SMTPRecipientsRefused as error:
+            why = f"takes no mail for the address: {_answers(error.recipients)}"
+        except smtplib.SMTPException as error:
+            why = f"did not take the mail: {redact_text(str(error))[:_SAID]}"
+        except ssl.SSLCertVerificationError as error:
+            why = f"has a certificate that cannot be trusted: {error.verify_message}"
+        except TimeoutError:
+            why = "did not answer in time"
+        except OSError as error:
+            why = f"cannot be reached: {error.strerror or error}"
+        else:
+            return
+        raise click.ClickException(f"the mail server {self.server.host} {why}")
+
+    def _mail(self, letter: Letter) -> EmailMessage:
+        mail = EmailMessage()
+        mail["Subject"] = " ".join(letter.subject.split())
+        user = self.server.user
+        mail["From"] = user if user and "@" in user else self.to[0]
+        mail["To"] = ", ".join(self.to)
+        mail.set_content(letter.text)
+        return mail
+
+
+def _addresses(text: str) -> Sequence[str]:
+    found = [unquote(address).strip() for address in text.partition(":")[2].split(",")]
+    for address in found:
+        name, at, host = address.partition("@")
+        if not (name and at and host) or any(c in address for c in " \t\r\n?"):
+            raise click.UsageError("--send-to mailto: needs an address, as mailto:me@example.com")
+    return found
+
+
+def _answers(recipients: Mapping[str, tuple[int, bytes]]) -> str:
+    said = {f"{code} {text.decode('utf-8', 'replace')}" for code, text in recipients.values()}
+    return redact_text("; ".join(sorted(said)))[:_SAID]

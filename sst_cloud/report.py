@@ -1,0 +1,202 @@
+"""What one hands in to the water utility: totals on the day of the report. Pure functions."""
+
+from calendar import monthrange
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta, tzinfo
+from decimal import ROUND_FLOOR, Decimal
+from itertools import takewhile
+
+import attrs
+
+from .enums import Quantity, Water
+from .flow import MAX_FLOW
+from .readings import Reading
+from .totals import Step, Trail
+from .usage import GAP
+
+
+@attrs.frozen(kw_only=True)
+class MeterReport:
+    """What one meter showed at the beginning and at the end. Times are local."""
+
+    device_id: int
+    device: str
+    point_id: str
+    name: str | None
+    water: Water | None
+    first_time: datetime
+    first_l: int
+    first_m3: Decimal
+    """Rounded down."""
+    last_time: datetime
+    last_l: int
+    last_m3: Decimal
+    """Rounded down: the figure to hand in."""
+    used_m3: Decimal
+    """The difference of the rounded totals, so that one report goes on where another ends."""
+    notes: tuple[str, ...] = ()
+    """What to know before it is handed in: readings missing, a meter replaced."""
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """The meters of one house from one report to the next. Times are local."""
+
+    house_id: int
+    house: str
+    month: str
+    """Such as `2026-10`."""
+    start: datetime
+    end: datetime
+    """Midnight at the end of the day of the report."""
+    meters: tuple[MeterReport, ...]
+    cold_m3: Decimal
+    """Used by all cold meters."""
+    hot_m3: Decimal
+
+
+def report_period(month: date, day: int | None, zone: tzinfo) -> tuple[datetime, datetime]:
+    """From the end of a house's report day in the month before to its end in this month.
+
+    Without a day, or in a month that is too short for it, it is the last of the month.
+    """
+    before = month.replace(day=1) - timedelta(days=1)
+    return _end(before, day, zone), _end(month, day, zone)
+
+
+def last_report_month(now: datetime, day: int | None, zone: tzinfo) -> date:
+    """The first of the month whose report day was over last."""
+    this = now.astimezone(zone).date().replace(day=1)
+    return this if _end(this, day, zone) <= now else (this - timedelta(days=1)).replace(day=1)
+
+
+def report(  # noqa: PLR0913  one per question
+    readings: Iterable[Reading],
+    start: datetime,
+    end: datetime,
+    *,
+    decimals: int = 0,
+    gap: timedelta = GAP,
+    max_flow: float = MAX_FLOW,
+) -> list[Report]:
+    """Totals of every meter at two moments, per house; the totals last read by then.
+
+    `readings` reach back before `start`, as far as that last reading can be away, and beyond
+    `end`, so that a glitch just before it can be told. `decimals` are those of a cubic metre.
+    """
+    meters: dict[object, list[Reading]] = defaultdict(list)
+    for reading in sorted(readings, key=lambda reading: reading.time):
+        if reading.quantity is Quantity.VOLUME:
+            meters[reading.series].append(reading)
+    houses: dict[int, list[MeterReport]] = defaultdict(list)
+    names: dict[int, str] = {}
+    for meter in meters.values():
+        made = _Meter(
+            meter, Trail(max_flow), start, end, Decimal(1).scaleb(-decimals), gap
+        ).report()
+        if made is not None:
+            houses[meter[-1].house_id].append(made)
+            names[meter[-1].house_id] = meter[-1].house
+    return [
+        Report(
+            house_id=house_id,
+            house=names[house_id],
+            month=f"{end - timedelta(days=1):%Y-%m}",
+            start=start,
+            end=end,
+            meters=tuple(sorted(found, key=lambda meter: (meter.device_id, meter.point_id))),
+            cold_m3=_used(found, Water.COLD, decimals),
+            hot_m3=_used(found, Water.HOT, decimals),
+        )
+        for house_id, found in sorted(houses.items())
+    ]
+
+
+@attrs.frozen
+class _Meter:
+    readings: Sequence[Reading]
+    trail: Trail
+    start: datetime
+    end: datetime
+    unit: Decimal
+    gap: timedelta
+
+    def report(self) -> MeterReport | None:
+        """None if the meter had not been read by the end."""
+        steps = [step for reading in self.readings for step in self.trail.add(reading)]
+        steps += self.trail.finish()
+        beginning = steps[0].before if steps else self.trail.last
+        if beginning is None or beginning.time > self.end:
+            return None
+        first = last = beginning
+        between: list[Step] = []
+        for step in takewhile(lambda step: step.after.time <= self.end, steps):
+            last = step.after
+            if last.time <= self.start:
+                first = last
+            else:
+                between.append(step)
+        return MeterReport(
+            device_id=last.device_id,
+            device=last.device,
+            point_id=last.point_id,
+            name=last.name,
+            water=last.water,
+            first_time=self._local(first),
+            first_l=int(first.value),
+            first_m3=self._m3(first.value),
+            last_time=self._local(last),
+            last_l=int(last.value),
+            last_m3=self._m3(last.value),
+            used_m3=self._used(first, between),
+            notes=tuple(self._notes(first, last, between)),
+        )
+
+    def _used(self, first: Reading, steps: Sequence[Step]) -> Decimal:
+        """Sum over the meters that were there one after another."""
+        used, begun, shown = 0 * self.unit, first.value, first.value
+        for step in steps:
+            if step.litres is None:
+                used += self._m3(shown) - self._m3(begun)
+                begun = shown = step.after.value
+            else:
+                shown += step.litres
+        return used + self._m3(shown) - self._m3(begun)
+
+    def _notes(self, first: Reading, last: Reading, steps: Sequence[Step]) -> Iterator[str]:
+        if first.time > self.start:
+            yield f"no reading before {self._when(first)}; what ran until then is missing"
+        elif self.start - first.time > self.gap:
+            hours = round((self.start - first.time) / timedelta(hours=1))
+            yield f"the first reading is {hours} h older than the beginning"
+        if self.end - last.time > self.gap:
+            hours = round((self.end - last.time) / timedelta(hours=1))
+            yield f"the last reading is {hours} h older than the end"
+        for step in steps:
+            if step.litres is None:
+                yield (
+                    f"it showed {step.before.value / 1000:,.3f} m³, then "
+                    f"{step.after.value / 1000:,.3f} m³ on {self._when(step.after)}; "
+                    "if it was replaced, hand in both"
+                )
+
+    def _when(self, reading: Reading) -> str:
+        return f"{self._local(reading):%Y-%m-%d %H:%M}"
+
+    def _local(self, reading: Reading) -> datetime:
+        return reading.time.astimezone(self.end.tzinfo)
+
+    def _m3(self, litres: float) -> Decimal:
+        return Decimal(int(litres)).scaleb(-3).quantize(self.unit, ROUND_FLOOR)
+
+
+def _used(meters: Iterable[MeterReport], water: Water, decimals: int) -> Decimal:
+    nothing = Decimal(0).scaleb(-decimals)
+    return sum((meter.used_m3 for meter in meters if meter.water is water), nothing)
+
+
+def _end(month: date, day: int | None, zone: tzinfo) -> datetime:
+    days = monthrange(month.year, month.month)[1]
+    last = min(day, days) if day and day > 0 else days
+    return datetime.combine(month.replace(day=last) + timedelta(days=1), time(), zone)

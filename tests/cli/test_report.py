@@ -1,0 +1,373 @@
+"""`sst-cloud report`: what it prints, and where it can be sent."""
+
+import asyncio
+import csv
+import io
+import json
+import ssl
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.message import Message
+from email.policy import default
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+
+from sst_cloud import ManualClock, Reading, open_sink
+from sst_cloud.cli import sending
+from sst_cloud.cli.app import run
+from sst_cloud.cli.settings import Settings
+from sst_cloud.collector.outbox import Entry, Outbox, houses_note
+from sst_cloud.models import House
+from sst_cloud.testing.sink_contract import sample_reading
+
+from .conftest import Outcome, Run
+
+MOSCOW = timedelta(hours=3)
+MONTHS = [datetime(2026, month, 26, tzinfo=UTC) - MOSCOW for month in (8, 9, 10, 11)]
+NOW = datetime(2026, 11, 10, 12, tzinfo=UTC)
+STORE = ("report", "sqlite:home.db", "--timezone", "Europe/Moscow")
+
+
+def meter(name: str, water: str, totals: Sequence[int], **changes: Any) -> list[Reading]:
+    """Its totals at the ends of the 25th of August, September, October."""
+    fields = {"name": name, "point_id": name, "water": water} | changes
+    return [
+        sample_reading(time=time, value=total, **fields)
+        for time, total in zip(MONTHS, totals, strict=False)
+    ]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder the program runs in, with a store."""
+    monkeypatch.chdir(tmp_path)
+
+    async def write() -> None:
+        async with open_sink("sqlite:home.db") as sink:
+            await sink.write(meter("Cold", "cold", (10_100, 14_900, 21_500)))
+            await sink.write(meter("Hot", "hot", (5_000, 7_999, 9_001)))
+            dacha = {"house_id": 7, "house": "Dacha"}
+            await sink.write(meter("Well", "cold", (0, 100_000, 101_000), **dacha))
+
+    asyncio.run(write())
+    return tmp_path
+
+
+@pytest.fixture
+def sst(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `sst-cloud` on the 10th of November."""
+
+    def invoke(*args: str) -> Outcome:
+        status = run(args, Settings(clock=ManualClock(NOW)))
+        return Outcome(status, *capsys.readouterr())
+
+    return invoke
+
+
+def test_for_people(sst: Run, home: Path) -> None:
+    status, out, err = sst(*STORE, "--day", "25", "--house", "Home")
+    assert (status, err) == (0, "")
+    lines = [" ".join(line.split()) for line in out.splitlines() if line.strip()]
+    assert lines == [
+        "Home, October 2026: 2026-09-26 00:00 to 2026-10-26 00:00",
+        "meter water before, m³ read now, m³ read used, m³",
+        "Cold cold 14 2026-09-26 00:00 21 2026-10-26 00:00 7",
+        "Hot hot 7 2026-09-26 00:00 9 2026-10-26 00:00 2",
+        "all cold cold 7",
+        "all hot hot 2",
+    ]
+
+
+def test_for_programs(sst: Run, home: Path) -> None:
+    first, second = json.loads(sst(*STORE, "--day", "25", "--decimals", "1", "--json").out)
+    assert (first["house"], first["month"], second["house"]) == ("Home", "2026-10", "Dacha")
+    assert (first["cold_m3"], first["hot_m3"]) == (6.6, 1.1)
+    whole = json.loads(sst(*STORE, "--day", "25", "--json").out)[0]["meters"][0]
+    assert (whole["first_m3"], whole["last_m3"], whole["used_m3"]) == (14, 21, 7)
+    assert isinstance(whole["used_m3"], int)
+    cold, *_ = csv.DictReader(io.StringIO(sst(*STORE, "--day", "25", "--csv").out))
+    assert (cold["month"], cold["house"], cold["last_m3"]) == ("2026-10", "Home", "21")
+    assert cold["last_time"] == "2026-10-26T00:00:00+03:00"
+
+
+def test_another_month(sst: Run, home: Path) -> None:
+    report, _ = json.loads(sst(*STORE, "--day", "25", "--month", "2026-09", "--json").out)
+    assert [report["start"][:10], report["end"][:10]] == ["2026-08-26", "2026-09-26"]
+    assert report["cold_m3"] == 4
+
+
+def test_a_month_that_is_not_over(sst: Run, home: Path) -> None:
+    status, out, err = sst(*STORE, "--day", "25", "--month", "2026-11", "--house", "7")
+    assert status == 0
+    assert err == "Note: Dacha, November 2026: the day of report is not over yet.\n"
+    assert "Note: Well: the last reading is 744 h older than the end." in out
+
+
+def test_each_house_has_its_own_day_and_zone(
+    sst: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    houses = (
+        House(id=1, timezone="Europe/Moscow", report_date=25),
+        House(id=7, timezone="Asia/Omsk"),
+    )
+
+    async def note() -> None:
+        async with Outbox(home) as outbox:
+            await outbox.append(Entry(notes={"houses": houses_note(houses)}))
+
+    asyncio.run(note())
+    status, out, err = sst("report", "sqlite:home.db", "--state", str(home), "--json")
+    assert (status, err) == (0, "")
+    assert {report["house"]: report["end"] for report in json.loads(out)} == {
+        "Home": "2026-10-26T00:00:00+03:00",
+        "Dacha": "2026-11-01T00:00:00+06:00",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--month", "October"), "'October' is not a month; write one like 2026-10"),
+        (("--month", "2026-13"), "is not a month"),
+        (("--day", "32"), "32 is not in the range 1<=x<=31"),
+        (("--decimals", "4"), "4 is not in the range 0<=x<=3"),
+        (("--json", "--csv"), "exclude each other"),
+        (("--send-to", "mailto:me@example.com"), "needs a mail server: SST_CLOUD_SMTP must look"),
+        (("--send-to", "https://"), "--send-to: a handler's address must look like https://"),
+        (("--send-to", "it's"), "--send-to: the command of a handler cannot be read"),
+    ],
+)
+def test_wrong_use(sst: Run, home: Path, words: tuple[str, ...], message: str) -> None:
+    status, out, err = sst(*STORE, *words)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 2
+
+
+def test_nothing_to_report(sst: Run, home: Path) -> None:
+    status, out, err = sst(*STORE, "--month", "2020-01", "--json")
+    assert (status, out) == (0, "[]\n")
+    assert "nothing to report" in err
+    assert "there are no readings of a house 'X' then" in sst(*STORE, "--house", "X").err
+
+
+def test_to_a_command(sst: Run, home: Path) -> None:
+    keep = "import sys; open('got.jsonl', 'a').write(sys.stdin.read())"
+    status, _, err = sst(*STORE, "--send-to", f'{sys.executable} -c "{keep}"')
+    assert (status, err.startswith("Sent to "), len(err.splitlines())) == (0, True, 1)
+    got = [json.loads(line) for line in Path("got.jsonl").read_text().splitlines()]
+    assert [report["house"] for report in got] == ["Home", "Dacha"]
+    status, out, err = sst(*STORE, "--send-to", "false")
+    assert (status, err) == (1, "Error: the command failed (exit status 1)\n")
+    assert "Home, October 2026" in out
+
+
+def test_to_a_web_address(sst: Run, home: Path) -> None:
+    got: list[Any] = []
+
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None:
+            """Not into the output of the tests."""
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}/hook?key=secret"
+            status, _, err = sst(*STORE, "--send-to", address)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert status == 0
+    assert "secret" not in err
+    assert [report["house"] for report in got] == ["Home", "Dacha"]
+
+
+class MailServer:
+    """Takes mail; knows one user."""
+
+    def __init__(self) -> None:
+        self.mails: list[Message] = []
+        self.refuses = ""
+
+    async def handle_RCPT(  # noqa: N802  as aiosmtpd calls it
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address == self.refuses:
+            return "550 no such mailbox here"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        assert isinstance(envelope.content, bytes)
+        self.mails.append(message_from_bytes(envelope.content, policy=default))
+        return "250 OK"
+
+
+def _authenticate(
+    server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
+) -> AuthResult:
+    known = (data.login, data.password) == (b"me@example.com", b"right")
+    return AuthResult(success=known, handled=False)
+
+
+class FreePort(Controller):
+    """Finds out its port before it tries itself."""
+
+    def _trigger_server(self) -> None:
+        assert isinstance(self.server, asyncio.Server)
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()  # type: ignore[no-untyped-call]
+
+
+Start = Callable[..., tuple[MailServer, int]]
+
+
+@pytest.fixture
+def mail_server() -> Iterator[Start]:
+    """Start a mail server on a free port."""
+    running: list[Controller] = []
+
+    def start(**options: Any) -> tuple[MailServer, int]:
+        handler = MailServer()
+        controller = FreePort(handler, hostname="127.0.0.1", port=0, **options)
+        controller.start()
+        running.append(controller)
+        return handler, controller.port
+
+    yield start
+    for controller in running:
+        controller.stop()
+
+
+MAIL = ("--send-to", "mailto:you@example.com,me@example.com", "--day", "25", "--house", "Home")
+
+
+def test_by_mail(sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, port = mail_server()
+    monkeypatch.setenv("SST_CLOUD_SMTP", f"smtp://127.0.0.1:{port}")
+    status, out, err = sst(*STORE, *MAIL)
+    assert (status, err) == (0, "Sent by mail through 127.0.0.1.\n")
+    (mail,) = server.mails
+    assert mail["Subject"] == "Water meters: Home, October 2026"
+    assert (mail["From"], mail["To"]) == ("you@example.com", "you@example.com, me@example.com")
+    text = mail.get_payload(decode=True)
+    assert isinstance(text, bytes)
+    assert text.decode().split() == out.split()
+
+
+def test_by_mail_as_a_user_over_tls(
+    sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server, port = mail_server(
+        tls_context=context,
+        require_starttls=True,
+        authenticator=_authenticate,
+        auth_required=True,
+    )
+    monkeypatch.setenv("SST_CLOUD_SMTP", f"smtp://me@example.com@127.0.0.1:{port}")
+    monkeypatch.setenv("SST_CLOUD_SMTP_PASSWORD", "right")
+    status, _, err = sst(*STORE, *MAIL)
+    assert status == 1
+    assert "the mail server 127.0.0.1 has a certificate that cannot be trusted" in err
+    authority.cert_pem.write_to_path("ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", "ca.pem")
+    assert sst(*STORE, *MAIL).status == 0
+    assert server.mails[0]["From"] == "me@example.com"
+    monkeypatch.setenv("SST_CLOUD_SMTP_PASSWORD", "wrong")
+    status, _, err = sst(*STORE, *MAIL)
+    assert status == 1
+    assert "the mail server 127.0.0.1 refuses user or password" in err
+    assert "wrong" not in err
+
+
+def test_a_password_is_not_sent_in_the_clear(
+    sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, port = mail_server(authenticator=_authenticate, auth_require_tls=False)
+    monkeypatch.setenv("SST_CLOUD_SMTP", f"smtp://me@example.com@127.0.0.1:{port}")
+    monkeypatch.setenv("SST_CLOUD_SMTP_PASSWORD", "right")
+    assert sst(*STORE, *MAIL).status == 0, "nobody listens on the way to this very machine"
+    monkeypatch.setattr(sending, "_HERE", ())
+    status, _, err = sst(*STORE, *MAIL)
+    assert status == 1
+    assert "127.0.0.1 offers no TLS, so it is not told the password; try smtps://" in err
+    assert len(server.mails) == 1
+
+
+def test_by_mail_over_tls_from_the_beginning(
+    sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path("ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", "ca.pem")
+    server, port = mail_server(ssl_context=context)
+    monkeypatch.setenv("SST_CLOUD_SMTP", f"smtps://127.0.0.1:{port}")
+    assert sst(*STORE, *MAIL).status == 0
+    assert len(server.mails) == 1
+
+
+def test_mail_that_is_not_taken(
+    sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, port = mail_server()
+    server.refuses = "you@example.com"
+    monkeypatch.setenv("SST_CLOUD_SMTP", f"smtp://127.0.0.1:{port}")
+    words = ("--send-to", "mailto:you@example.com")
+    status, out, err = sst(*STORE, *words)
+    assert status == 1
+    assert "Home, October 2026" in out
+    assert err.endswith("takes no mail for the address: 550 no such mailbox here\n")
+    monkeypatch.setenv("SST_CLOUD_SMTP", "smtp://127.0.0.1:1")
+    assert "the mail server 127.0.0.1 cannot be reached: " in sst(*STORE, *words).err
+    monkeypatch.setenv("SST_CLOUD_SMTP", f"smtps://127.0.0.1:{port}")
+    assert "cannot be reached: " in sst(*STORE, *words).err
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ("mail.example.com", "must look like smtps://me@mail.example.com"),
+        ("https://mail.example.com", "must look like smtps://"),
+        ("smtp://mail.example.com:x", "must look like smtps://"),
+        ("smtps://me:hunter2@mail.example.com", "belongs into SST_CLOUD_SMTP_PASSWORD"),
+        ("smtps://me@mail.example.com", "names a user: set SST_CLOUD_SMTP_PASSWORD, too"),
+    ],
+)
+def test_mail_servers_that_are_none(
+    sst: Run, home: Path, monkeypatch: pytest.MonkeyPatch, server: str, message: str
+) -> None:
+    monkeypatch.setenv("SST_CLOUD_SMTP", server)
+    status, _, err = sst(*STORE, *MAIL)
+    assert status == 2
+    assert message in err
+    assert "hunter2" not in err
+
+
+@pytest.mark.parametrize("address", ["", "me", "me@", "@b", "a@b,,c@d", "a@b%0Ac", "a@b?cc=c@d"])
+def test_addresses_that_are_none(
+    sst: Run, home: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("SST_CLOUD_SMTP", "smtp://127.0.0.1:1")
+    status, _, err = sst(*STORE, "--send-to", f"mailto:{address}")
+    assert status == 2
+    assert "needs an address, as mailto:me@example.com" in err
