@@ -97,6 +97,8 @@ class Outbox:
         )
         self._thread = ThreadPoolExecutor(1, "outbox")
         self._database: sqlite3.Connection | None = None
+        self._file: int | None = None
+        """The inode of what is open."""
         self._joined: dict[tuple[Stream, str], None] = {}
 
     async def __aenter__(self) -> Self:
@@ -295,12 +297,18 @@ class Outbox:
         return result
 
     def _opened(self) -> sqlite3.Connection:
-        if self._database is not None and not self._path.exists():
-            _log.error("somebody removed the outbox %s; a new one is begun", self._path)
+        if self._database is not None and self._inode() != self._file:
+            _log.error("somebody removed or replaced the outbox %s; it is begun anew", self._path)
+            self._lock.__exit__(None, None, None)  # that file may be gone, too, and the folder
+            self._lock.__enter__()
             self._begin_anew(None)
         if self._database is None:
             self._database = open_database(self._path, self._clock.now())
+            self._file = self._inode()
         return self._database
+
+    def _inode(self) -> int | None:
+        return self._path.stat().st_ino if self._path.exists() else None
 
     def _begin_anew(self, damage: str | None) -> None:
         """Go on with a new file. All consumers begin at its beginning: nothing in it is old."""

@@ -1,0 +1,325 @@
+"""The disk: full, damaged, somebody else's, taken away. Nothing acknowledged is lost."""
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from collector.parts import Memory, Meter, Settable, Threads, collected
+from sst_cloud import ManualClock
+from sst_cloud.collector import Collector, Poll, Start, read_status
+from sst_cloud.collector.outbox import Entry, Outbox
+from sst_cloud.errors import OutboxError
+from sst_cloud.testing.sink_contract import sample_reading
+from sst_cloud_sinks.sqlite import SqliteSink
+
+POLLS = 30
+FULL = "cannot be used"
+ROOM_AGAIN = "can be written again"
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    with Threads.counted():
+        yield
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return Settable(datetime(2026, 3, 1, 12, 7, 11, tzinfo=UTC))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
+    done = subprocess.run(mount, check=False, stderr=subprocess.PIPE, text=True)
+    if done.returncode and not os.environ.get("CI"):
+        pytest.skip(f"only root may mount: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take all the room there is."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            return ballast
+    raise AssertionError("there was no end of room")
+
+
+class Polls:
+    """What is done at the end of which poll, and what came of all of them."""
+
+    def __init__(self, **actions: Callable[[], object]) -> None:
+        self.actions = {int(name.removeprefix("after_")): act for name, act in actions.items()}
+        self.seen: list[Poll] = []
+
+    def __call__(self, poll: Poll) -> None:
+        self.seen.append(poll)
+        self.actions.get(len(self.seen), lambda: None)()
+
+    @property
+    def committed(self) -> list[bool]:
+        return [poll.committed for poll in self.seen]
+
+
+async def test_full_disk_loses_nothing_and_is_told_once(
+    clock: ManualClock, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, sink = Meter(clock), Memory()
+    polls = Polls(after_5=lambda: fill(small_disk), after_20=(small_disk / "ballast").unlink)
+    await collected(source, {"m": sink}, small_disk / "state", POLLS, on_poll=polls)
+    assert len(source.asked) == POLLS
+    assert set(polls.committed[:5]) == {True}
+    assert False in polls.committed[5:20]
+    assert set(polls.committed[20:]) == {True}
+    assert sorted(set(sink.values)) == list(range(1, POLLS + 1))
+    assert caplog.text.count("is held in memory") == 1
+    assert caplog.text.count(ROOM_AGAIN) == 1
+
+
+async def test_collector_that_is_stopped_while_the_disk_is_full_keeps_what_was_committed(
+    clock: ManualClock, small_disk: Path
+) -> None:
+    source, dead, polls = Meter(clock), Memory(), Polls(after_5=lambda: fill(small_disk))
+    with pytest.raises(OutboxError, match="full"):
+        await collected(source, {}, small_disk / "state", POLLS, on_poll=polls)
+    (small_disk / "ballast").unlink()
+    await collected(source, {"m": dead}, small_disk / "state", 1, start=Start.BEGINNING)
+    assert set(range(1, 1 + sum(polls.committed))) <= set(dead.values)
+
+
+def test_file_that_may_not_grow_loses_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, __file__, str(tmp_path / "state")],
+        check=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    found = json.loads(done.stdout)
+    assert found["committed"][0]
+    assert found["committed"][-1]
+    assert False in found["committed"]
+    assert found["stored"] == list(range(1, len(found["committed"]) + 1))
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(os.urandom(50_000))
+
+
+def half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def middle(path: Path) -> None:
+    """Other bytes in every page but the first."""
+    with path.open("r+b") as file:
+        for start in range(4096, path.stat().st_size, 4096):
+            file.seek(start)
+            file.write(os.urandom(200))
+
+
+def nothing_but_zeros(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize("damage", [garbage, half, middle, nothing_but_zeros])
+async def test_damaged_outbox_is_set_aside_and_collection_goes_on(
+    clock: ManualClock,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], None],
+) -> None:
+    source, sink = Meter(clock), Memory()
+    await collected(source, {"m": sink}, tmp_path, POLLS)
+    damage(tmp_path / "outbox.db")
+    before = (tmp_path / "outbox.db").read_bytes()
+    await collected(source, {"m": sink}, tmp_path, 3)
+    assert sink.values == list(range(1, POLLS + 4))
+    (aside,) = tmp_path.glob("outbox.db.damaged-*")
+    assert aside.read_bytes() == before
+    assert "is damaged" in caplog.text
+    assert aside.name in caplog.text
+    assert read_status(tmp_path).readings == 3
+
+
+@pytest.mark.parametrize("damage", [garbage, half, middle, nothing_but_zeros])
+async def test_outbox_that_is_damaged_while_it_is_used_is_set_aside(
+    clock: ManualClock,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], None],
+) -> None:
+    """The log is written back first, so that what is damaged is the file that is read."""
+    path = tmp_path / "outbox.db"
+
+    def strike() -> None:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        damage(path)
+
+    source, sink, polls = Meter(clock), Memory(), Polls(after_10=strike)
+    await collected(source, {"m": sink}, tmp_path, POLLS, on_poll=polls)
+    assert set(polls.committed) == {True}
+    assert sorted(set(sink.values)) == list(range(1, POLLS + 1))
+    assert "is damaged" in caplog.text
+    assert len(list(tmp_path.glob("outbox.db.damaged-*"))) == 1
+
+
+async def test_outbox_that_is_removed_while_it_is_used_is_begun_anew(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def remove() -> None:
+        for file in tmp_path.glob("outbox.db*"):
+            file.unlink()
+
+    source, sink, polls = Meter(clock), Memory(), Polls(after_10=remove)
+    await collected(source, {"m": sink}, tmp_path, POLLS, on_poll=polls)
+    assert set(polls.committed) == {True}
+    assert set(sink.values) >= {*range(1, 10), *range(11, POLLS + 1)}
+    assert "somebody removed or replaced the outbox" in caplog.text
+
+
+async def test_outbox_that_is_replaced_while_it_is_used_is_the_outbox_from_then_on(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    """What is written to a file that has no name any more would be lost."""
+    state, other = tmp_path / "state", tmp_path / "other"
+    await collected(Meter(clock), {}, other, 2)
+
+    def replace() -> None:
+        for file in state.glob("outbox.db*"):
+            file.unlink()
+        shutil.copy(other / "outbox.db", state)
+
+    source, sink, polls = Meter(clock), Memory(), Polls(after_10=replace)
+    await collected(source, {"m": sink}, state, POLLS, on_poll=polls)
+    assert set(polls.committed) == {True}
+    assert set(sink.values) >= {*range(1, 10), *range(11, POLLS + 1)}
+    assert read_status(state).readings == 2 + POLLS - 10
+
+
+async def test_folder_that_is_removed_while_it_is_used_is_made_anew(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    source, sink, polls = Meter(clock), Memory(), Polls(after_10=lambda: shutil.rmtree(state))
+    await collected(source, {"m": sink}, state, POLLS, on_poll=polls)
+    assert set(polls.committed) == {True}
+    assert set(sink.values) >= {*range(1, 10), *range(11, POLLS + 1)}
+
+
+@pytest.mark.parametrize("name", ["outbox.db", "collector.lock"])
+async def test_other_programs_file_is_refused_and_not_touched(
+    clock: ManualClock, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE photos (name)")
+        database.commit()
+    before = path.read_bytes()
+    if name == "outbox.db":
+        with pytest.raises(OutboxError, match="not an outbox of sst-cloud; name another folder"):
+            await collected(Meter(clock), {"m": Memory()}, tmp_path, 1)
+    else:
+        await collected(Meter(clock), {"m": Memory()}, tmp_path, 1)
+    assert path.read_bytes() == before
+
+
+async def test_outbox_of_another_version_is_refused_and_not_touched(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    await collected(Meter(clock), {}, tmp_path, 1)
+    path = tmp_path / "outbox.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(OutboxError, match="another version of sst-cloud"):
+        await collected(Meter(clock), {}, tmp_path, 1)
+    assert path.read_bytes() == before
+
+
+async def test_second_collector_on_a_folder_is_refused_until_the_first_is_killed(
+    tmp_path: Path,
+) -> None:
+    first = subprocess.Popen(  # noqa: ASYNC220  it is only ever waited for at its end
+        [sys.executable, __file__, "--hold", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert first.stdout is not None
+    with first:
+        assert first.stdout.readline() == b"open\n"
+        for _ in range(2):
+            with pytest.raises(OutboxError, match=r"another collector is running on .*--state"):
+                await Outbox(tmp_path).__aenter__()
+        first.send_signal(signal.SIGKILL)
+    async with Outbox(tmp_path) as third:
+        assert (await third.status()).readings == 1
+
+
+# What the processes do.
+
+
+async def _hold(folder: Path) -> None:
+    async with Outbox(folder) as outbox:
+        await outbox.append(Entry([sample_reading()]))
+        sys.stdout.write("open\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+async def _may_not_grow(folder: Path) -> None:
+    """Poll with a limit on the size of files that comes and goes."""
+    import resource  # noqa: PLC0415  not on all systems
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit() -> None:
+        size = (folder / "outbox.db-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, no_limit[1]))
+
+    clock = Settable(datetime(2026, 3, 1, tzinfo=UTC))
+    polls = Polls(
+        after_5=limit, after_15=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
+    )
+    path = folder.parent / "home.db"
+    with Threads.counted():
+        async with Collector(
+            Meter(clock),
+            {"s": SqliteSink(path)},
+            folder,
+            clock=clock,
+            every=timedelta(minutes=20),
+            on_poll=polls,
+        ) as collector:
+            await collector.run(POLLS)
+    with closing(sqlite3.connect(path)) as database:
+        stored = [v for (v,) in database.execute("SELECT value FROM readings ORDER BY time")]
+    json.dump({"committed": polls.committed, "stored": stored}, sys.stdout)
+
+
+if __name__ == "__main__":
+    logging.disable()
+    *how, where = sys.argv[1:]
+    asyncio.run((_hold if how else _may_not_grow)(Path(where)))
