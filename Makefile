@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs devices-page bench wheel lambda deploy clean
+.PHONY: help demo test lint docs devices-page pictures bench wheel lambda deploy clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ docs: $(VENV)/.dev ## Build the documentation into site/
 
 devices-page: $(VENV)/.dev ## Write the page of supported devices anew
 	$(BIN)/python tests/supported_devices.py
+
+pictures: $(VENV)/.dev ## Draw the pictures of the documentation anew
+	$(BIN)/python docs/make_pictures.py
 
 bench: $(VENV)/.dev ## Measure what is promised to be fast, as ratios
 	$(BIN)/python -m benchmarks

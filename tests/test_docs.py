@@ -4,22 +4,37 @@ import asyncio
 import json
 import os
 import shlex
+import struct
+import subprocess
 import sys
 from asyncio.subprocess import PIPE, STDOUT
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from docs_snippets import Snippet, run_python, snippets
-from sst_cloud import SystemClock, transport
+from sst_cloud import SystemClock, Water, open_sink, transport
 from sst_cloud.collector.events import Event, EventKind
 from sst_cloud.testing import FakeAccount, FakeCloud, demo_account
+from sst_cloud.testing.sink_contract import sample_reading
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ALL = [snippet for page in PAGES for snippet in snippets(page)]
 FOREVER = ("fake", "collect", "watch")
 """Commands that end only when they are stopped."""
+
+PAST = [
+    sample_reading(
+        house="Flat",
+        time=datetime(2026, 9, 26, tzinfo=UTC) + timedelta(days=day),
+        value=1000 * day,
+        water=Water.HOT,
+    )
+    for day in range(60)
+]
+"""Who reads on has collected before, in October 2026."""
 
 
 def where(snippet: Snippet) -> str:
@@ -50,6 +65,8 @@ async def test_python(
 
 @pytest.mark.parametrize("snippet", [s for s in ALL if s.language == "shell"], ids=where)
 async def test_shell(snippet: Snippet, account: FakeAccount, tmp_path: Path) -> None:
+    async with open_sink(f"sqlite:{tmp_path / 'home.db'}") as sink:
+        await sink.write(PAST)
     async with FakeCloud([account], clock=SystemClock()) as cloud:
         env = os.environ | {"SST_CLOUD_URL": cloud.url, "SST_CLOUD_TOKEN": account.token}
         env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
@@ -81,3 +98,16 @@ def test_there_is_something_to_run() -> None:
         "python",
         "shell",
     }
+
+
+def test_the_pictures_can_be_drawn_anew(tmp_path: Path) -> None:
+    program = ROOT / "docs" / "make_pictures.py"
+    subprocess.run([sys.executable, program, tmp_path], check=True)
+    drawn = {file.name: _size(file) for file in tmp_path.iterdir()}
+    assert drawn == {file.name: _size(file) for file in (ROOT / "docs" / "pictures").iterdir()}
+
+
+def _size(file: Path) -> tuple[int, int]:
+    """Width and height of a PNG."""
+    width, height = struct.unpack(">II", file.read_bytes()[16:24])
+    return width, height

@@ -50,7 +50,10 @@ class _Row:
     @property
     def note(self) -> str:
         missing = max(use.missing for use in self.uses.values())
-        return "" if missing < _WHOLE else f"readings for {1 - missing:.0%} of it"
+        if missing < _WHOLE:
+            return ""
+        covered = f"{1 - missing:.0%}"
+        return "no readings" if covered == "0%" else f"readings for {covered} of it"
 
 
 def titles(uses: Sequence[Usage]) -> dict[Meter, str]:
