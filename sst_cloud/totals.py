@@ -29,13 +29,6 @@ class Step:
     """What ran; None where no pipe explains it: the meter was replaced, or set anew."""
 
     @property
-    def turned_l(self) -> int:
-        """Where the meter has started again from 0, how much its totals have lost by that."""
-        if self.litres is None:
-            return 0
-        return int(self.before.value + self.litres - self.after.value)
-
-    @property
     def lasted(self) -> timedelta:
         """The time between the two readings."""
         return self.after.time - self.before.time
