@@ -61,12 +61,13 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
 def replay(settings: Settings, *, sink: str | None) -> None:
     """Write them to their sinks again; what is accepted is a dead letter no more.
 
-    The collector may be running.
+    The collector may be running. Exit status 1 if anything was rejected again.
     """
     by_sink: dict[str, list[DeadLetter]] = defaultdict(list)
     for letter in _letters(settings, sink):
         by_sink[letter.sink].append(letter)
     failed: SSTCloudError | None = None
+    left = 0
     for url, letters in by_sink.items():
         try:
             delivered = asyncio.run(_replay(url, letters))
@@ -76,9 +77,12 @@ def replay(settings: Settings, *, sink: str | None) -> None:
             continue
         DeadLetters(settings.state).remove(delivered.__contains__)
         again = len(letters) - len(delivered)
+        left += again
         click.echo(f"{url}: {len(delivered)} delivered, {again} rejected again")
     if failed is not None:
         raise failed
+    if left:
+        raise click.exceptions.Exit(1)
 
 
 @dead_letters.command()

@@ -89,7 +89,7 @@ class DeadLetters:
     def _raw(self) -> Iterator[bytes]:
         try:
             with self.path.open("rb") as file:
-                yield from (line for line in map(bytes.strip, file) if line)
+                yield from (line.rstrip(b"\r\n") for line in file if line.strip())
         except FileNotFoundError:
             return
 

@@ -1,0 +1,98 @@
+"""Readings that a sink rejected: shown, written again, forgotten."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sst_cloud import Quantity, Rejection
+from sst_cloud.collector import DeadLetters
+from sst_cloud.testing.sink_contract import sample_reading
+
+from .conftest import Run
+
+NOW = datetime(2026, 3, 1, 12, 20, tzinfo=UTC)
+COLD = sample_reading()
+FLOOR = sample_reading(quantity=Quantity.FLOOR_TEMPERATURE, value=21.5, name="Floor", water=None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SST_CLOUD_STATE", "state")
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def letters(folder: Path) -> DeadLetters:
+    """One for each of two sinks; the second of them takes it now."""
+    letters = DeadLetters(folder)
+    letters.add("csv:no/such/folder.csv", [Rejection(COLD, "too old")], NOW)
+    letters.add("sqlite:home.db", [Rejection(FLOOR, "too odd")], NOW)
+    return letters
+
+
+def test_none(sst: Run, folder: Path) -> None:
+    assert sst("dead-letters", "list", "--json").out.strip() == "[]"
+    assert sst("dead-letters", "replay").status == 0
+    assert sst("dead-letters", "drop").out == "0 dropped\n"
+    assert not list(folder.glob("*.jsonl"))
+
+
+def test_list(sst: Run, letters: DeadLetters) -> None:
+    _, out, _ = sst("dead-letters", "list")
+    first, second = out.splitlines()[1:]
+    assert first.startswith("2026-03-01 12:20Z  csv:no/such/folder.csv  too old  Cold   volume")
+    assert "123.450 m³" in first
+    assert "too odd" in second
+    one = json.loads(sst("dead-letters", "list", "--sink", "sqlite:home.db", "--json").out)
+    assert [letter["reading"] for letter in one] == [FLOOR.as_dict()]
+
+
+def test_replay_delivers_what_it_can_and_keeps_the_rest(sst: Run, letters: DeadLetters) -> None:
+    status, out, err = sst("dead-letters", "replay")
+    assert status == 1
+    assert out == "sqlite:home.db: 1 delivered, 0 rejected again\n"
+    assert "csv:no/such/folder.csv: none of 1 delivered" in err
+    assert "Error:" in err
+    assert [letter.reading for letter in letters.read()] == [COLD]
+    assert "21.5 °C" in sst("latest", "sqlite:home.db").out
+
+
+def test_what_is_rejected_again_stays(sst: Run, folder: Path) -> None:
+    letters = DeadLetters(folder)
+    future = sample_reading(time=datetime(9999, 1, 1, tzinfo=UTC), point_id="x")
+    letters.add("influxdb:http://127.0.0.1:9/home", [Rejection(future, "late")], NOW)
+    status, out, err = sst("dead-letters", "replay")
+    assert (status, out) == (1, f"{letters.read()[0].sink}: 0 delivered, 1 rejected again\n")
+    assert "InfluxDB keeps no time outside the years 1677 to 2262" in err
+    assert len(letters.read()) == 1
+
+
+def test_drop_asks_first(sst: Run, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "n")
+    assert sst("dead-letters", "drop").status == 130
+    assert len(letters.read()) == 2
+    assert sst("dead-letters", "drop", "--yes", "--sink", "sqlite:home.db").out == "1 dropped\n"
+    assert [letter.reading for letter in letters.read()] == [COLD]
+
+
+def test_lines_that_are_none_of_ours_stay_and_are_told(
+    sst: Run, letters: DeadLetters, caplog: pytest.LogCaptureFixture
+) -> None:
+    with letters.path.open("a") as file:
+        file.write('{"torn": ')
+    letters.add("sqlite:home.db", [Rejection(COLD, "again")], NOW)
+    assert [letter.reason for letter in letters.read()] == ["too old", "too odd", "again"]
+    assert "a line holds no dead letter" in caplog.text
+    sst("dead-letters", "drop", "--yes")
+    assert letters.path.read_text() == '{"torn": \n'
+
+
+def test_a_file_that_cannot_be_written_is_said(sst: Run, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "dead-letters.jsonl").mkdir()
+    status, _, err = sst("dead-letters", "list")
+    assert status == 1
+    assert "dead-letters.jsonl cannot be used: Is a directory" in err
