@@ -181,9 +181,9 @@ def _show(out: "Console", reports: Sequence[Report]) -> None:
                 _name(meter),
                 meter.water,
                 meter.first_m3,
-                f"{meter.first_time:%Y-%m-%d %H:%M}",
+                _when(meter.first_time),
                 meter.last_m3,
-                f"{meter.last_time:%Y-%m-%d %H:%M}",
+                _when(meter.last_time),
                 meter.used_m3,
             )
         waters = {meter.water for meter in report.meters}
@@ -196,6 +196,11 @@ def _show(out: "Console", reports: Sequence[Report]) -> None:
         for meter in report.meters:
             for note in meter.notes:
                 out.print(f"Note: {_name(meter)}: {note}.", markup=False)
+
+
+def _when(moment: datetime) -> str:
+    """Short, and in one piece; the year is in the heading."""
+    return f"{moment:%d %b %H:%M}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _name(meter: MeterReport) -> str:

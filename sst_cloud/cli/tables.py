@@ -6,6 +6,7 @@ from typing import Final
 
 import attrs
 import click
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,7 @@ from sst_cloud.usage import GAP, Period, Usage
 from .output import console, table
 
 Meter = tuple[int, int, str]
+Shades = Mapping[Water | None, str]
 
 LABELS: Final[Mapping[Period, str]] = {
     "hour": "%Y-%m-%d %H:%M",
@@ -24,10 +26,14 @@ LABELS: Final[Mapping[Period, str]] = {
 }
 _HEADS: Final[Mapping[Period, str]] = {"week": "week of"}
 _BAR: Final = 24
-"""Characters of the longest bar."""
+"""Characters of the longest bar, where there is room."""
+_SHORT_BAR: Final = 8
+"""A shorter one says nothing."""
+_PAD: Final = 2
+"""Between columns."""
 _ORDER: Final = (Water.COLD, None, Water.HOT)
 _STYLES: Final[Mapping[Water | None, str]] = {Water.COLD: "bright_blue", Water.HOT: "red"}
-_SHADES: Final[Mapping[Water | None, str]] = {Water.COLD: "█", None: "▓", Water.HOT: "▒"}
+_SHADES: Final[Shades] = {Water.COLD: "█", None: "▓", Water.HOT: "▒"}
 """What tells hot from cold where there are no colours."""
 _WHOLE: Final = 0.05
 """A period of which less than this is missing counts as whole."""
@@ -48,12 +54,10 @@ class _Row:
         return sum(use.litres for use in self.uses.values() if use.water is water)
 
     @property
-    def note(self) -> str:
+    def covered(self) -> str:
+        """How much of the period readings cover, unless it is all of it."""
         missing = max(use.missing for use in self.uses.values())
-        if missing < _WHOLE:
-            return ""
-        covered = f"{1 - missing:.0%}"
-        return "no readings" if covered == "0%" else f"readings for {covered} of it"
+        return "" if missing < _WHOLE else f"{1 - missing:.0%}"
 
 
 def titles(uses: Sequence[Usage]) -> dict[Meter, str]:
@@ -79,7 +83,9 @@ def print_usage(uses: Sequence[Usage], by: Period) -> None:
     out = console()
     rows = list(_rows(uses, by))
     shades = dict.fromkeys(_ORDER, "█") if out.color_system else _SHADES
-    out.print(_table(rows, titles(uses), _HEADS.get(by, by), shades))
+    columns = list(_columns(rows, titles(uses)))
+    made, out.width = _table(rows, columns, _HEADS.get(by, by), out.width, shades)
+    out.print(made)
     out.print(_legend(uses, shades))
     for use in uses:
         for broken in use.breaks:
@@ -98,28 +104,60 @@ def _rows(uses: Sequence[Usage], by: Period) -> Iterator[_Row]:
         yield _Row(label, found)
 
 
-def _table(
-    rows: Sequence[_Row], names: Mapping[Meter, str], head: str, shades: Mapping[Water | None, str]
-) -> Table:
-    several = ["all"] * (len(names) > 1)
-    made = table(head)
+@attrs.frozen
+class _Column:
+    title: str
+    cells: Sequence[str]
+    style: str = ""
+
+    def width(self, *, broken: bool) -> int:
+        """With the title on its own lines, or broken at every space. Cells are never broken."""
+        titles = self.title.split() if broken else self.title.splitlines()
+        return max(map(cell_len, (*titles, *self.cells)), default=0)
+
+
+def _columns(rows: Sequence[_Row], names: Mapping[Meter, str]) -> Iterator[_Column]:
     waters = {meter: use.water for row in rows for meter, use in row.uses.items()}
     for meter, name in names.items():
-        style = _STYLES.get(waters[meter], "")
-        made.add_column(Text(name, style=style), justify="right", no_wrap=True)
-    for name in several:
-        made.add_column(name, justify="right", no_wrap=True)
-    made.add_column(no_wrap=True)
-    made.add_column(no_wrap=True)
+        uses = [row.uses.get(meter) for row in rows]
+        total = sum(use.litres for use in uses if use)
+        yield _Column(name, [*map(_cell, uses), f"{total:,.0f}"], _STYLES.get(waters[meter], ""))
+    if len(names) > 1:
+        totals = [row.litres for row in rows]
+        yield _Column("all", [f"{litres:,.0f}" for litres in (*totals, sum(totals))])
+    if any(row.covered for row in rows):
+        yield _Column("readings", [*(row.covered for row in rows), ""])
+
+
+def _table(
+    rows: Sequence[_Row], columns: Sequence[_Column], head: str, room: int, shades: Shades
+) -> tuple[Table, int]:
+    """The table, and how wide it must be printed.
+
+    Titles are broken, bars get short, and the terminal breaks lines before a number is cut.
+    """
+    labels = [*(row.label for row in rows), "total"]
+    others = max(map(len, (head, *labels))) + _PAD * (len(columns) + 1)
+    for broken in (False, True):
+        widths = [column.width(broken=broken) for column in columns]
+        left = room - others - sum(widths)
+        if left >= _SHORT_BAR:
+            break
+    longest = min(left, _BAR) if left >= _SHORT_BAR else 0
     most = max(row.litres for row in rows) or 1
-    for row in rows:
-        cells = [_cell(row.uses.get(meter)) for meter in names]
-        total = [f"{row.litres:,.0f}"] * len(several)
-        made.add_row(row.label, *cells, *total, _bar(row, most, shades), row.note)
-    sums = [sum(row.uses[meter].litres for row in rows if meter in row.uses) for meter in names]
-    everything = [sum(sums)] * len(several)
-    made.add_row("total", *(f"{litres:,.0f}" for litres in (*sums, *everything)), style="bold")
-    return made
+    made = table()
+    made.add_column(head, no_wrap=True)
+    for column, width in zip(columns, widths, strict=True):
+        title = Text(column.title, style=column.style)
+        made.add_column(title, justify="right", width=width)
+    if longest:
+        made.add_column(width=longest)
+    for number, row in enumerate(rows):
+        cells = [column.cells[number] for column in columns]
+        bar = [_bar(row, longest / most, shades)] if longest else []
+        made.add_row(row.label, *cells, *bar)
+    made.add_row(labels[-1], *(column.cells[-1] for column in columns), style="bold")
+    return made, max(room, others + sum(widths))
 
 
 def _cell(use: Usage | None) -> str:
@@ -128,18 +166,18 @@ def _cell(use: Usage | None) -> str:
     return "≈ " * (use.estimated_l >= _ONE_LITRE) + f"{use.litres:,.0f}"
 
 
-def _bar(row: _Row, most: float, shades: Mapping[Water | None, str]) -> Text:
+def _bar(row: _Row, scale: float, shades: Shades) -> Text:
     """Cold and hot one after the other; rounded so that the whole is right."""
     made, so_far = Text(), 0.0
     for water in _ORDER:
-        begun = round(so_far / most * _BAR)
+        begun = round(so_far * scale)
         so_far += row.of(water)
-        length = round(so_far / most * _BAR) - begun
+        length = round(so_far * scale) - begun
         made.append(shades[water] * length, style=_STYLES.get(water, ""))
     return made
 
 
-def _legend(uses: Sequence[Usage], shades: Mapping[Water | None, str]) -> Text:
+def _legend(uses: Sequence[Usage], shades: Shades) -> Text:
     waters = {use.water for use in uses}
     parts = [Text("In litres")]
     parts += [

@@ -81,8 +81,8 @@ def test_for_people(sst: Run, home: Path) -> None:
     assert lines == [
         "Home, October 2026: 2026-09-26 00:00 to 2026-10-26 00:00",
         "meter water before, m³ read now, m³ read used, m³",
-        "Cold cold 14 2026-09-26 00:00 21 2026-10-26 00:00 7",
-        "Hot hot 7 2026-09-26 00:00 9 2026-10-26 00:00 2",
+        "Cold cold 14 26 Sep 00:00 21 26 Oct 00:00 7",
+        "Hot hot 7 26 Sep 00:00 9 26 Oct 00:00 2",
         "all cold cold 7",
         "all hot hot 2",
     ]

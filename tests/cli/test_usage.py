@@ -186,6 +186,20 @@ def test_the_table_on_a_terminal_is_coloured(sst: Run, monkeypatch: pytest.Monke
     assert "▒" not in out
 
 
+@pytest.mark.usefixtures("stored")
+def test_the_table_on_a_narrow_terminal_loses_no_number(
+    sst: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for columns, bars in ((45, True), (30, False), (10, False)):
+        monkeypatch.setenv("COLUMNS", f"{columns}")
+        out = sst("usage", *ZONE, "--from", "2026-10-05", "--to", "2026-10-06").out
+        monday = next(line for line in out.splitlines() if line.startswith("2026-10-05 Mon"))
+        cold, hot, both = map(int, monday.split()[2:5])
+        assert cold + hot == both
+        assert ("█" in monday) == bars
+
+
 def test_what_the_table_says_of_gaps_and_new_meters(sst: Run, fill: Fill) -> None:
     start = datetime(2026, 10, 5, tzinfo=UTC)
     hours = [*range(20), *range(44, 60)]
@@ -195,8 +209,8 @@ def test_what_the_table_says_of_gaps_and_new_meters(sst: Run, fill: Fill) -> Non
     monday, tuesday, wednesday, total, legend, replaced = (
         " ".join(line.split()) for line in out.splitlines()[1:]
     )
-    assert monday == "2026-10-05 Mon ≈ 240 " + "█" * 24 + " readings for 79% of it"
-    assert tuesday == "2026-10-06 Tue ≈ 240 " + "█" * 24 + " readings for 17% of it"
+    assert monday == "2026-10-05 Mon ≈ 240 79% " + "█" * 24
+    assert tuesday == "2026-10-06 Tue ≈ 240 17% " + "█" * 24
     assert wednesday == "2026-10-07 Wed 121 " + "█" * 12
     assert total == "total 601"
     assert legend.endswith("≈ partly estimated: readings are more than 3 h apart")
@@ -215,7 +229,7 @@ def test_meters_of_one_name_are_told_apart(sst: Run, fill: Fill) -> None:
     assert "House 1" in lines[0]
     assert "Bathroom The cold" in lines[1]
     assert "Garage The cold" in lines[1]
-    assert lines[1].split()[-3:] == ["The", "hot", "all"]
+    assert lines[1].split()[-4:] == ["The", "hot", "all", "readings"]
 
 
 @pytest.mark.usefixtures("stored")
