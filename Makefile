@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs devices-page pictures bench wheel lambda deploy clean
+.PHONY: help demo dev hooks servers test lint docs devices-page pictures bench wheel test-wheel lambda deploy clean
+
+# As many processes as there are cores; the tests of a file stay together, and share what it starts.
+PYTEST := pytest -n auto --dist loadfile
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,9 +16,21 @@ help: ## Show this help
 demo: $(VENV)/.cli ## A day of water meters in a few seconds, against a cloud of its own
 	@$(BIN)/sst-cloud demo
 
-test: $(VENV)/.dev ## Run the test-suite
+dev: $(VENV)/.dev ## Set up .venv with all that development needs
+
+hooks: $(VENV)/.dev ## Let git format and check what is committed, and lint what is pushed
+	$(BIN)/pre-commit install
+
+servers: ## Install the servers that some tests talk to, as root, on Debian 12
+	.ci/install-servers
+
+test: $(VENV)/.dev ## Run the test-suite; ARGS="tests/sinks -k csv" runs a part of it
+ifdef ARGS
+	$(BIN)/pytest $(ARGS)
+else
 	$(BIN)/coverage erase
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/$(PYTEST) --cov --cov-report=term
+endif
 
 lint: $(VENV)/.dev ## Style, types and the directions of imports
 	$(BIN)/ruff check .
@@ -35,9 +50,20 @@ pictures: $(VENV)/.dev ## Draw the pictures of the documentation anew
 bench: $(VENV)/.dev ## Measure what is promised to be fast, as ratios
 	$(BIN)/python -m benchmarks
 
-wheel: $(VENV)/.dev ## Build the wheel and the source distribution into dist/
+wheel: $(VENV)/.dev ## Build the source distribution, from it the wheel, into dist/, and check both
 	rm -rf dist
-	$(BIN)/python -m build --quiet --outdir dist .
+	$(BIN)/python -m build --no-isolation --quiet --outdir dist . >/dev/null
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/twine --no-color check --strict dist/*
+
+test-wheel: ## Run the suite against the wheel in dist/, installed into .venv-wheel
+	@test -e dist/*.whl || { echo "There is no wheel in dist/: make wheel" >&2; exit 1; }
+	rm -rf .venv-wheel
+	$(BIN)/python -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[test]"
+	.venv-wheel/bin/python -m pip check
+	cd .venv-wheel && bin/$(PYTEST) -c ../pyproject.toml --rootdir .. -p no:cacheprovider \
+	  --installed --hypothesis-profile=brief ../tests
 
 lambda: $(VENV)/.dev ## Build the zip for AWS Lambda (arm64, Python 3.13) into dist/
 	@$(BIN)/python examples/lambda_timestream/build.py $(if $(COMPILER),--compiler $(COMPILER))
@@ -47,7 +73,7 @@ deploy: lambda ## Build it, and deploy it with the SAM command line, which asks 
 	sam deploy --guided --template-file examples/lambda_timestream/template.yaml
 
 clean: ## Remove what the other commands made
-	rm -rf .venv .venv-wheel dist site .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache demo.db*
+	rm -rf .venv .venv-wheel dist site .coverage* .hypothesis .*_cache demo.db*
 
 # The first Python on the path that is new enough; PYTHON=… names another.
 $(BIN)/python:

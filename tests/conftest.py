@@ -4,23 +4,47 @@ import inspect
 import ipaddress
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aioresponses.core
 import hypothesis
 import pytest
 
+import sst_cloud
+import sst_cloud_sinks
 from sst_cloud import ManualClock, PasswordAuth, SSTCloud
 from sst_cloud.testing import FakeCloud
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # machines are shared
+hypothesis.settings.register_profile("brief", deadline=None, max_examples=15)
 hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long the torture of the collector lasts."""
+    """How long the torture of the collector lasts, and what is tested."""
     parser.addoption("--kill-rounds", type=int, default=200, help="kill -9 so often")
+    parser.addoption("--installed", action="store_true", help="test the installed package")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What is meant to be tested is what is tested."""
+    marker = "source: looks at the source tree, which no other installation of it changes"
+    config.addinivalue_line("markers", marker)
+    if config.getoption("--installed"):
+        for package in (sst_cloud, sst_cloud_sinks):
+            if not Path(package.__path__[0]).is_relative_to(sys.prefix):
+                raise pytest.UsageError(f"--installed, but this is source: {package.__path__[0]}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of the source tree are not repeated against an installed package."""
+    if config.getoption("--installed"):
+        again = [item for item in items if item.get_closest_marker("source") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in again])
+        items[:] = again
 
 
 def _shim_aioresponses() -> None:

@@ -48,7 +48,7 @@ class DeadLetters:
     """The file of a folder; several processes may use it at once."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+        self.path: Path = folder / FILE
 
     def add(self, sink: str, rejections: Sequence[Rejection], now: datetime) -> None:
         """Append; they are on the disk when this returns. Raises `OutboxError`."""

@@ -166,7 +166,7 @@ class CommandHandler(Handler):
             raise SinkOptionsError("a handler is a command with its arguments, or a web address")
         super().__init__(clock, limit)
         self._argv = tuple(argv)
-        self.name = _name(argv[0], shlex.join(argv))
+        self.name: str = _name(argv[0], shlex.join(argv))
 
     async def check(self) -> None:
         """Look whether the command is there and may be run."""
@@ -233,7 +233,7 @@ class WebhookHandler(Handler):
         if not self._host or self._url.scheme not in ("http", "https"):
             raise SinkOptionsError("a handler's address must look like https://host/path")
         port = "" if self._url.is_default_port() else f":{self._url.port}"
-        self.name = _name(f"{self._url.scheme}://{self._host}{port}/", str(self._url))
+        self.name: str = _name(f"{self._url.scheme}://{self._host}{port}/", str(self._url))
         self._timeout = aiohttp.ClientTimeout(total=limit, sock_connect=_CONNECT_LIMIT)
         self._session: aiohttp.ClientSession | None = None
 

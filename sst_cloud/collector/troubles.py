@@ -58,7 +58,7 @@ class Troubles:
 
     def __init__(self, now: datetime, since: Since) -> None:
         self.now = now
-        self.since = dict(since)
+        self.since: dict[tuple[EventKind, Where], datetime | None] = dict(since)
         self.events: list[Event] = []
 
     def lasts(self, kind: EventKind, place: Place) -> bool:

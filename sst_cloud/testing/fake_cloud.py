@@ -49,7 +49,7 @@ class FakeCloud:
 
         With `tls` it speaks HTTPS, as the real one does.
         """
-        self.accounts = [demo_account()] if accounts is None else list(accounts)
+        self.accounts: list[FakeAccount] = [demo_account()] if accounts is None else list(accounts)
         number(self.accounts)
         self.clock: Clock = clock or ManualClock(datetime.now(UTC))
         self.settle = settle
@@ -60,7 +60,7 @@ class FakeCloud:
         """Every command that has arrived since the start, oldest first."""
         self.requests: list[SeenRequest] = []
         """Every request since the start, oldest first."""
-        self.most_at_once = 0
+        self.most_at_once: int = 0
         """The largest number of requests that were under way together."""
         self._under_way = 0
         self._faults: list[Injected] = []

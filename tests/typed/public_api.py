@@ -1,7 +1,8 @@
 """What type checkers make of the public API. Never run: `mypy --strict` reads it."""
 
-from collections.abc import AsyncIterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import assert_type
 
 from sst_cloud import (
@@ -28,6 +29,7 @@ from sst_cloud import (
     Snapshot,
     Source,
     SSTCloud,
+    SSTCloudError,
     TemperatureSensor,
     Thermostat,
     ThermostatMode,
@@ -43,6 +45,24 @@ from sst_cloud import (
     WriteReport,
     open_sink,
     readings_from,
+)
+from sst_cloud.collector import (
+    Collector,
+    Course,
+    DeadLetter,
+    DeadLetters,
+    Event,
+    EventKind,
+    JudgeRules,
+    Limits,
+    Poll,
+    SinkStatus,
+    Start,
+    Status,
+    WatchRules,
+    handler_from,
+    known_houses,
+    read_status,
 )
 
 
@@ -139,3 +159,50 @@ def history(sink: Sink) -> AsyncIterator[Reading] | None:
     if isinstance(sink, History):
         return sink.read(Quantity.VOLUME)
     return None
+
+
+async def collecting(source: Source, sink: Sink, folder: Path) -> None:
+    """A collector takes any source and any sinks; all that it may be told has a good default."""
+    async with Collector(
+        source,
+        {"here": sink},
+        folder,
+        handlers={"there": handler_from("notify --now")},
+        every=timedelta(minutes=20),
+        start=Start.BEGINNING,
+        limits=Limits(age=timedelta(days=30)),
+        judge_rules=JudgeRules(confirmations=1),
+        watch_rules=WatchRules(silence=timedelta(hours=1)),
+        on_poll=polled,
+    ) as collector:
+        assert_type(collector, Collector)
+        await collector.run(polls=1)
+        assert_type(await collector.status(), Status)
+        assert_type(collector.latest, Sequence[Reading])
+        assert_type(collector.errors, Mapping[str, SSTCloudError])
+
+
+def polled(poll: Poll) -> None:
+    """What a poll was: an answer or an error."""
+    assert_type(poll.time, datetime)
+    assert_type(poll.readings, Sequence[Reading])
+    assert_type(poll.events, Sequence[Event])
+    assert_type(poll.error, SSTCloudError | None)
+    for event in poll.events:
+        assert_type(event.kind, EventKind)
+        assert_type(event.device_id, int | None)
+        assert_type(event.details, Mapping[str, int | float | str | bool | None])
+
+
+def beside_a_collector(folder: Path) -> None:
+    """Another process may look at how it fares, and at what was rejected."""
+    status = read_status(folder)
+    assert_type(status, Status)
+    assert_type(status.sinks, tuple[SinkStatus, ...])
+    assert_type(status.sinks[0].course, Course)
+    assert_type(status.sinks[0].next_try, datetime | None)
+    assert_type(known_houses(folder), tuple[House, ...])
+    letters = DeadLetters(folder)
+    assert_type(letters.path, Path)
+    assert_type(letters.read(), list[DeadLetter])
+    assert_type(letters.remove(lambda letter: letter.reason == ""), int)
