@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 2_000
 """Entries in one write."""
+_TO_TRY: Final = 50
+"""Entries in the first write after a failure: to try in vain, for days, should cost nobody much."""
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 300.0
 """Seconds: after each failure twice as long, less what chance takes off it."""
@@ -163,7 +165,8 @@ class Courier:
         return None
 
     async def _next(self) -> Batch[Any]:
-        return await self._outbox.batch(self.name, self.stream, AT_ONCE)
+        most = _TO_TRY if self._failures else AT_ONCE
+        return await self._outbox.batch(self.name, self.stream, most)
 
     async def _deliver(self, batch: Batch[Any]) -> None:
         report = await self._write(batch.items) if batch.items else WriteReport()
