@@ -35,11 +35,11 @@ endif
 lint: $(VENV)/.dev ## Style, types and the directions of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy sst_cloud sinks tests benchmarks examples/lambda_timestream
+	$(BIN)/mypy sst_cloud sinks tests benchmarks examples/lambda_timestream docs
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev ## Build the documentation into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 devices-page: $(VENV)/.dev ## Write the page of supported devices anew
 	$(BIN)/python tests/supported_devices.py

@@ -1,25 +1,103 @@
-"""Draw the pictures of docs/usage.md from the water of the fake household.
+"""Make the pictures of the documentation: what the program really prints and draws.
 
 python docs/make_pictures.py [FOLDER]
+
+Terminal screens are commands run in a pseudo-terminal, against a fake cloud; plots are of the water
+of the fake household.
 """
 
+import asyncio
+import fcntl
+import os
+import pty
+import shlex
+import struct
 import sys
-from collections.abc import Iterator
+import termios
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from sst_cloud import Reading
+from rich.console import Console
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
+
+from sst_cloud import Reading, open_sink
 from sst_cloud.cli.plot import draw
-from sst_cloud.testing import FakeCloud
+from sst_cloud.clock import SystemClock
+from sst_cloud.testing import FakeCloud, demo_account
 from sst_cloud.usage import usage
 
-FOLDER = Path(__file__).parent / "pictures"
-ZONE = ZoneInfo("Europe/Moscow")
-BEGIN = datetime(2025, 10, 1, tzinfo=ZONE).astimezone(UTC)
-END = datetime(2026, 11, 1, tzinfo=ZONE).astimezone(UTC)
-AWAY = (datetime(2026, 10, 14, 5, tzinfo=UTC), datetime(2026, 10, 16, 17, tzinfo=UTC))
+FOLDER: Final = Path(__file__).parent / "pictures"
+ZONE: Final = ZoneInfo("Europe/Moscow")
+BEGIN: Final = datetime(2025, 10, 1, tzinfo=ZONE).astimezone(UTC)
+END: Final = datetime(2026, 11, 1, tzinfo=ZONE).astimezone(UTC)
+AWAY: Final = (datetime(2026, 10, 14, 5, tzinfo=UTC), datetime(2026, 10, 16, 17, tzinfo=UTC))
 """When nothing could be read."""
+
+_KEPT: Final = ("HOME", "LANG", "LC_ALL", "TMPDIR")
+"""Nothing else of the surroundings shall show in a picture."""
+
+_THEME: Final = TerminalTheme(
+    (30, 36, 46),
+    (222, 228, 234),
+    [
+        (60, 70, 84),
+        (240, 113, 120),
+        (126, 200, 140),
+        (240, 184, 102),
+        (97, 175, 239),
+        (198, 140, 220),
+        (94, 200, 200),
+        (222, 228, 234),
+    ],
+    [
+        (110, 122, 138),
+        (255, 140, 140),
+        (150, 220, 165),
+        (255, 205, 130),
+        (130, 195, 255),
+        (215, 165, 235),
+        (130, 220, 220),
+        (255, 255, 255),
+    ],
+)
+_FRAME: Final = """\
+<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{
+  font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asian: full-width;
+}}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+"""rich's own, without the fonts that it would fetch from elsewhere."""
+
+
+def main(folder: Path = FOLDER) -> None:
+    """Make them all."""
+    found = list(readings())
+    plots(found, folder)
+    asyncio.run(screens(found, folder))
 
 
 def readings() -> Iterator[Reading]:
@@ -47,13 +125,88 @@ def readings() -> Iterator[Reading]:
         time += timedelta(hours=1)
 
 
-def main(folder: Path = FOLDER) -> None:
-    """Draw them all."""
-    found = list(readings())
+def plots(found: Sequence[Reading], folder: Path) -> None:
+    """A month by day, a year by month."""
     month = datetime(2026, 10, 1, tzinfo=ZONE)
     year = datetime(2025, 11, 1, tzinfo=ZONE)
     draw(usage(found, "day", ZONE, since=month), "day", folder / "usage-days.png")
     draw(usage(found, "month", ZONE, since=year), "month", folder / "usage-months.png")
+
+
+async def screens(found: Sequence[Reading], folder: Path) -> None:
+    """What commands show on a terminal."""
+    with TemporaryDirectory(prefix="sst-cloud-") as name:
+        stage = Stage(Path(name), folder)
+        async with open_sink(f"sqlite:{name}/home.db") as sink:
+            await sink.write(found)
+        await stage.screen("demo", "sst-cloud demo", width=104, last=32)
+        october = "--from 2026-10-12 --to 2026-10-18 --timezone Europe/Moscow"
+        await stage.screen("usage", f"sst-cloud usage sqlite:home.db {october}", width=104)
+        async with FakeCloud([demo_account()], clock=SystemClock()) as cloud:
+            stage.log_in(cloud)
+            await stage.screen("tree", "sst-cloud tree", width=96)
+            sinks = "--sink sqlite:home.db --sink influxdb:http://localhost:8086/home"
+            await stage.screen("check", f"sst-cloud check {sinks}", width=110, fails=True)
+            await stage.run(f"sst-cloud collect --once --quiet {sinks}", fails=True)
+            await stage.screen("status", "sst-cloud status", width=124)
+
+
+class Stage:
+    """Runs commands in a folder, and takes pictures of them."""
+
+    def __init__(self, folder: Path, pictures: Path) -> None:
+        self._folder = folder
+        self._pictures = pictures
+        self._environ = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "TERM": "xterm-256color",
+        }
+
+    def log_in(self, cloud: FakeCloud) -> None:
+        """Use this account from now on, and a collector's state of its own."""
+        self._environ |= {
+            "SST_CLOUD_URL": cloud.url,
+            "SST_CLOUD_TOKEN": cloud.token,
+            "SST_CLOUD_STATE": str(self._folder / "collector"),
+        }
+
+    async def run(self, command: str, *, width: int = 100, fails: bool = False) -> str:
+        """What a command shows on a terminal of this width."""
+        ours, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+        environ = self._environ | {"COLUMNS": str(width)}
+        process = await asyncio.create_subprocess_exec(
+            *shlex.split(command), stdout=its, stderr=its, cwd=self._folder, env=environ
+        )
+        os.close(its)
+        shown = await asyncio.to_thread(_read, ours)
+        os.close(ours)
+        if (await process.wait() != 0) is not fails:
+            raise RuntimeError(f"{command} ended with {process.returncode}:\n{shown}")
+        return shown
+
+    async def screen(
+        self, name: str, command: str, *, width: int, last: int = 0, fails: bool = False
+    ) -> None:
+        """A picture of a command and of what it shows, or of the last lines of that."""
+        shown = (await self.run(command, width=width, fails=fails)).replace("\r\n", "\n").rstrip()
+        console = Console(record=True, width=width, file=open(os.devnull, "w"))  # noqa: ASYNC230, PTH123, SIM115
+        if last:
+            shown = "\n".join(shown.split("\n")[-last:])
+        else:
+            console.print(Text.assemble(("$ ", "bright_black"), (command, "bold")))
+        console.print(Text.from_ansi(shown), end="\n\n")
+        svg = console.export_svg(title="", theme=_THEME, code_format=_FRAME, unique_id=name)
+        (self._pictures / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def _read(terminal: int) -> str:
+    """All that is written to a terminal until nobody has it open any more."""
+    shown = b""
+    with suppress(OSError):  # Linux ends a pseudo-terminal with EIO
+        while block := os.read(terminal, 65536):
+            shown += block
+    return shown.decode()
 
 
 if __name__ == "__main__":

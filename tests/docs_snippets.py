@@ -25,6 +25,15 @@ def snippets(file: Path) -> Iterator[Snippet]:
             yield Snippet(file, token.map[0] + 1, token.info.strip(), token.content)
 
 
+def link_targets(markdown: str) -> Iterator[str]:
+    """Where the links and pictures of a Markdown text lead."""
+    for block in MarkdownIt().parse(markdown):
+        for token in block.children or ():
+            target = token.attrGet("href") or token.attrGet("src")
+            if target is not None:
+                yield str(target)
+
+
 async def run_python(snippet: Snippet, names: dict[str, Any]) -> None:
     """Run Python as a notebook would: `await` is allowed at the top level."""
     source = "\n" * (snippet.line - 1) + snippet.text

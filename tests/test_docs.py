@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shlex
 import struct
 import subprocess
@@ -12,15 +13,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
-from docs_snippets import Snippet, run_python, snippets
+from docs_snippets import Snippet, link_targets, run_python, snippets
 from sst_cloud import SystemClock, Water, open_sink, transport
 from sst_cloud.collector.events import Event, EventKind
 from sst_cloud.testing import FakeAccount, FakeCloud, demo_account
 from sst_cloud.testing.sink_contract import sample_reading
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 ALL = [snippet for page in PAGES for snippet in snippets(page)]
 FOREVER = ("fake", "collect", "watch")
 """Commands that end only when they are stopped."""
@@ -93,6 +95,44 @@ def test_the_event_that_is_shown_is_one_and_all_kinds_are_told_of() -> None:
     assert set(EventKind) <= set(table)
 
 
+def commands(page: Path) -> list[object]:
+    """What a page has one run: Python as it is, shell lines without their comments."""
+    return [
+        [shlex.split(line, comments=True) for line in snippet.text.splitlines()]
+        if snippet.language == "shell"
+        else snippet.text
+        for snippet in snippets(page)
+    ]
+
+
+def test_readme_says_the_same_in_both_languages() -> None:
+    english, russian = commands(ROOT / "README.md"), commands(ROOT / "README.ru.md")
+    assert len(english) >= 3
+    assert english == russian
+
+
+def test_the_start_in_russian_has_all_of_the_english_one() -> None:
+    english = commands(ROOT / "docs" / "index.md")
+    russian = commands(ROOT / "docs" / "ru" / "index.md")
+    assert len(english) >= 5
+    assert [commands for commands in russian if commands in english] == english
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links(page: Path) -> None:
+    """Those into the project lead somewhere; those to elsewhere are well-formed, and not fetched.
+
+    Links within the site are checked when it is built.
+    """
+    for target in link_targets(page.read_text("utf-8")):
+        url = URL(target)
+        if url.scheme:
+            assert url.scheme in ("http", "https"), target
+            assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", url.host or ""), target
+        elif url.path:
+            assert (page.parent / url.path).resolve().exists(), target
+
+
 def test_there_is_something_to_run() -> None:
     assert {snippet.language for snippet in ALL if snippet.file.name == "README.md"} >= {
         "python",
@@ -100,11 +140,20 @@ def test_there_is_something_to_run() -> None:
     }
 
 
-def test_the_pictures_can_be_drawn_anew(tmp_path: Path) -> None:
+def test_the_pictures_can_be_made_anew(tmp_path: Path) -> None:
     program = ROOT / "docs" / "make_pictures.py"
     subprocess.run([sys.executable, program, tmp_path], check=True)
-    drawn = {file.name: _size(file) for file in tmp_path.iterdir()}
-    assert drawn == {file.name: _size(file) for file in (ROOT / "docs" / "pictures").iterdir()}
+    kept = list((ROOT / "docs" / "pictures").iterdir())
+    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in kept}
+    for file in kept:
+        made = tmp_path / file.name
+        if file.suffix == ".png":
+            assert _size(made) == _size(file)
+        else:
+            text = made.read_text("utf-8")
+            assert "sst-cloud&#160;" in text
+            assert "@import" not in text
+            assert "url(http" not in text
 
 
 def _size(file: Path) -> tuple[int, int]:

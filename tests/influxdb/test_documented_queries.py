@@ -1,0 +1,32 @@
+"""The queries of the documentation, run by a real InfluxDB."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from docs_snippets import snippets
+from influxdb.servers import InfluxDB1
+from sst_cloud.testing.sink_contract import sample_reading
+from sst_cloud_sinks.influxdb import InfluxDBSink
+
+PAGE = Path(__file__).parents[2] / "docs" / "sinks" / "influxdb.md"
+
+
+async def test_litres_an_hour_in_influxql(influxdb1: InfluxDB1, database: str) -> None:
+    query = next(s.text for s in snippets(PAGE) if "NON_NEGATIVE_DIFFERENCE" in s.text)
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
+    totals = [
+        sample_reading(point_id=meter, value=value, time=hour + timedelta(minutes=minutes))
+        for meter, start in (("1", 1_000), ("2", 70_000))
+        for minutes, value in ((5, start), (50, start + 7), (110, start + 30), (170, start + 31))
+    ]
+    sink = InfluxDBSink(
+        influxdb1.url, database, version=1, user=influxdb1.admin, password=influxdb1.password
+    )
+    async with sink:
+        assert (await sink.write(totals)).accepted == len(totals)
+    answer = influxdb1.query(query, db=database)
+    litres = {
+        series["tags"]["point_id"]: [used for _, used in series["values"] if used is not None]
+        for series in answer
+    }
+    assert litres == {"1": [23, 1], "2": [23, 1]}

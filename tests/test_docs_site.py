@@ -1,0 +1,71 @@
+"""What the documentation says of figures is what the code says, and built pages fetch nothing."""
+
+import importlib.util
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from sst_cloud import transport
+from sst_cloud.collector import collector, courier, grid, handlers
+from sst_cloud.collector.outbox import Limits
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def hooks() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_figures_of_resiliency() -> None:
+    limits, waits = Limits(), [transport.FIRST_WAIT * 2**n for n in range(transport.ATTEMPTS - 1)]
+    said = " ".join((DOCS / "resiliency.md").read_text("utf-8").split())
+    first, second, third = waits
+    for figure in (
+        f"at most {transport.ATTEMPTS} attempts",
+        f"up to {first:g}, {second:g} and {third:g} s",
+        f"would come to more than {transport.MAX_WAITING:g} s",
+        f"every {grid.EVERY // timedelta(minutes=1)} minutes",
+        f"gets {collector.GRACE:g} s to end",
+        f"after {courier.FIRST_WAIT:g} s and up to {courier.FIRST_WAIT:g} s more",
+        f"up to {4 * courier.FIRST_WAIT:g}, {8 * courier.FIRST_WAIT:g}",
+        f"… {courier.LONGEST_WAIT:g} s; never earlier",
+        f"told of after {courier.TOO_LONG / 60:g} minutes",
+        f"Up to {courier.AT_ONCE} readings go in one write",
+        f"an attempt has {handlers.LIMIT:g} s",
+        f"nothing for {limits.age.days} days or {limits.size >> 20} MB",
+    ):
+        assert figure in said
+    assert timedelta(hours=1).total_seconds() == courier.PAUSE
+    assert timedelta(days=1) == handlers.TOO_LATE
+    assert "left alone for an hour" in said
+    assert "after **a day** it is given up" in said
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<script src="https://cdn.example/x.js"></script>',
+        '<link rel="stylesheet" href="//fonts.example/css">',
+        "<img alt='x' src='http://example.com/x.png'>",
+        "<td><code>Sentinel.UNSET</code></td>",
+        "default: <function x at 0x7f00>",
+    ],
+)
+def test_what_a_built_page_must_not_hold(hooks: ModuleType, html: str) -> None:
+    assert len(hooks.complaints(html)) == 1
+
+
+def test_what_a_built_page_may_hold(hooks: ModuleType) -> None:
+    html = (
+        '<a href="https://toml.io">TOML</a> <link rel="canonical" href="https://docs.example/">'
+        '<img src="pictures/x.svg" data-src="//x"> <script src="assets/x.js"></script>'
+    )
+    assert hooks.complaints(html) == []
