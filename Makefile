@@ -9,9 +9,11 @@ SHELL := /bin/sh
 
 # As many processes as there are cores; the tests of a file stay together, and share what it starts.
 PYTEST := pytest -n auto --dist loadfile
+# The tests start many programs, each of which would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.cli ## A day of water meters in a few seconds, against a cloud of its own
 	@$(BIN)/sst-cloud demo

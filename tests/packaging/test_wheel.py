@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -22,30 +23,48 @@ print(sorted(loaded & {{"boto3", "botocore", "aioboto3", "aiobotocore", "rich", 
 """
 
 
-@pytest.fixture(scope="session")
+def built(tree: Path, target: str, folder: Path) -> Path:
+    """What is built of a source tree."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    subprocess.run(command, cwd=tree, check=True, stdout=subprocess.DEVNULL)
+    (made,) = folder.iterdir()
+    return made
+
+
+def content(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from this source tree."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
-    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    return built(ROOT, "wheel", tmp_path_factory.mktemp("wheel"))
 
 
+@pytest.mark.source
+def test_the_source_distribution_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    with tarfile.open(built(ROOT, "sdist", tmp_path / "sdist")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    tree = tmp_path / f"sst_cloud-{sst_cloud.__version__}"
+    assert (tree / "tests/packaging/test_wheel.py").exists()
+    assert content(built(tree, "wheel", tmp_path / "wheel")) == content(wheel)
+
+
+@pytest.mark.source
 def test_the_top_level_is_two_packages(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
+    names = content(wheel)
     top = {name.split("/")[0] for name in names}
     info = f"sst_cloud-{sst_cloud.__version__}.dist-info"
     assert top == {"sst_cloud", "sst_cloud_sinks", info}
-    assert {"sst_cloud/py.typed", "sst_cloud_sinks/py.typed"} <= set(names)
+    assert {"sst_cloud/py.typed", "sst_cloud_sinks/py.typed"} <= names.keys()
     assert "sst_cloud/testing/fake_cloud.py" in names
 
 
+@pytest.mark.source
 def test_the_base_dependencies_are_few(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        info = f"sst_cloud-{sst_cloud.__version__}.dist-info"
-        metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
+    info = f"sst_cloud-{sst_cloud.__version__}.dist-info"
+    metadata = Parser().parsestr(content(wheel)[f"{info}/METADATA"].decode())
     needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = sorted(line.split(">")[0].strip() for line in needed)
     assert names == ["aiohttp", "attrs", "cattrs", "tenacity"]

@@ -1,0 +1,67 @@
+"""What helps people to work on the project says the same everywhere."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+ROOT: Final = Path(__file__).parents[2]
+WORKFLOWS: Final = sorted((ROOT / ".github/workflows").glob("*.yml"))
+PINNED: Final = re.compile(r"uses: (\./\S+|[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$")
+
+pytestmark = pytest.mark.source
+
+
+def targets() -> set[str]:
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    return {name for line in lines if line.startswith(".PHONY:") for name in line.split()[1:]}
+
+
+def steps(workflow: Path) -> list[dict[str, Any]]:
+    jobs = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"].values()
+    return [step for job in jobs for step in job.get("steps", ())]
+
+
+def test_make_help_lists_every_target() -> None:
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    assert {target for _, target, _ in listed} == targets()
+
+
+def test_the_workflow_makes_what_the_ci_makes() -> None:
+    found = re.search(r"for target in (.+); do", (ROOT / ".ci/run").read_text(encoding="utf-8"))
+    assert found
+    made = [
+        step["run"].split() for step in steps(ROOT / ".github/workflows/ci.yml") if "run" in step
+    ]
+    assert all(command[0] == "make" for command in made)
+    assert {target for command in made for target in command[1:]} == set(found[1].split())
+    assert set(found[1].split()) <= targets()
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit(workflow: Path) -> None:
+    lines = workflow.read_text(encoding="utf-8").splitlines()
+    used = [line.strip().removeprefix("- ") for line in lines if "uses:" in line]
+    assert used
+    assert [line for line in used if not PINNED.fullmatch(line)] == []
+
+
+def test_every_python_we_name_is_tested() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    named = re.findall(r"Python :: (3\.\d+)", project)
+    ci = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    assert ci["jobs"]["test"]["strategy"]["matrix"]["python"] == named
+
+
+def test_the_container_and_the_hooks_call_targets_there_are() -> None:
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    called = re.findall(r"make (\w+)", container["postCreateCommand"])
+    called += re.findall(r"entry: make (\w+)", hooks)
+    assert called
+    assert set(called) <= targets()
