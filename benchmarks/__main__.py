@@ -5,6 +5,7 @@ import platform
 import sys
 
 from .batches import BATCHES
+from .collector import DEAD, DRAIN, IDLE, POLL
 from .history import HISTORY
 from .importing import IMPORTING
 from .measure import Benchmark, Figure
@@ -22,6 +23,10 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     HOUSES,
     BATCHES,
     HISTORY,
+    POLL,
+    DRAIN,
+    DEAD,
+    IDLE,
 )
 
 
