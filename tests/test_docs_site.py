@@ -1,6 +1,7 @@
 """What the documentation says of figures is what the code says, and built pages fetch nothing."""
 
 import importlib.util
+import re
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ import pytest
 from sst_cloud import transport
 from sst_cloud.collector import collector, courier, grid, handlers
 from sst_cloud.collector.outbox import Limits
+from sst_cloud.sink import InstalledSink, installed_sinks
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -47,6 +49,19 @@ def test_the_figures_of_resiliency() -> None:
     assert timedelta(days=1) == handlers.TOO_LATE
     assert "left alone for an hour" in said
     assert "after **a day** it is given up" in said
+
+
+OURS = [sink for sink in installed_sinks() if sink.distribution.startswith("sst-cloud ")]
+
+
+@pytest.mark.parametrize("sink", OURS, ids=lambda sink: sink.scheme)
+def test_a_page_for_each_sink_tells_its_promise_and_its_options(sink: InstalledSink) -> None:
+    page = (DOCS / "sinks" / f"{sink.scheme}.md").read_text("utf-8")
+    section = page.split("## Guarantee\n")[1].split("\n## ")[0]
+    assert f"**{sink.load().guarantee.capitalize()}" in section
+    section = page.split("## Options\n")[1].split("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert told == [option.name for option in sink.load().options]
 
 
 @pytest.mark.parametrize(

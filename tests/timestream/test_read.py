@@ -2,10 +2,12 @@
 
 import logging
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from docs_snippets import snippets
 from sst_cloud import Reading
 from sst_cloud.enums import Point, Quality, Quantity, Water
 from sst_cloud.errors import SinkRefusedError, SinkUnavailableError
@@ -16,6 +18,7 @@ from timestream.stand_in import Error, Timestream
 from timestream.store import Table
 
 HOUR = timedelta(hours=1)
+PAGE = Path(__file__).parents[2] / "docs" / "sinks" / "timestream.md"
 
 
 def old_record(time: datetime, litres: int, water: str = "cold") -> dict[str, Any]:
@@ -144,12 +147,8 @@ async def test_the_query_of_the_owners(
 
     Beside the meters there are readings of other quantities, which the query must not see.
     """
-    query = (
-        "SELECT bin(time, 1h) AS hour, "
-        "MAX(CASE WHEN water_temperature = 'cold' THEN measure_value::bigint END) AS cold, "
-        "MAX(CASE WHEN water_temperature = 'hot' THEN measure_value::bigint END) AS hot "
-        'FROM "mydb"."{table}" GROUP BY bin(time, 1h) ORDER BY 1'
-    )
+    (shown,) = (snippet.text for snippet in snippets(PAGE) if snippet.language == "sql")
+    query = shown.replace("meters", "{table}")
     old = timestream.add_table(table="oldtable", magnetic_writes=True)
     readings = []
     for n in range(30):
