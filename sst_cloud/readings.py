@@ -33,6 +33,8 @@ def format_time(moment: datetime) -> str:
 def _to_second(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("the time of a reading must be timezone-aware")
+    if moment.tzinfo is UTC and not moment.microsecond:
+        return moment
     try:
         return moment.astimezone(UTC).replace(microsecond=0)
     except OverflowError:
@@ -42,7 +44,7 @@ def _to_second(moment: datetime) -> datetime:
 def _printable(text: str) -> str:
     if not isinstance(text, str):
         raise ValueError(f"a reading's text must be str, not {type(text).__name__}")  # noqa: TRY004
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _name(text: str | None) -> str | None:

@@ -152,9 +152,8 @@ class Courier:
         """Deliver what there is; how many seconds to wait after a failure, None after none."""
         try:
             await self._note_delivered()
-            while (batch := await self._next()).upto:
-                await self._deliver(batch)
-                self._well()
+            while await self._deliver_some():
+                pass
         except SSTCloudError as error:
             return await self._failed(error)
         except Exception as error:  # noqa: BLE001  a sink of somebody else's may raise anything
@@ -164,9 +163,14 @@ class Courier:
             )
         return None
 
-    async def _next(self) -> Batch[Any]:
+    async def _deliver_some(self) -> bool:
+        """Deliver the next batch; whether there may be more."""
         most = _TO_TRY if self._failures else AT_ONCE
-        return await self._outbox.batch(self.name, self.stream, most)
+        batch: Batch[Any] = await self._outbox.batch(self.name, self.stream, most)
+        if batch.size:
+            await self._deliver(batch)
+            self._well()
+        return batch.size == most
 
     async def _deliver(self, batch: Batch[Any]) -> None:
         report = await self._write(batch.items) if batch.items else WriteReport()

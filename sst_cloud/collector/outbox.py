@@ -66,6 +66,11 @@ class Batch(Generic[T]):
     unreadable: int = 0
     """How many of them cannot be read any more and are left out."""
 
+    @property
+    def size(self) -> int:
+        """How many entries it takes from the outbox."""
+        return len(self.items) + self.unreadable
+
 
 @attrs.frozen
 class Entry:
@@ -99,6 +104,8 @@ class Outbox:
         self._database: sqlite3.Connection | None = None
         self._file: int | None = None
         """The inode of what is open."""
+        self._fresh: Mapping[str, Reading] = {}
+        """What was appended last, by its text: all sinks want it now, and decoding takes time."""
         self._joined: dict[tuple[Stream, str], None] = {}
 
     async def __aenter__(self) -> Self:
@@ -138,6 +145,8 @@ class Outbox:
             )
 
         await self._run(append)
+        texts = (record for _, record in readings)
+        self._fresh = dict(zip(texts, entry.readings, strict=True))
 
     async def notes(self) -> dict[str, str]:
         """What was noted last, by name."""
@@ -173,10 +182,10 @@ class Outbox:
             decode: Callable[[Any], Any] = (
                 _reading if stream is Stream.READINGS else Event.from_dict
             )
-            items, unreadable = [], 0
+            items, unreadable, fresh = [], 0, self._fresh
             for seq, record in found:
                 try:
-                    items.append(decode(json.loads(record)))
+                    items.append(fresh.get(record) or decode(json.loads(record)))
                 except (ValueError, TypeError, KeyError):
                     unreadable += 1
                     _log.error("entry %d of the outbox cannot be read, and is left out", seq)
