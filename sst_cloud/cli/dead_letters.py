@@ -9,8 +9,9 @@ import click
 from sst_cloud.collector.dead_letters import DeadLetter, DeadLetters
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.sink import open_sink
+from sst_cloud.wording import value_of
 
-from .output import add_row, console, for_people, json_option, print_json, table
+from .output import add_row, console, json_option, print_json, table
 from .settings import Settings, state_option, verbose_option
 
 sink_option = click.option("--sink", metavar="URL", help="Only those of this sink.")
@@ -47,7 +48,7 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
             letter.reason,
             reading.name or reading.point_id,
             reading.quantity,
-            for_people(reading),
+            value_of(reading),
             reading.time.strftime("%Y-%m-%d %H:%MZ"),
         )
     console().print(made)

@@ -8,8 +8,9 @@ import click
 from sst_cloud.enums import Point, Quantity
 from sst_cloud.readings import Reading
 from sst_cloud.sink import open_sink
+from sst_cloud.wording import value_of
 
-from .output import add_row, console, for_people, json_option, print_json, table
+from .output import add_row, console, json_option, print_json, table
 from .settings import verbose_option
 from .stores import history, store_argument
 
@@ -40,7 +41,7 @@ def latest(*, store: str, quantity: str | None, as_json: bool) -> None:
             reading.name or reading.point_id,
             reading.water,
             "meter" if reading.point is Point.COUNTER else reading.quantity,
-            for_people(reading),
+            value_of(reading),
             reading.time.strftime("%Y-%m-%d %H:%MZ"),
         )
     console().print(made)

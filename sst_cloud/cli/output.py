@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import click
 
-from sst_cloud.enums import Quantity
 from sst_cloud.models import Unreadable
-from sst_cloud.readings import Reading
 from sst_cloud.redaction import is_sensitive
 
 if TYPE_CHECKING:
@@ -56,15 +54,6 @@ def add_row(made: "Table", *cells: object) -> None:
 def print_json(content: Any) -> None:
     """Print as JSON; names stay readable."""
     click.echo(json.dumps(plain(content), ensure_ascii=False, indent=2))
-
-
-def for_people(reading: Reading) -> str:
-    """A value with its unit; meters in cubic metres, as they show it themselves."""
-    if isinstance(reading.value, bool):
-        return "yes" if reading.value else "no"
-    if reading.quantity is Quantity.VOLUME:
-        return f"{reading.value / 1000:.3f} m³"
-    return f"{reading.value} {reading.unit}".rstrip()
 
 
 def warn_unreadable(unreadable: Sequence[Unreadable]) -> None:

@@ -20,10 +20,11 @@ from sst_cloud.errors import PASSING
 from sst_cloud.measurements import readings_from
 from sst_cloud.models import Device, Snapshot
 from sst_cloud.readings import Reading
+from sst_cloud.wording import by_point, point_of, value_of, what
 
 from .account import choose, house_option, read_snapshot
 from .durations import Duration
-from .output import add_row, console, for_people, json_option, print_json, table, warn_unreadable
+from .output import add_row, console, json_option, print_json, table, warn_unreadable
 from .settings import Settings, account_options
 
 
@@ -106,26 +107,15 @@ def _device(device: Device) -> Text:
 
 def _points(readings: Sequence[Reading]) -> Iterator[Text]:
     """A line for each part of a device, with all that it reports."""
-    points: dict[tuple[str, str], list[Reading]] = defaultdict(list)
-    for reading in readings:
-        points[reading.point, reading.point_id].append(reading)
-    for found in points.values():
+    for found in by_point(readings):
         values = ", ".join(_value(reading) for reading in found)
         alarm = any(reading.quantity is Quantity.LEAK and reading.value for reading in found)
-        yield Text.assemble(_title(found[0]), "  ", (values, "bold red" if alarm else ""))
-
-
-def _title(reading: Reading) -> str:
-    """What the owner calls the point, else what it is."""
-    kind = str(reading.point).replace("_", " ")
-    plain = reading.point_id == reading.point
-    return reading.name or (kind if plain else f"{kind} {reading.point_id}")
+        yield Text.assemble(point_of(found[0]), "  ", (values, "bold red" if alarm else ""))
 
 
 def _value(reading: Reading) -> str:
-    name = reading.water or str(reading.quantity).replace("_", " ")
     stale = " (stale)" if reading.quality is Quality.STALE else ""
-    return f"{name} {for_people(reading)}{stale}"
+    return f"{what(reading)} {value_of(reading)}{stale}"
 
 
 def _table(snapshot: Snapshot) -> Table:
@@ -138,9 +128,9 @@ def _table(snapshot: Snapshot) -> Table:
             made,
             reading.house,
             reading.device or reading.device_id,
-            _title(reading),
+            point_of(reading),
             str(reading.quantity).replace("_", " "),
-            for_people(reading),
+            value_of(reading),
             "" if reading.quality is Quality.GOOD else reading.quality,
         )
     return made

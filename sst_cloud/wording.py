@@ -1,0 +1,36 @@
+"""Readings in words, for whoever looks at them: in a terminal, in a notebook."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from .enums import Quantity
+from .readings import Reading
+
+
+def value_of(reading: Reading) -> str:
+    """A value with its unit; meters in cubic metres, as they show it themselves."""
+    if isinstance(reading.value, bool):
+        return "yes" if reading.value else "no"
+    if reading.quantity is Quantity.VOLUME:
+        return f"{reading.value / 1000:.3f} m³"
+    return f"{reading.value} {reading.unit}".rstrip()
+
+
+def what(reading: Reading) -> str:
+    """What is measured: the water where it is a meter's, else the quantity."""
+    return reading.water or str(reading.quantity).replace("_", " ")
+
+
+def point_of(reading: Reading) -> str:
+    """What the owner calls the point, else what it is."""
+    kind = str(reading.point).replace("_", " ")
+    plain = reading.point_id == reading.point
+    return reading.name or (kind if plain else f"{kind} {reading.point_id}")
+
+
+def by_point(readings: Iterable[Reading]) -> list[Sequence[Reading]]:
+    """The readings of one device, those of each of its parts together."""
+    points: dict[tuple[str, str], list[Reading]] = defaultdict(list)
+    for reading in readings:
+        points[reading.point, reading.point_id].append(reading)
+    return list(points.values())
