@@ -9,6 +9,10 @@ SHELL := /bin/sh
 
 # As many processes as there are cores; the tests of a file stay together, and share what it starts.
 PYTEST := pytest -n auto --dist loadfile
+# The wheel is installed with what it needs, and nothing else; then .venv lends what the tests need
+# beside it. What .venv has of the project itself comes after the wheel, and is not looked at.
+WHEEL := .venv-wheel/bin
+PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
 # The tests start many programs, each of which would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -62,10 +66,13 @@ test-wheel: ## Run the suite against the wheel in dist/, installed into .venv-wh
 	@test -e dist/*.whl || { echo "There is no wheel in dist/: make wheel" >&2; exit 1; }
 	rm -rf .venv-wheel
 	$(BIN)/python -m venv .venv-wheel
-	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[test]"
-	.venv-wheel/bin/python -m pip check
-	cd .venv-wheel && bin/$(PYTEST) -c ../pyproject.toml --rootdir .. -p no:cacheprovider \
-	  --installed --hypothesis-profile=brief ../tests
+	$(WHEEL)/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd .venv-wheel && bin/python -c 'import sst_cloud; [getattr(sst_cloud, name) for name in sst_cloud.__all__]'
+	$(BIN)/python -c '$(PACKAGES)' >"$$($(WHEEL)/python -c '$(PACKAGES)')/lent.pth"
+	$(WHEEL)/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[test]"
+	$(WHEEL)/python -m pip check
+	cd .venv-wheel && bin/python -m $(PYTEST) -c ../pyproject.toml --rootdir .. -p no:cacheprovider \
+	  --installed --hypothesis-profile=brief --kill-rounds 20 ../tests
 
 lambda: $(VENV)/.dev ## Build the zip for AWS Lambda (arm64, Python 3.13) into dist/
 	@$(BIN)/python examples/lambda_timestream/build.py $(if $(COMPILER),--compiler $(COMPILER))

@@ -1,7 +1,11 @@
 """The page of supported devices says what is so."""
 
+import pytest
+
 import supported_devices
 from sst_cloud import DeviceType
+
+pytestmark = pytest.mark.source
 
 
 def test_the_page_is_up_to_date() -> None:

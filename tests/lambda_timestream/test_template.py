@@ -13,6 +13,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 TEMPLATE = Path(__file__).parents[2] / "examples/lambda_timestream/template.yaml"
 
+pytestmark = pytest.mark.source
+
 
 class _NoManagedPolicies:
     def load(self) -> Mapping[str, str]:

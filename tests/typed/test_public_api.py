@@ -78,7 +78,7 @@ def pyright(cwd: Path, *arguments: str) -> dict[str, Any]:
     """What pyright says: basedpyright is the one that pip installs whole, its engine included."""
     here = str(Path(sys.executable).parent)
     done = subprocess.run(
-        [f"{here}/basedpyright", "--outputjson", *arguments],
+        [sys.executable, "-m", "basedpyright", "--outputjson", *arguments],
         cwd=cwd,
         env=os.environ | {"PATH": os.pathsep.join([here, os.environ["PATH"]])},
         capture_output=True,
