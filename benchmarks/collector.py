@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
+
+import attrs
 
 from sst_cloud import (
     Reading,
@@ -102,22 +104,34 @@ def _synced(path: Path) -> float:
         return perf_counter() - started
 
 
+@attrs.frozen
+class Done:
+    """What a process took for its work."""
+
+    seconds: float
+    worked: float
+    """Seconds of a processor."""
+    peak: float
+    """The most memory it ever held, in MB."""
+
+
 def drain(runs: int) -> Sequence[Figure]:
     """Readings that wait, to an SQLite file; and the most that a process ever holds."""
-    rates, idle, busy = [], [], []
+    idle, busy = [], []
     with TemporaryDirectory(prefix="sst-cloud-") as name:
         for run in range(runs):
             one, million = Path(name) / f"one {run}", Path(name) / f"million {run}"
-            asyncio.run(_fill(one, 1))
-            asyncio.run(_fill(million, WAITING))
-            idle.append(_drained(one)[1])
-            seconds, peak = _drained(million)
-            busy.append(peak)
-            rates.append(WAITING / seconds)
+            _of_its_own("fill", one, 1)
+            _of_its_own("fill", million, WAITING)
+            idle.append(_of_its_own("drain", one).peak)
+            busy.append(_of_its_own("drain", million))
             shutil.rmtree(million)
-    above = median(b - i for b, i in zip(busy, idle, strict=True))
+    rate = median(WAITING / done.seconds for done in busy)
+    work = median(done.worked for done in busy) / WAITING * 1e6
+    above = median(done.peak - base for done, base in zip(busy, idle, strict=True))
+    detail = f"to SQLite; {work:.0f} µs of a processor each"
     return [
-        Figure("drain, readings per s", median(rates), DRAIN_LIMIT, "to SQLite", at_least=True),
+        Figure("drain, readings per s", rate, DRAIN_LIMIT, detail, at_least=True),
         Figure("drain, memory", above, MEMORY_LIMIT, f"MB above one's {median(idle):.0f} MB"),
     ]
 
@@ -129,17 +143,11 @@ async def _fill(folder: Path, count: int) -> None:
             await outbox.append(Entry(waiting[start : start + AT_ONCE]))
 
 
-def _drained(folder: Path) -> tuple[float, float]:
-    """Seconds, and the most memory in MB, of a process that delivers all that waits."""
-    command = (sys.executable, "-m", f"{__package__}.collector", str(folder))
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    seconds = float(json.loads(process.stdout.read()))
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"the collector ended with exit code {process.returncode}")
-    return seconds, usage.ru_maxrss / 1000  # Linux counts in KiB
+def _of_its_own(*what: object) -> Done:
+    """Let a process of its own do something."""
+    command = (sys.executable, "-m", f"{__package__}.collector", *map(str, what))
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return Done(**json.loads(done.stdout))
 
 
 def dead_sink(runs: int) -> Sequence[Figure]:
@@ -254,8 +262,12 @@ def _worked(process: subprocess.Popen[bytes]) -> float:
 
 def _resident(process: subprocess.Popen[bytes]) -> float:
     """MB of a process that are in memory."""
-    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+    return _memory(process.pid, "VmRSS")
+
+
+def _memory(process: int | str, what: str) -> float:
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith(f"{what}:"):
             return int(line.split()[1]) / 1000
     raise RuntimeError("the system does not say what a process holds")
 
@@ -265,5 +277,14 @@ DRAIN = Benchmark("collector-drain", 1, drain)
 DEAD = Benchmark("collector-dead-sink", 5, dead_sink)
 IDLE = Benchmark("collector-idle", 1, idle)
 
+
+def main(what: str, folder: str, count: str = "0") -> None:
+    """What is measured in a process of its own."""
+    work = _fill(Path(folder), int(count)) if what == "fill" else _drain(Path(folder), dead=False)
+    seconds = asyncio.run(work) or 0.0
+    done = Done(seconds, process_time(), _memory("self", "VmHWM"))
+    print(json.dumps(attrs.asdict(done)))
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(_drain(Path(sys.argv[1]), dead=False))))
+    main(*sys.argv[1:])
