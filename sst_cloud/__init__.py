@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .client import SSTCloud
     from .clock import Clock, ManualClock, SystemClock
     from .commands import CommandResult
+    from .dataframes import readings_frame
     from .enums import (
         AccessStatus,
         DeviceType,
@@ -88,6 +89,7 @@ _HOMES: Final = {
     "client": ("SSTCloud",),
     "clock": ("Clock", "ManualClock", "SystemClock"),
     "commands": ("CommandResult",),
+    "dataframes": ("readings_frame",),
     "enums": (
         "AccessStatus",
         "DeviceType",
@@ -238,6 +240,7 @@ __all__ = [
     "__version__",
     "installed_sinks",
     "open_sink",
+    "readings_frame",
     "readings_from",
 ]
 

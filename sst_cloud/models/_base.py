@@ -7,6 +7,8 @@ import attrs
 
 from sst_cloud.redaction import MASK, is_sensitive
 
+from ._notebook import Shown
+
 T = TypeVar("T")
 
 
@@ -30,7 +32,7 @@ def model(cls: type[T]) -> type[T]:
 
 
 @model
-class Entity:
+class Entity(Shown):
     """An object of the cloud. `raw` is the payload as it came, unknown fields included."""
 
     raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from ._base import model
+from ._notebook import Shown
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ class Unreadable:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-class Listing(list[T], Generic[T]):
+class Listing(Shown, list[T], Generic[T]):
     """A list of what could be read; `unreadable` holds the rest."""
 
     unreadable: tuple[Unreadable, ...]

@@ -19,7 +19,8 @@ import sys
 import {module}
 loaded = {{name.split(".")[0] for name in sys.modules}}
 print(sorted(loaded & {{"boto3", "botocore", "aioboto3", "aiobotocore", "rich", "click", "sqlite3",
-    "platformdirs", "prometheus_client", "pytest", "sst_cloud_sinks"}}))
+    "duckdb", "matplotlib", "pandas", "platformdirs", "polars", "prometheus_client", "pytest",
+    "sst_cloud_sinks"}}))
 """
 
 

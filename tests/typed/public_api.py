@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_type
 
+import polars as pl
+
 from sst_cloud import (
     CommandResult,
     Counter,
@@ -44,6 +46,7 @@ from sst_cloud import (
     WirelessSensor,
     WriteReport,
     open_sink,
+    readings_frame,
     readings_from,
 )
 from sst_cloud.collector import (
@@ -92,6 +95,8 @@ async def reads(cloud: SSTCloud) -> None:
     assert_type(snapshot.wireless_sensors, tuple[WirelessSensor, ...])
     assert_type(snapshot.unreadable, tuple[Unreadable, ...])
     assert_type(readings_from(snapshot), list[Reading])
+    assert_type(snapshot.to_frame(library="polars"), pl.DataFrame)
+    assert_type(readings_frame([], library="polars"), pl.DataFrame)
 
 
 def fields(house: House, counter: Counter, sensor: WirelessSensor) -> None:

@@ -19,6 +19,7 @@ WRONG: Final = {
     "await cloud.set_power(module, True)": ("arg-type", "ArgumentType"),
     "await cloud.set_target_temperature(thermostat, '21')": ("arg-type", "ArgumentType"),
     "await cloud.counters('1')": ("arg-type", "ArgumentType"),
+    "(await cloud.snapshot()).to_frame(library='dask')": ("call-overload", "ArgumentType"),
     "SSTCloud()": ("call-arg", "CallIssue"),
     "SSTCloud(TokenAuth('x'), timeut=3)": ("call-arg", "CallIssue"),
     "module.valve_groups[0].state.value": ("union-attr", "OptionalMemberAccess"),

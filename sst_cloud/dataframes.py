@@ -1,0 +1,123 @@
+"""Readings as a data frame of pandas or polars. Neither is imported until a frame is made."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from importlib import import_module
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
+
+from .enums import Point, Quality, Quantity, Water
+from .readings import FIELDS, Reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+Library = Literal["pandas", "polars"]
+
+_LIBRARIES: Final = ("pandas", "polars")
+"""In the order in which they are looked for."""
+_ENUMS: Final[Mapping[str, type[StrEnum]]] = {
+    "quantity": Quantity,
+    "point": Point,
+    "water": Water,
+    "quality": Quality,
+}
+_EMPTY: Final[Mapping[str, Sequence[Any]]] = dict.fromkeys(FIELDS, ())
+_WHOLE: Final = frozenset({"house_id", "device_id"})
+_fields: Final = attrgetter(
+    *(
+        f"{field}._value_" if field in ("quantity", "point", "quality") else field
+        for field in FIELDS
+    )
+)
+"""A reading's fields, enums as plain text; `water` may be None and is its own text."""
+
+
+@overload
+def readings_frame(
+    readings: Iterable[Reading], *, library: Literal["pandas"]
+) -> "pd.DataFrame": ...
+@overload
+def readings_frame(
+    readings: Iterable[Reading], *, library: Literal["polars"]
+) -> "pl.DataFrame": ...
+@overload
+def readings_frame(readings: Iterable[Reading], *, library: None = None) -> Any: ...
+
+
+def readings_frame(readings: Iterable[Reading], *, library: Library | None = None) -> Any:
+    """A row for each reading, a column for each of its keys, in their order.
+
+    A frame of pandas if that is installed, else of polars, unless one is asked for by name.
+
+    * `time` has the time zone UTC; `quantity`, `point`, `water` and `quality` are categories that
+      know all their values; ids are whole numbers, `line` too, which may be missing.
+    * `value` is boolean where all values are, a whole number where all are whole, else a float.
+      Where quantities are mixed, True is 1 and False 0: filter by `quantity` first.
+
+    Raises ModuleNotFoundError, which says what to install, where the library is missing.
+    """
+    names, make = _loaded(library)
+    rows = list(map(_fields, readings))
+    columns = dict(zip(FIELDS, zip(*rows, strict=True), strict=True)) if rows else _EMPTY
+    return make(names, columns)
+
+
+def _loaded(library: str | None) -> tuple[Any, Callable[[Any, Mapping[str, Sequence[Any]]], Any]]:
+    """The library that is asked for, or the first that is there, and who makes frames with it."""
+    if library is not None and library not in _LIBRARIES:
+        raise ValueError(f"library must be 'pandas' or 'polars', not {library!r}")
+    for name in (library,) if library else _LIBRARIES:
+        try:
+            return import_module(name), _pandas if name == "pandas" else _polars
+        except ModuleNotFoundError as error:
+            if error.name != name:  # it is there, and something that it needs is not
+                raise
+    if library == "polars":
+        raise ModuleNotFoundError(
+            "A data frame of polars needs polars: pip install polars", name=library
+        )
+    raise ModuleNotFoundError(
+        f"A data frame needs {library or 'pandas or polars'}: pip install 'sst-cloud[notebook]'",
+        name=library or "pandas",
+    )
+
+
+def _value_type(values: Sequence[Any]) -> str:
+    """The narrowest that holds all of them."""
+    kinds = set(map(type, values))
+    if kinds == {bool}:
+        return "bool"
+    return "int64" if kinds and kinds <= {int, bool} else "float64"
+
+
+def _pandas(pd: Any, columns: Mapping[str, Sequence[Any]]) -> Any:
+    def series(field: str, values: Sequence[Any]) -> Any:
+        if field == "time":  # not nanoseconds, which end in 2262
+            return pd.Series(pd.DatetimeIndex(values, dtype="datetime64[us, UTC]"))
+        if field in _ENUMS:
+            return pd.Series(pd.Categorical(values, categories=[str(e) for e in _ENUMS[field]]))
+        if field == "value":
+            return pd.Series(values, dtype=_value_type(values))
+        kind = "int64" if field in _WHOLE else "Int64" if field == "line" else "string"
+        return pd.Series(values, dtype=kind)
+
+    return pd.DataFrame({field: series(field, values) for field, values in columns.items()})
+
+
+def _polars(pl: Any, columns: Mapping[str, Sequence[Any]]) -> Any:
+    numbers = {"bool": pl.Boolean, "int64": pl.Int64, "float64": pl.Float64}
+
+    def series(field: str, values: Sequence[Any]) -> Any:
+        if field == "time":
+            return pl.Series(field, values, dtype=pl.Datetime("us", "UTC"))
+        if field in _ENUMS:
+            return pl.Series(field, values, dtype=pl.Enum([str(e) for e in _ENUMS[field]]))
+        if field == "value":
+            kind = numbers[_value_type(values)]
+            return pl.Series(field, values, dtype=kind, strict=False)
+        kind = pl.Int64 if field in _WHOLE or field == "line" else pl.String
+        return pl.Series(field, values, dtype=kind)
+
+    return pl.DataFrame([series(field, values) for field, values in columns.items()])

@@ -1,0 +1,311 @@
+"""How houses, devices, lists and snapshots show themselves in a notebook.
+
+Whatever comes from the cloud is escaped, secrets are masked, and no colour is needed to read it:
+text takes its colour from the page, so that light and dark notebooks show it alike.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, time
+from enum import Enum
+from html import escape
+from itertools import groupby
+from typing import Any, Final
+
+import attrs
+
+from .enums import MODELS, DeviceType, Quantity, Water
+from .measurements import is_stale, readings_from
+from .models import (
+    Counter,
+    Device,
+    House,
+    LeakModule,
+    Listing,
+    Schedule,
+    Snapshot,
+    Unreadable,
+)
+from .readings import Quality, Reading, Value
+from .redaction import MASK, is_sensitive, redact, redact_text
+from .wording import by_point, point_of, value_of, what
+
+_LINE: Final = "border:0;border-bottom:1px solid rgba(128,128,128,.28)"
+_CELL: Final = f"{_LINE};padding:.2em 1.2em .2em 0;text-align:left;vertical-align:top"
+_NUMBER: Final = _CELL.replace("left", "right") + ";font-variant-numeric:tabular-nums"
+_PALE: Final = "opacity:.65;font-weight:normal"
+_LABEL: Final = f"{_CELL};{_PALE};white-space:nowrap"
+_TABLE: Final = "border-collapse:collapse;margin:.1em 0 .6em;font-size:inherit"
+_ALARM: Final = "background:#c62828;color:#fff;border-radius:.7em;padding:0 .55em;font-weight:600"
+_DOTS: Final[Mapping[Water, str]] = {Water.COLD: "#3d8fd1", Water.HOT: "#e2604f"}
+
+_TROUBLES: Final[Mapping[tuple[Quantity, Value], str]] = {
+    (Quantity.LEAK, True): "leak",
+    (Quantity.SENSOR_LOST, True): "sensor lost",
+    (Quantity.BATTERY_LOW, True): "battery low",
+    (Quantity.ONLINE, False): "offline",
+}
+"""What calls for the owner, and how."""
+_OPEN: Final = 6
+"""Devices; of more than that only those in trouble are unfolded."""
+_COLUMNS: Final[Mapping[type, Sequence[str]]] = {
+    Counter: ("id", "name", "water", "value_l", "step_l", "line", "device_id"),
+    House: ("id", "name", "timezone", "in_home", "report_date"),
+    Device: ("id", "name", "model", "is_connected", "signal_level", "firmware", "reported_at"),
+}
+"""What a list shows; of other models, everything."""
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def html(shown: Any) -> str:
+    """A model, a list of models or a snapshot as a piece of HTML."""
+    if isinstance(shown, Snapshot):
+        inside = _snapshot(shown)
+    elif isinstance(shown, Listing):
+        inside = _listing(shown)
+    else:
+        inside = _card(shown)
+    return f'<div style="overflow-x:auto;line-height:1.5">{inside}</div>'
+
+
+def _snapshot(snapshot: Snapshot) -> str:
+    readings: dict[tuple[int, int], list[Reading]] = {}
+    for reading in readings_from(snapshot):
+        readings.setdefault((reading.house_id, reading.device_id), []).append(reading)
+    crowded = len(snapshot.devices) > _OPEN
+    houses = []
+    for house in snapshot.houses:
+        devices = [
+            _device(device, readings.pop((house.id, device.id), ()), snapshot.time, crowded)
+            for device in snapshot.devices
+            if device.house_id == house.id
+        ]
+        # Of a device that could not be read, or was not asked for, the meters may be known.
+        devices += [
+            _fold(_strong(f"device {key[1]}"), _points(readings.pop(key)), unfolded=True)
+            for key in [key for key in readings if key[0] == house.id]
+        ]
+        title = f"{_strong(house.name or f'house {house.id}')} {_pale(house.timezone or '')}"
+        houses.append(_fold(title, "".join(devices), unfolded=True))
+    counts = (
+        _count(len(snapshot.houses), "house"),
+        _count(len(snapshot.devices), "device"),
+        _count(len(snapshot.counters), "meter"),
+        _count(len(snapshot.wireless_sensors), "radio sensor"),
+    )
+    head = f"{_strong(_plain(snapshot.time))} {_pale(' · '.join(counts))}"
+    return f"<div>{head}</div>{''.join(houses)}{_unreadable(snapshot.unreadable)}"
+
+
+def _device(device: Device, readings: Sequence[Reading], now: datetime, crowded: bool) -> str:  # noqa: FBT001
+    trouble = any(_trouble(reading) for reading in readings)
+    signs = [_alarm("leak")] if isinstance(device, LeakModule) and device.alarm else []
+    signs += [_alarm("silent")] if is_stale(device, now) else []
+    title = " ".join((_strong(device.name or str(device.id)), _pale(device.model), *signs))
+    return _fold(title, _points(readings), unfolded=trouble or not crowded)
+
+
+def _points(readings: Iterable[Reading]) -> str:
+    rows = [
+        f'<tr><th scope="row" style="{_CELL};font-weight:normal">{_safe(point_of(found[0]))}</th>'
+        f'<td style="{_CELL}">{_readings(found)}</td></tr>'
+        for found in by_point(readings)
+    ]
+    return _table("".join(rows)) if rows else _pale("nothing to report")
+
+
+def _readings(point: Sequence[Reading]) -> str:
+    """What a part of a device tells; what is old, or in doubt, after a word that says so."""
+    parts = []
+    for quality in Quality:
+        words = [] if quality is Quality.GOOD else [_pale(f"{quality}:")]
+        found = [_reading(reading) for reading in point if reading.quality is quality]
+        parts += words + found if found else []
+    return " &ensp; ".join(parts)
+
+
+def _reading(reading: Reading) -> str:
+    if trouble := _trouble(reading):
+        return _alarm(trouble)
+    dot = f'<span style="color:{_DOTS[reading.water]}">●</span> ' if reading.water else ""
+    return _together(f"{dot}{_pale(what(reading))} {_safe(value_of(reading))}")
+
+
+def _trouble(reading: Reading) -> str | None:
+    return _TROUBLES.get((reading.quantity, reading.value))
+
+
+def _listing(listing: Listing[Any]) -> str:
+    table = _rows(listing) if listing else _pale("nothing in this list")
+    return table + _unreadable(listing.unreadable)
+
+
+def _card(model: Any) -> str:
+    """A model's name and what it is; then all that is known of it, a row each."""
+    name = getattr(model, "name", None)
+    kind = model.model if isinstance(model, Device) else type(model).__name__
+    number = f" · {model.id}" if hasattr(model, "id") else ""
+    head = f"{_strong(name)} {_pale(kind + number)}" if name else _strong(kind + number)
+    rows = [
+        f'<tr><th scope="row" style="{_LABEL}">{_safe(_words(field))}</th>'
+        f'<td style="{_CELL}">{_value(field, value)}</td></tr>'
+        for field, value in _fields(model)
+        if field not in ("id", "name")
+    ]
+    return f"<div>{head}</div>{_table(''.join(rows))}"
+
+
+def _fields(model: Any) -> Iterable[tuple[str, Any]]:
+    """What is known of a model: what its own class tells first, what all have in common last."""
+    for class_ in filter(attrs.has, type(model).__mro__):
+        for field in attrs.fields(class_):
+            value = getattr(model, field.name)
+            if field.repr and not field.inherited and _is_told(value):
+                yield field.name, value
+
+
+def _is_told(value: Any) -> bool:
+    if isinstance(value, str | tuple | Mapping):
+        return any(part is not None for part in value)
+    return value is not None
+
+
+def _value(field: str, value: Any) -> str:
+    """A field's value, which may be a model or several."""
+    if is_sensitive(field):
+        return MASK
+    if isinstance(value, Schedule):
+        return "<br>".join(map(_safe, _week(value)))
+    if attrs.has(type(value)):
+        return " &ensp; ".join(
+            _together(f"{_pale(_words(name))} {_value(name, part)}")
+            for name, part in _fields(value)
+        )
+    if isinstance(value, tuple) and value and attrs.has(type(value[0])):
+        return _rows(value)
+    return _safe(_plain(value))
+
+
+def _rows(items: Sequence[Any]) -> str:
+    """A table with a row for each, and the columns in which any has something to say."""
+    if not attrs.has(type(items[0])):
+        return "<br>".join(_safe(_plain(item)) for item in items)
+    columns = _columns(items)
+    head = "".join(
+        f'<th scope="col" style="{_style(items, column)};{_PALE}">{_safe(_words(column))}</th>'
+        for column in columns
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="{_style(items, column)}">{_cell(item, column)}</td>' for column in columns
+        )
+        + "</tr>"
+        for item in items
+    )
+    return _table(f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>")
+
+
+def _columns(items: Sequence[Any]) -> list[str]:
+    chosen = next((c for type_, c in _COLUMNS.items() if isinstance(items[0], type_)), None)
+    if chosen is None:
+        every = dict.fromkeys(name for item in items for name, _ in _fields(item))
+        return list(every)
+    return [name for name in chosen if any(getattr(i, name, None) is not None for i in items)]
+
+
+def _cell(item: Any, column: str) -> str:
+    value = getattr(item, column, None)
+    return _value(column, value) if _is_told(value) else ""
+
+
+def _style(items: Sequence[Any], column: str) -> str:
+    values = [getattr(item, column, None) for item in items]
+    numbers = all(isinstance(v, int | float | None) and not isinstance(v, bool) for v in values)
+    return _NUMBER if numbers and not column.endswith("id") else _CELL
+
+
+def _week(schedule: Schedule) -> Iterable[str]:
+    """A line for each run of days that are alike."""
+    days: list[list[str]] = [[] for _ in _DAYS]
+    for entry in schedule.entries:
+        day, minute = divmod(entry.minute, 24 * 60)
+        days[day].append(f"{minute // 60:02}:{minute % 60:02} {entry.temperature} °C")
+    for plan, alike in groupby(zip(_DAYS, map(", ".join, days), strict=True), lambda day: day[1]):
+        names = [name for name, _ in alike]
+        span = names[0] if len(names) == 1 else f"{names[0]}\N{EN DASH}{names[-1]}"
+        yield f"{span}: {plan or 'as before'}"
+
+
+def _unreadable(unreadable: Sequence[Unreadable]) -> str:
+    return "".join(
+        f"<div>{_alarm('unreadable')} {_safe(bad.kind)}"
+        f"{'' if bad.id is None else f' {bad.id}'}: {_safe(bad.reason)}</div>"
+        for bad in unreadable
+    )
+
+
+def _plain(value: Any) -> str:
+    """A value that holds no model, in words."""
+    for type_, words in _WORDS.items():
+        if isinstance(value, type_):
+            return words(value)
+    return "" if value is None else str(value)
+
+
+def _several(values: Sequence[Any]) -> str:
+    between = "\N{EN DASH}" if values and isinstance(values[0], time) else ", "
+    return between.join(map(_plain, values))
+
+
+_WORDS: Final[Mapping[type, Callable[[Any], str]]] = {
+    bool: lambda value: "yes" if value else "no",
+    DeviceType: lambda value: f"{value.value}, {MODELS[value]}",
+    Enum: lambda value: str(value.value),
+    datetime: lambda value: f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+    time: lambda value: f"{value:%H:%M}",
+    tuple: _several,
+    Mapping: lambda value: json.dumps(redact(value), ensure_ascii=False, default=str),
+}
+
+
+def _words(name: str) -> str:
+    words = name.replace("_", " ")
+    return f"{words.removesuffix(' l')}, L" if words.endswith(" l") else words
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _safe(text: str) -> str:
+    return escape(redact_text(text))
+
+
+def _strong(text: str) -> str:
+    return f"<b>{_safe(text)}</b>"
+
+
+def _pale(text: str) -> str:
+    return f'<span style="{_PALE}">{_safe(text)}</span>'
+
+
+def _together(inside: str) -> str:
+    """Not to be broken over two lines."""
+    return f'<span style="white-space:nowrap">{inside}</span>'
+
+
+def _alarm(text: str) -> str:
+    return f'<span style="{_ALARM}">{_safe(text)}</span>'
+
+
+def _table(rows: str) -> str:
+    return f'<table style="{_TABLE}">{rows}</table>'
+
+
+def _fold(title: str, inside: str, *, unfolded: bool) -> str:
+    return (
+        f'<details{" open" if unfolded else ""} style="margin:.2em 0 .2em .2em">'
+        f'<summary style="cursor:pointer">{title}</summary>'
+        f'<div style="margin-left:1.3em">{inside}</div></details>'
+    )

@@ -1,0 +1,241 @@
+"""What models look like in a notebook: whole, escaped, without secrets."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sst_cloud import (
+    Counter,
+    Device,
+    DeviceType,
+    House,
+    Listing,
+    NeptunSmart,
+    Schedule,
+    ScheduleEntry,
+    Snapshot,
+    SSTCloud,
+    Thermostat,
+    TokenAuth,
+    Unreadable,
+    ValveGroup,
+    WiredLine,
+    WirelessSensor,
+)
+from sst_cloud.testing import FakeCloud, every_device_account
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+VOID = frozenset({"br"})
+TAGS = {"b", "details", "div", "span", "summary", *VOID}
+TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
+ATTRIBUTES = {"style", "open", "scope"}
+
+
+class Page(HTMLParser):
+    """A piece of HTML read strictly: what is opened is closed, in its turn."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.words: list[str] = []
+        self.unfolded: list[bool] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attributes}
+        if tag == "details":
+            self.unfolded.append("open" in dict(attributes))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def page(shown: Any) -> Page:
+    return Page(shown._repr_html_())
+
+
+async def everything(client: SSTCloud) -> Sequence[Any]:
+    """Something of every kind that an account has."""
+    house = (await client.houses())[0]
+    devices = await client.devices(house.id)
+    module = next(device for device in devices if device.type is DeviceType.NEPTUN_SMART)
+    return [
+        await client.snapshot(),
+        await client.houses(),
+        devices,
+        await client.counters(house.id),
+        await client.wireless_sensors(house.id, module.id),
+        await client.networks(house.id),
+        await client.groups(house.id),
+        await client.news(),
+        await client.user(),
+        house,
+        *devices,
+        *(await client.counters(house.id)),
+    ]
+
+
+@pytest.fixture
+async def shown() -> Sequence[Any]:
+    async with FakeCloud([every_device_account()]) as cloud:
+        for device in cloud.devices:
+            device.overrides["specific_settings"] = {"mac": device.mac_address, "Wi-Fi": "<b>"}
+        auth = TokenAuth(cloud.token)
+        async with SSTCloud(auth, base_url=cloud.url, clock=cloud.clock) as client:
+            return await everything(client)
+
+
+async def test_everything_shows_itself_without_secrets(shown: Sequence[Any]) -> None:
+    whole = ""
+    for each in shown:
+        found = page(each)
+        assert found.tags <= TAGS
+        assert found.attributes <= ATTRIBUTES
+        whole += found.text
+    for secret in ("every@example.com", "02:00:00", "+7999", "Demo"):
+        assert secret not in whole
+    assert whole.count("***") > 10
+    assert "Neptun ProW+ WiFi" in whole
+
+
+async def test_the_plain_repr_stays(client: SSTCloud) -> None:
+    house = (await client.houses())[0]
+    assert repr(house).startswith("House(id=1201, name='Flat'")
+    assert repr(Listing([house])) == f"[{house!r}]"
+
+
+async def test_a_snapshot_is_a_tree_of_what_is_reported(fake: FakeCloud) -> None:
+    fake.device("Bathroom").sensors[0].leak = True
+    fake.device("Kitchen").offline = True
+    async with SSTCloud(TokenAuth(fake.token), base_url=fake.url, clock=fake.clock) as client:
+        found = page(await client.snapshot())
+    assert found.text.startswith(
+        "2026-01-01 00:00 UTC 2 houses · 4 devices · 5 meters · 4 radio sensors "
+        "Flat Europe/Moscow Bathroom Neptun Smart leak Bath cold ● cold "
+    )
+    assert "valve group 1 valve open no leak Bathtub" in found.text
+    assert "Kitchen Neptun ProW+ WiFi silent Kitchen cold stale: ● cold" in found.text
+    assert "module offline stale: signal 4" in found.text
+    assert "thermostat online yes signal 4 air temperature" in found.text
+    assert found.unfolded == [True] * 6
+
+
+async def test_of_many_devices_only_those_in_trouble_are_unfolded() -> None:
+    async with FakeCloud([every_device_account()]) as cloud:
+        cloud.device("Smart").sensors[1].battery = 90
+        cloud.device("Equation").offline = True
+        auth = TokenAuth(cloud.token)
+        async with SSTCloud(auth, base_url=cloud.url, clock=cloud.clock) as client:
+            found = page(await client.snapshot())
+    names = ["the house", *(device.name for device in cloud.devices)]
+    unfolded = [name for name, is_open in zip(names, found.unfolded, strict=True) if is_open]
+    assert unfolded == ["the house", "ProW+", "Equation", "Smart, two groups"]
+
+
+NASTY = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;"
+texts = st.text() | st.just(NASTY)
+
+
+@given(texts, texts, texts)
+def test_names_are_only_text(name: str, other: str, reason: str) -> None:
+    module = NeptunSmart(
+        id=2,
+        house_id=1,
+        type=DeviceType.NEPTUN_SMART,
+        name=name,
+        access_status=other,
+        line_names=(other, None),
+        specific_settings={name: other},
+        valve_groups=(ValveGroup(number=1, state=other),),
+        lines=(WiredLine(point_id=name, number=1, name=other, leak=False),),
+    )
+    house = House(id=1, name=name, timezone=other, behaviour=name)
+    counter = Counter(id=3, house_id=1, device_id=2, value_l=5, name=name)
+    sensor = WirelessSensor(house_id=1, device_id=2, point_id=other, name=name, leak=True)
+    bad = Unreadable(kind="device", id=7, reason=reason)
+    snapshot = Snapshot(
+        time=NOW,
+        houses=(house,),
+        devices=(module,),
+        counters=(counter,),
+        wireless_sensors=(sensor,),
+        unreadable=(bad,),
+    )
+    for each in (module, house, counter, snapshot, Listing([module]), Listing([house], [bad])):
+        found = page(each)
+        assert found.tags <= TAGS
+        assert found.attributes <= ATTRIBUTES
+
+
+def test_what_looks_like_a_secret_is_masked_wherever_it_stands() -> None:
+    house = House(id=1, name="of me@example.com", behaviour="02:00:00:00:5D:C1")
+    assert page(house).text == "of *** House · 1 behaviour ***"
+
+
+def test_what_could_not_be_read_is_said() -> None:
+    assert page(Listing()).text == "nothing in this list"
+    bad = [
+        Unreadable(kind="device", id=7, reason="no name"),
+        Unreadable(kind="houses", id=None, reason="no answer"),
+    ]
+    assert page(Listing([], bad)).text == (
+        "nothing in this list unreadable device 7: no name unreadable houses: no answer"
+    )
+    assert page(Listing([1, "two", None])).text == "1 two"
+
+
+def test_meters_of_a_device_that_is_not_there_are_shown() -> None:
+    counters = (Counter(id=3, house_id=1, device_id=2, value_l=5_120, name="Cold"),)
+    snapshot = Snapshot(time=NOW, houses=(House(id=1),), counters=counters)
+    assert page(snapshot).text.endswith("house 1 device 2 Cold volume 5.120 m³")
+
+
+def test_a_device_that_tells_nothing_says_so() -> None:
+    device = Device(id=2, house_id=1, type=42)
+    snapshot = Snapshot(time=NOW, houses=(House(id=1, name="Home"),), devices=(device,))
+    assert page(snapshot).text.endswith("Home 2 type 42 nothing to report")
+
+
+@pytest.mark.parametrize(
+    ("entries", "lines"),
+    [
+        ([(540, 24), (1380, 20)], "Mon: 09:00 24 °C, 23:00 20 °C Tue-Sun: as before"),
+        (
+            [(day * 1440 + 480, 22 if day < 5 else 25) for day in range(7)],
+            "Mon-Fri: 08:00 22 °C Sat-Sun: 08:00 25 °C",
+        ),
+    ],
+)
+def test_a_schedule_is_told_by_days(entries: list[tuple[int, int]], lines: str) -> None:
+    schedule = Schedule(entries=tuple(ScheduleEntry(minute=m, temperature=t) for m, t in entries))
+    floor = Thermostat(id=1, house_id=1, type=DeviceType.MCS350, name="Floor", schedule=schedule)
+    dashes = page(floor).text.replace("\N{EN DASH}", "-")
+    assert dashes.startswith(f"Floor Teploluxe MCS350 · 1 schedule {lines} house id 1")
+
+
+def test_what_a_device_alone_has_comes_first() -> None:
+    module = NeptunSmart(
+        id=1, house_id=1, type=DeviceType.NEPTUN_SMART, keyboard_blocked=True, floor_washing=False
+    )
+    assert page(module).text == (
+        "Neptun Smart · 1 keyboard blocked yes floor washing no house id 1 type 7, Neptun Smart"
+    )
