@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev hooks servers test lint docs devices-page pictures bench wheel test-wheel lambda deploy clean
+.PHONY: help demo dev hooks servers test lint docs devices-page notebooks pictures bench wheel test-wheel lambda deploy clean
 
 # As many processes as there are cores; the tests of a file stay together, and share what it starts.
 PYTEST := pytest -n auto --dist loadfile
@@ -49,6 +49,9 @@ docs: $(VENV)/.dev ## Build the documentation into site/
 
 devices-page: $(VENV)/.dev ## Write the page of supported devices anew
 	$(BIN)/python tests/supported_devices.py
+
+notebooks: $(VENV)/.dev ## Run the notebooks of the examples, and write what they show anew
+	$(BIN)/python tests/notebooks.py
 
 pictures: $(VENV)/.dev ## Draw the pictures of the documentation anew
 	$(BIN)/python docs/make_pictures.py

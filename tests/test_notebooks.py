@@ -1,0 +1,47 @@
+"""The notebooks of the examples run, and what they show is what comes out."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import notebooks
+
+each = pytest.mark.parametrize("file", notebooks.ALL, ids=lambda file: file.stem)
+
+
+@each
+async def test_what_is_committed_is_what_comes_out(file: Path) -> None:
+    """If it does not: `make notebooks`, and look at what has changed."""
+    committed = nbformat.read(file, as_version=4)
+    again = await notebooks.executed(file)
+    assert list(notebooks.texts(again)) == list(notebooks.texts(committed))
+
+
+@each
+def test_what_is_committed_tells_nothing_of_the_machine(file: Path) -> None:
+    committed = nbformat.read(file, as_version=4)
+    nbformat.validate(committed)
+    assert committed.metadata == notebooks.METADATA
+    assert all(cell.metadata == {} for cell in committed.cells)
+    code = [cell for cell in committed.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    shown = list(notebooks.texts(committed))
+    for _, kind, text in shown:
+        assert kind not in ("stderr", "error")
+        assert not re.search(r"/(home|tmp|root|usr|Users)/|127\.0\.0\.1|localhost|@", text), text
+    assert any(kind == "text/html" for _, kind, _ in shown)
+
+
+def test_the_year_has_its_pictures_and_its_leak() -> None:
+    file = notebooks.FOLDER / "a_year_of_water.ipynb"
+    notebook = nbformat.read(file, as_version=4)
+    drawn = notebooks.pictures(notebook)
+    assert list(drawn) == ["months", "days", "week", "leak"]
+    assert (notebooks.DOCS / "leak.png").read_bytes() == drawn["leak"]
+    texts = list(notebooks.texts(notebook))
+    (leak,) = (text for cell, kind, text in texts if (cell, kind) == ("nights", "text/plain"))
+    assert "0 Bath cold 2025-08-10 2025-08-30 21" in leak
+    assert leak.count("Bath cold") == 1
+    assert file.stat().st_size < 500_000
