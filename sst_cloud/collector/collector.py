@@ -147,7 +147,7 @@ class Collector:
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(GRACE):
-                    await asyncio.gather(*(courier.idle() for courier in self._couriers))
+                    await asyncio.gather(*(courier.end() for courier in self._couriers))
             for task in self._tasks:
                 task.cancel()
             if self._tasks:

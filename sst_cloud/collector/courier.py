@@ -111,8 +111,9 @@ class Courier:
         self._rested = asyncio.Event()
         """All is delivered, or the last try has failed."""
         self._idle = asyncio.Event()
-        """No write is under way."""
+        """No write is under way, and what was written is noted."""
         self._idle.set()
+        self._ending = False
 
     def tell(self) -> None:
         """There is something new in the outbox."""
@@ -123,8 +124,9 @@ class Courier:
         """Do not wait any longer, whatever for."""
         self._again.set()
 
-    async def idle(self) -> None:
-        """Return when no write is under way."""
+    async def end(self) -> None:
+        """Begin no further write; return when the one under way has ended and is noted."""
+        self._ending = True
         await self._idle.wait()
 
     async def rest(self) -> None:
@@ -167,8 +169,14 @@ class Courier:
         """Deliver the next batch; whether there may be more."""
         most = _TO_TRY if self._failures else AT_ONCE
         batch: Batch[Any] = await self._outbox.batch(self.name, self.stream, most)
+        if self._ending:
+            return False
         if batch.size:
-            await self._deliver(batch)
+            self._idle.clear()
+            try:
+                await self._deliver(batch)
+            finally:
+                self._idle.set()
             self._well()
         return batch.size == most
 
@@ -205,7 +213,6 @@ class Courier:
 
         A thread that hangs cannot be cancelled, and a second one beside it would help nobody.
         """
-        self._idle.clear()
         loop = asyncio.get_running_loop()
         patience = loop.call_later(TOO_LONG, self._lose_patience)
         try:
@@ -215,7 +222,6 @@ class Courier:
             return await self._consumer.write(items)
         finally:
             patience.cancel()
-            self._idle.set()
 
     def _lose_patience(self) -> None:
         error = SinkUnavailableError(f"a write has not ended for {TOO_LONG:g} s")

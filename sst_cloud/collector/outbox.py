@@ -340,9 +340,3 @@ class Outbox:
 
 def _reading(values: Sequence[Any]) -> Reading:
     return Reading.from_dict(dict(zip(FIELDS, values, strict=True)))
-
-
-_DECODERS: Final[Mapping[Stream, Callable[[Any], Any]]] = {
-    Stream.READINGS: _reading,
-    Stream.EVENTS: Event.from_dict,
-}

@@ -354,3 +354,27 @@ async def test_stopping_keeps_what_is_not_delivered(clock: ManualClock, tmp_path
         await collector.run()
     assert len(source.asked) == 3
     assert read_status(tmp_path).sinks[0].waiting == 3
+
+
+async def test_what_is_being_written_at_the_end_is_noted_too_and_nothing_more_is_begun(
+    clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sst_cloud.collector.courier.AT_ONCE", 2)
+    under_way, end = asyncio.Event(), asyncio.Event()
+
+    class Slow(Memory):
+        async def write(self, readings: Sequence[Reading]) -> WriteReport:
+            under_way.set()
+            await end.wait()
+            return await super().write(readings)
+
+    away, slow = Memory(), Slow(reject=1)
+    away.errors = Always(BUSY)
+    await collected(Meter(clock), {"slow": away}, tmp_path, 3)
+    async with Collector(Meter(clock), {"slow": slow}, tmp_path, clock=clock):
+        await under_way.wait()
+        asyncio.get_running_loop().call_later(0, end.set)
+    (sink,) = read_status(tmp_path).sinks
+    assert (slow.writes, slow.values) == (1, [2])
+    assert (sink.delivered, sink.rejected, sink.waiting) == (1, 1, 1)
+    assert len(DeadLetters(tmp_path).read()) == 1
