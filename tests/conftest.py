@@ -3,6 +3,7 @@
 import inspect
 import ipaddress
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -33,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """What is meant to be tested is what is tested."""
     marker = "source: looks at the source tree, which no other installation of it changes"
     config.addinivalue_line("markers", marker)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that starts the tests in the background has all they start ignore it, too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--installed"):
         for package in (sst_cloud, sst_cloud_sinks):
             if not Path(package.__path__[0]).is_relative_to(sys.prefix):
