@@ -108,4 +108,6 @@ def _value(quantity: Quantity, value: float) -> float | bool:
     if quantity.is_boolean:
         assert value in (0, 1)
         return bool(value)
-    return int(float(value)) if quantity.value in WHOLE else float(value)
+    number = float(value)
+    whole = quantity.value in WHOLE and number.is_integer() and abs(number) < 2**63
+    return int(number) if whole else number
