@@ -1,4 +1,4 @@
-"""What the documentation says of figures is what the code says, and built pages fetch nothing."""
+"""What the documentation says of figures and rooms is so, and built pages fetch nothing."""
 
 import importlib.util
 import re
@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+import sst_cloud
 from sst_cloud import transport
 from sst_cloud.collector import collector, courier, grid, handlers
 from sst_cloud.collector.outbox import Limits
@@ -49,6 +50,15 @@ def test_the_figures_of_resiliency() -> None:
     assert timedelta(days=1) == handlers.TOO_LATE
     assert "left alone for an hour" in said
     assert "after **a day** it is given up" in said
+
+
+@pytest.mark.parametrize("shown", ["architecture.md", "drawings/house.svg"])
+def test_the_house_has_all_its_rooms(shown: str) -> None:
+    rooms = {
+        path.stem for path in Path(sst_cloud.__path__[0]).glob("[a-z]*") if path.suffix != ".typed"
+    }
+    assert len(rooms) > 20
+    assert rooms <= set(re.findall(r"\w+", (DOCS / shown).read_text("utf-8")))
 
 
 OURS = [sink for sink in installed_sinks() if sink.distribution.startswith("sst-cloud ")]
