@@ -23,6 +23,12 @@ from sst_cloud.testing.sink_contract import sample_reading
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+LINKED = [
+    *PAGES,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "examples").glob("*/README.md")),
+]
 ALL = [snippet for page in PAGES for snippet in snippets(page)]
 FOREVER = ("fake", "collect", "watch")
 """Commands that end only when they are stopped."""
@@ -111,6 +117,15 @@ def test_readme_says_the_same_in_both_languages() -> None:
     assert english == russian
 
 
+def test_readme_leads_to_the_same_pages_in_both_languages() -> None:
+    english, russian = (
+        set(link_targets((ROOT / name).read_text("utf-8")))
+        for name in ("README.md", "README.ru.md")
+    )
+    assert english - russian == {"README.ru.md", "docs/index.md"}
+    assert russian - english == {"README.md", "docs/ru/index.md"}
+
+
 def test_the_start_in_russian_has_all_of_the_english_one() -> None:
     english = commands(ROOT / "docs" / "index.md")
     russian = commands(ROOT / "docs" / "ru" / "index.md")
@@ -118,7 +133,7 @@ def test_the_start_in_russian_has_all_of_the_english_one() -> None:
     assert [commands for commands in russian if commands in english] == english
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links(page: Path) -> None:
     """Those into the project lead somewhere; those to elsewhere are well-formed, and not fetched.
 
