@@ -88,11 +88,13 @@ clean: ## Remove what the other commands made
 	rm -rf .venv .venv-wheel dist site .coverage* .hypothesis .*_cache demo.db*
 
 # The first Python on the path that is new enough; PYTHON=… names another.
+# Debian's leaves half a venv behind where python3-venv is missing, which is not to count as one.
 $(BIN)/python:
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    echo "Setting up $(VENV) with $$($$python --version) ..."; \
-	    exec $$python -m venv $(VENV); \
+	    $$python -m venv $(VENV) && exit; \
+	    rm -f $@; exit 1; \
 	  fi; \
 	done; \
 	echo "Python 3.11 or newer is needed, and none was found; name one: make PYTHON=/path/to/python3 ..." >&2; \

@@ -34,6 +34,22 @@ def test_make_help_lists_every_target() -> None:
     assert {target for _, target, _ in listed} == targets()
 
 
+def test_a_venv_that_could_not_be_made_is_tried_again(tmp_path: Path) -> None:
+    """Where Debian's python3-venv is missing, Python leaves half a venv behind."""
+    python = tmp_path / "python-without-ensurepip"
+    python.write_text("""#!/bin/sh
+if [ "$2" = venv ]; then mkdir -p "$3/bin"; ln -sf "$0" "$3/bin/python"; exit 1; fi
+""")
+    python.chmod(0o755)
+    command = ["make", "-f", str(ROOT / "Makefile"), f"PYTHON={python}", "demo"]
+    done = [
+        subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        for _ in range(2)
+    ]
+    assert all(attempt.returncode for attempt in done)
+    assert all("Setting up .venv" in attempt.stdout for attempt in done)
+
+
 def test_the_workflow_makes_what_the_ci_makes() -> None:
     found = re.search(r"for target in (.+); do", (ROOT / ".ci/run").read_text(encoding="utf-8"))
     assert found
