@@ -44,7 +44,7 @@ lint: $(VENV)/.dev ## Style, types and the directions of imports
 	$(BIN)/mypy sst_cloud sinks tests benchmarks examples/lambda_timestream docs
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.dev ## Build the documentation into site/
+docs: $(VENV)/.dev ## Build the documentation: site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 devices-page: $(VENV)/.dev ## Write the page of supported devices anew
