@@ -107,6 +107,8 @@ class Outbox:
         self._fresh: Mapping[str, Reading] = {}
         """What was appended last, by its text: all sinks want it now, and decoding takes time."""
         self._joined: dict[tuple[Stream, str], None] = {}
+        self._outdated: set[tuple[Stream, str]] = set()
+        """Whose last batch came from a file that is gone: its numbers say nothing in this one."""
 
     async def __aenter__(self) -> Self:
         """Open or make it. Raises `OutboxError` if another has it open, or it is not ours."""
@@ -189,6 +191,7 @@ class Outbox:
                 except (ValueError, TypeError, KeyError):
                     unreadable += 1
                     _log.error("entry %d of the outbox cannot be read, and is left out", seq)
+            self._outdated.discard((stream, name))
             return Batch(items, found[-1][0] if found else 0, unreadable)
 
         return await self._in_thread(read)
@@ -198,14 +201,17 @@ class Outbox:
     ) -> None:
         """Note that a consumer has had everything up to this number."""
         now = format_time(self._clock.now())
-        await self._run(
-            lambda database: database.execute(
+
+        def deliver(database: sqlite3.Connection) -> None:
+            place = 0 if (stream, name) in self._outdated else upto
+            database.execute(
                 "UPDATE consumers SET cursor = max(cursor, ?), delivered = delivered + ?, "
                 "rejected = rejected + ?, last_success = ?, course = 'flowing', error = NULL, "
                 "error_since = NULL, next_try = NULL WHERE stream = ? AND name = ?",
-                (upto, accepted, rejected, now, stream, name),
+                (place, accepted, rejected, now, stream, name),
             )
-        )
+
+        await self._run(deliver)
 
     async def fail(
         self, name: str, stream: Stream, course: Course, error: str, next_try: datetime
@@ -312,24 +318,36 @@ class Outbox:
             self._lock.__enter__()
             self._begin_anew(None)
         if self._database is None:
-            self._database = open_database(self._path, self._clock.now())
+            self._database = self._open()
             self._file = self._inode()
         return self._database
+
+    def _open(self) -> sqlite3.Connection:
+        """All consumers begin at the beginning of a file that is new: nothing in it is old."""
+        database = open_database(self._path, self._clock.now())
+        try:
+            database.executemany(
+                "INSERT INTO consumers (stream, name, cursor) VALUES (?, ?, 0) "
+                "ON CONFLICT DO UPDATE SET joined = 1",
+                self._joined,
+            )
+        except BaseException:
+            database.close()
+            raise
+        return database
 
     def _inode(self) -> int | None:
         return self._path.stat().st_ino if self._path.exists() else None
 
     def _begin_anew(self, damage: str | None) -> None:
-        """Go on with a new file. All consumers begin at its beginning: nothing in it is old."""
+        """Go on with a new file, now or as soon as it can be opened."""
+        self._outdated.update(self._joined)
         if self._database is not None:
             self._database.close()
             self._database = None
         if damage is not None:
             set_aside(self._path, self._clock.now(), damage)
-        database = self._opened()
-        database.executemany(
-            "INSERT OR IGNORE INTO consumers (stream, name, cursor) VALUES (?, ?, 0)", self._joined
-        )
+        self._opened()
 
     def _close(self) -> None:
         if self._database is not None:

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from collector.parts import Memory, Meter, Settable, Threads, collected
-from sst_cloud import ManualClock
+from sst_cloud import ManualClock, Reading, WriteReport
 from sst_cloud.collector import Collector, Poll, Start, read_status
 from sst_cloud.collector.outbox import Entry, Outbox
 from sst_cloud.errors import OutboxError
@@ -197,6 +197,41 @@ async def test_outbox_that_is_removed_while_it_is_used_is_begun_anew(
     assert set(polls.committed) == {True}
     assert set(sink.values) >= {*range(1, 10), *range(11, POLLS + 1)}
     assert "somebody removed or replaced the outbox" in caplog.text
+
+
+async def test_what_was_on_its_way_when_the_outbox_went_moves_no_place_in_the_new_one(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    """Its number counts in a file that is gone."""
+
+    class Removing(Memory):
+        async def write(self, readings: Sequence[Reading]) -> WriteReport:
+            if self.writes == 10:
+                for file in tmp_path.glob("outbox.db*"):
+                    file.unlink()
+            return await super().write(readings)
+
+    sink = Removing()
+    await collected(Meter(clock), {"m": sink}, tmp_path, POLLS)
+    assert sink.values == list(range(1, POLLS + 1))
+    assert read_status(tmp_path).sinks[0].waiting == 0
+
+
+async def test_outbox_that_cannot_be_begun_anew_at_once_still_knows_its_sinks(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "outbox.db"
+
+    def obstruct() -> None:
+        for file in tmp_path.glob("outbox.db*"):
+            file.unlink()
+        path.mkdir()
+
+    source, sink = Meter(clock), Memory()
+    polls = Polls(after_10=obstruct, after_15=path.rmdir)
+    await collected(source, {"m": sink}, tmp_path, POLLS, on_poll=polls)
+    assert polls.committed == [True] * 10 + [False] * 5 + [True] * 15
+    assert set(sink.values) >= {*range(1, 10), *range(11, POLLS + 1)}
 
 
 async def test_outbox_that_is_replaced_while_it_is_used_is_the_outbox_from_then_on(
