@@ -109,7 +109,9 @@ class Courier:
         self._again = asyncio.Event()
         """Somebody wants another try now."""
         self._rested = asyncio.Event()
-        """All is delivered, or the last try has failed."""
+        """All is delivered, or the last try has failed and the next one has not begun."""
+        self._waiting = False
+        """For the next try."""
         self._idle = asyncio.Event()
         """No write is under way, and what was written is noted."""
         self._idle.set()
@@ -117,7 +119,8 @@ class Courier:
 
     def tell(self) -> None:
         """There is something new in the outbox."""
-        self._rested.clear()
+        if not self._waiting:
+            self._rested.clear()
         self._told.set()
 
     def try_again(self) -> None:
@@ -130,7 +133,7 @@ class Courier:
         await self._idle.wait()
 
     async def rest(self) -> None:
-        """Return when all is delivered, or a try has failed since the last `tell`."""
+        """Return when all is delivered, or the last try has failed."""
         await self._rested.wait()
 
     async def run(self) -> None:
@@ -140,12 +143,15 @@ class Courier:
             while True:
                 await self._told.wait()
                 self._told.clear()
+                self._again.clear()
                 wait = await self._deliver_all()
                 if wait is not None or not self._told.is_set():
                     self._rested.set()
                 if wait is not None:
-                    self._again.clear()
+                    self._waiting = True
                     await sleep_unless(self._clock, wait, self._again)
+                    self._waiting = False
+                    self._rested.clear()
                     self._told.set()
         finally:
             await self._open.aclose()

@@ -16,6 +16,8 @@ from sst_cloud import (
     ServiceUnavailableError,
     SinkRefusedError,
     SinkUnavailableError,
+    Snapshot,
+    SSTCloudError,
     Unreadable,
     WriteReport,
 )
@@ -163,6 +165,30 @@ async def test_what_a_sink_has_not_received_is_kept_for_the_next_run(
     away.errors = []
     await collected(source, {"away": away, "well": well}, tmp_path, 1)
     assert away.values == well.values == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("error", [BUSY, SinkRefusedError("no such table")])
+async def test_the_last_poll_does_not_wait_for_a_sink_that_has_failed_already(
+    error: SSTCloudError, clock: ManualClock, tmp_path: Path
+) -> None:
+    """It was tried with what it had missed, while the cloud was being asked."""
+    sink = Memory()
+    sink.errors = Always(error)
+    await collected(Meter(clock), {"m": sink}, tmp_path, 1)
+
+    class Slow(Meter):
+        async def snapshot(self) -> Snapshot:
+            while collector.errors == {}:  # noqa: ASYNC110  nothing tells of it
+                await asyncio.sleep(0)
+            return await super().snapshot()
+
+    began = clock.now()
+    collector = Collector(Slow(clock, litres=1), {"m": sink}, tmp_path, clock=clock)
+    async with collector:
+        await collector.run(1)
+        assert clock.now() == began
+    assert collector.errors == {"m": error}
+    assert read_status(tmp_path).sinks[0].waiting == 2
 
 
 async def test_retries_wait_longer_and_longer_and_as_long_as_asked(
