@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 GRACE: Final = 3.0
 """Seconds that writes under way have to end when the collector is stopped."""
 _CLOSING: Final = 1.0
+_PAUSE: Final = timedelta(seconds=PAUSE)
 _MOST_HELD: Final = 20_000
 """Readings held in memory while the disk is full."""
 
@@ -148,6 +149,8 @@ class Collector:
             with suppress(TimeoutError):
                 async with asyncio.timeout(GRACE):
                     await asyncio.gather(*(courier.end() for courier in self._couriers))
+            if self._outbox_error is not None:
+                await self._last_try()
             for task in self._tasks:
                 task.cancel()
             if self._tasks:
@@ -197,8 +200,10 @@ class Collector:
         return "last_success" not in self._notes
 
     async def _turn(self, *, last: bool) -> None:
-        if self._wait_until is not None and self._clock.now() < self._wait_until:
-            return
+        if self._wait_until is not None:
+            left = self._wait_until - self._clock.now()
+            if timedelta(0) < left <= _PAUSE:  # else over, or the clock has been set back
+                return
         self._wait_until = None
         asked = self._clock.now()
         try:
@@ -243,7 +248,7 @@ class Collector:
             _log.info("the cloud still does not answer: %s", error)
         self._away = error
         if isinstance(error, AuthenticationError):  # asking again and again might lock the account
-            self._wait_until = asked + timedelta(seconds=PAUSE)
+            self._wait_until = asked + _PAUSE
         failed = 1 + int(self._notes.get("failed_polls", 0))
         self._notes |= {"source_error": str(error), "failed_polls": str(failed)}
         await self._finish(Poll(asked, error=error), ())
@@ -270,12 +275,14 @@ class Collector:
         held = [*self._held.readings, *entry.readings]
         if len(held) > _MOST_HELD:
             _log.error("%d readings are lost: the outbox takes none", len(held) - _MOST_HELD)
-        self._held = Entry(
+        entry = Entry(
             held[-_MOST_HELD:], [*self._held.events, *entry.events][-_MOST_HELD:], entry.notes
         )
+        self._held = Entry()  # it may be committed though nobody waits for it any more
         try:
-            await self._outbox.append(self._held)
+            await self._outbox.append(entry)
         except OutboxError as error:
+            self._held = entry
             if self._outbox_error is None:
                 _log.error(
                     "%s; what is read is held in memory, and tried again at every turn", error
@@ -285,11 +292,15 @@ class Collector:
         if self._outbox_error is not None:
             _log.warning("the outbox can be written again; nothing that was read meanwhile is lost")
         self._outbox_error = None
-        self._held = Entry()
         for courier in self._couriers:
             courier.tell()
         await self._tidy()
         return True
+
+    async def _last_try(self) -> None:
+        """Commit what is held in memory; there may be room by now."""
+        if not await self._commit(Entry(notes=self._notes)) and self._held.readings:
+            _log.error("%d readings are lost: the outbox takes none", len(self._held.readings))
 
     async def _tidy(self) -> None:
         try:

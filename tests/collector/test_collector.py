@@ -133,6 +133,19 @@ async def test_a_collector_that_has_worked_does_not_give_up_over_credentials(
     assert source.times == ["12:07:11", "13:20:00", "14:20:00"]
 
 
+async def test_a_clock_that_is_set_back_does_not_prolong_the_pause_after_wrong_credentials(
+    tmp_path: Path,
+) -> None:
+    clock = Settable(START)
+    await collected(Meter(clock), {}, tmp_path, 1)
+    source = Meter(clock, REFUSED)
+    source.on_asked = lambda: (
+        clock.jumps.append(timedelta(days=-365)) if len(source.asked) == 1 else None
+    )
+    await collected(source, {}, tmp_path, 8, random=lambda: 0.0)
+    assert source.times[:2] == ["12:07:11", "12:20:00"]
+
+
 async def test_a_fault_nobody_foresaw_is_survived(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

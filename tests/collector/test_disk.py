@@ -97,6 +97,21 @@ async def test_full_disk_loses_nothing_and_is_told_once(
     assert caplog.text.count(ROOM_AGAIN) == 1
 
 
+async def test_what_is_held_in_memory_is_committed_at_the_end_if_there_is_room_by_then(
+    clock: ManualClock, small_disk: Path
+) -> None:
+    """As somebody does who is told of the full disk: make room, and start the service anew."""
+    source, polls = Meter(clock), Polls(after_5=lambda: fill(small_disk))
+    async with Collector(source, {}, small_disk / "state", clock=clock, on_poll=polls) as collector:
+        with pytest.raises(OutboxError, match="full"):
+            await collector.run(POLLS)
+        (small_disk / "ballast").unlink()
+    assert False in polls.committed
+    sink = Memory()
+    await collected(source, {"m": sink}, small_disk / "state", 1, start=Start.BEGINNING)
+    assert sink.values == list(range(1, POLLS + 2))
+
+
 async def test_collector_that_is_stopped_while_the_disk_is_full_keeps_what_was_committed(
     clock: ManualClock, small_disk: Path
 ) -> None:
