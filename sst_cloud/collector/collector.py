@@ -208,6 +208,7 @@ class Collector:
         asked = self._clock.now()
         try:
             snapshot = await self._source.snapshot()
+            readings = readings_from(snapshot)
         except SSTCloudError as error:
             await self._no_answer(asked, error, last=last)
         except Exception as error:
@@ -217,14 +218,14 @@ class Collector:
             strange = SSTCloudError(redact_text(f"{type(error).__name__}: {error}"))
             await self._no_answer(asked, strange, last=False)
         else:
-            await self._answer(snapshot)
+            await self._answer(snapshot, readings)
 
-    async def _answer(self, snapshot: Snapshot) -> None:
+    async def _answer(self, snapshot: Snapshot, readings: Sequence[Reading]) -> None:
         if self._away is not None:
             _log.warning("the cloud answers again")
             self._away = None
         self._tell_unreadable(snapshot)
-        verdict = judge(self._judged, readings_from(snapshot), snapshot.counters, self._judge_rules)
+        verdict = judge(self._judged, readings, snapshot.counters, self._judge_rules)
         self._zones = {house.id: house.zone for house in snapshot.houses if house.zone}
         self._judged = verdict.state
         self.latest = verdict.readings

@@ -31,6 +31,8 @@ _TO_TRY: Final = 50
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 300.0
 """Seconds: after each failure twice as long, less what chance takes off it."""
+LONGEST_ASKED: Final = 86_400.0
+"""Seconds that a `Retry-After` may put it off; what asks for more has a clock that is wrong."""
 PAUSE: Final = 3_600.0
 """Seconds until what was refused is tried again by itself."""
 TOO_LONG: Final = 600.0
@@ -226,6 +228,11 @@ class Courier:
                 await self._open.enter_async_context(self._consumer)
                 self._is_open = True
             return await self._consumer.write(items)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise SinkUnavailableError("it has cancelled its own write") from error
         finally:
             patience.cancel()
 
@@ -264,7 +271,8 @@ class Courier:
     def _backoff(self, error: SSTCloudError) -> float:
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(1 + self._failures, 16))
         by_chance = FIRST_WAIT + self._random() * (longest - FIRST_WAIT)
-        return max(getattr(error, "retry_after", None) or 0.0, by_chance)
+        asked = getattr(error, "retry_after", None) or 0.0
+        return max(min(asked, LONGEST_ASKED), by_chance)
 
     async def _note(self, course: Course, error: SSTCloudError, wait: float) -> None:
         next_try = self._clock.now() + timedelta(seconds=wait)

@@ -136,6 +136,7 @@ class Outbox:
             (added, _encode(list(reading.as_dict().values()))) for reading in entry.readings
         ]
         events = [(added, _encode(event.as_dict())) for event in entry.events]
+        notes = [(key, _storable(text)) for key, text in entry.notes.items()]
 
         def append(database: sqlite3.Connection) -> None:
             insert = "INSERT INTO {} (added, record) VALUES (?, ?)"
@@ -143,7 +144,7 @@ class Outbox:
             database.executemany(insert.format(Stream.EVENTS), events)
             database.executemany(
                 "INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-                entry.notes.items(),
+                notes,
             )
 
         await self._run(append)
@@ -223,7 +224,7 @@ class Outbox:
                 "UPDATE consumers SET course = ?, error = ?, "
                 "error_since = coalesce(error_since, ?), next_try = ? "
                 "WHERE stream = ? AND name = ?",
-                (course, error, now, format_time(next_try), stream, name),
+                (course, _storable(error), now, format_time(next_try), stream, name),
             )
         )
 
@@ -354,6 +355,11 @@ class Outbox:
             self._database.close()
             self._database = None
         self._lock.__exit__(None, None, None)
+
+
+def _storable(text: str) -> str:
+    """Without what UTF-8 has no bytes for: half a character in the cloud's JSON, odd file names."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _reading(values: Sequence[Any]) -> Reading:

@@ -69,6 +69,6 @@ class Notifier:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
                 channel.setblocking(False)
-                channel.sendto(message.encode(), address)
+                channel.sendto(message.encode("utf-8", "replace"), address)
         except OSError as error:  # what matters is the service, not who watches it
             _log.debug("systemd cannot be told %s: %s", message.partition("=")[0], error)

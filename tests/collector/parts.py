@@ -27,11 +27,14 @@ from sst_cloud.collector import Collector, Event
 class Meter:
     """A source of one meter; raises the errors it is given, one per poll."""
 
-    def __init__(self, clock: ManualClock, *errors: Exception | None, litres: int = 0) -> None:
+    def __init__(
+        self, clock: ManualClock, *errors: Exception | None, litres: int = 0, name: str = "Home"
+    ) -> None:
         self.clock = clock
         self.errors = list(errors)
         self.asked: list[datetime] = []
         self.litres = litres
+        self.name = name
         self.unreadable: tuple[Unreadable, ...] = ()
         self.on_asked: Callable[[], None] = lambda: None
 
@@ -44,7 +47,7 @@ class Meter:
         self.litres += 1
         return Snapshot(
             time=self.clock.now(),
-            houses=(House(id=1, name="Home", timezone="Europe/Moscow", report_date=20),),
+            houses=(House(id=1, name=self.name, timezone="Europe/Moscow", report_date=20),),
             counters=(Counter(id=3, house_id=1, device_id=2, value_l=self.litres),),
             unreadable=self.unreadable,
         )
@@ -57,7 +60,7 @@ class Meter:
 class Memory:
     """A sink that remembers; raises the errors it is given, one per write."""
 
-    def __init__(self, *errors: Exception | None, reject: int | None = None) -> None:
+    def __init__(self, *errors: BaseException | None, reject: int | None = None) -> None:
         self.errors = list(errors)
         self.reject = reject
         """The value that it rejects for good."""
@@ -91,7 +94,7 @@ class Memory:
 class Listener(Memory):
     """The same for events."""
 
-    def __init__(self, *errors: Exception | None) -> None:
+    def __init__(self, *errors: BaseException | None) -> None:
         super().__init__(*errors)
         self.heard: list[Event] = []
 
@@ -101,13 +104,13 @@ class Listener(Memory):
         return WriteReport(len(events))
 
 
-class Always(list[Exception | None]):
+class Always(list[BaseException | None]):
     """Errors without end, for the `errors` of the others."""
 
     def __init__(self, error: SSTCloudError) -> None:
         super().__init__([error])
 
-    def pop(self, _index: object = -1) -> Exception | None:
+    def pop(self, _index: object = -1) -> BaseException | None:
         return self[0]
 
 

@@ -155,6 +155,41 @@ async def test_a_fault_nobody_foresaw_is_survived(
     assert "ZeroDivisionError" in caplog.text
 
 
+async def test_answer_that_readings_cannot_be_made_of_is_survived(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink, source = Memory(), Meter(clock)
+    source.on_asked = lambda: setattr(source, "litres", 2**64 if len(source.asked) == 2 else 0)
+    await collected(source, {"m": sink}, tmp_path, 3)
+    assert sink.values == [1, 1]
+    assert "unforeseen" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SinkUnavailableError("no such file: \udcff"),
+        SinkUnavailableError("busy", retry_after=float("9" * 400)),
+        asyncio.CancelledError(),
+    ],
+    ids=["not UTF-8", "until the end of time", "its own cancellation"],
+)
+async def test_no_error_of_a_sink_ends_delivery_to_it(
+    error: BaseException, clock: ManualClock, tmp_path: Path
+) -> None:
+    sink = Memory(error)
+    await collected(Meter(clock), {"m": sink}, tmp_path, 75)
+    assert sink.values == list(range(1, 76))
+
+
+async def test_text_that_is_not_utf_8_ends_nothing(clock: ManualClock, tmp_path: Path) -> None:
+    sink = Memory()
+    source = Meter(clock, None, ServiceUnavailableError(503, "\ud800", "/houses/"), name="\ud800")
+    await collected(source, {"m": sink}, tmp_path, 3)
+    assert sink.values == [1, 2]
+    assert [house.name for house in known_houses(tmp_path)] == ["?"]
+
+
 async def test_a_sink_that_was_away_gets_what_it_missed(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

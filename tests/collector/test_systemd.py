@@ -45,9 +45,9 @@ def systemd(path: str) -> Iterator[Systemd]:
 def test_a_service_tells_how_it_fares(systemd: Systemd, path: str) -> None:
     notifier = Notifier.from_environment({"NOTIFY_SOCKET": path})
     notifier.ready()
-    notifier.status("37 readings\nto sqlite:дом.db")
+    notifier.status("37 readings\nto sqlite:дом\udcff.db")
     notifier.stopping()
-    assert systemd.heard() == ["READY=1", "STATUS=37 readings to sqlite:дом.db", "STOPPING=1"]
+    assert systemd.heard() == ["READY=1", "STATUS=37 readings to sqlite:дом?.db", "STOPPING=1"]
 
 
 def test_an_abstract_socket() -> None:
