@@ -142,7 +142,9 @@ class Handler(ABC):
         if failure is not None:
             raise failure
         rejected = tuple(rejection for rejection in self._rejected if rejection.event in events)
-        self._handed, self._rejected = [], []
+        # A try in vain is followed by one with fewer: what was settled of the others stays so.
+        self._handed = [event for event in self._handed if event not in events]
+        self._rejected = [rejection for rejection in self._rejected if rejection not in rejected]
         return EventReport(len(events) - len(rejected), rejected)
 
     async def _hand_over(self, event: Event) -> None:

@@ -117,6 +117,23 @@ async def test_a_command_gets_each_event_as_json(tmp_path: Path) -> None:
     assert told == events
 
 
+async def test_what_was_handed_over_beside_one_that_failed_is_not_handed_over_again(
+    tmp_path: Path,
+) -> None:
+    """A courier that tries again begins with few."""
+    out, well = tmp_path / "told.jsonl", tmp_path / "well"
+    text = f'read it; [ -e {well} ] || case "$it" in *Bathroom*) exit 1;; esac; echo "$it" >> {out}'
+    events = [event(), *(event(name) for name in ("Kitchen", "Cellar", "Attic"))]
+    handler = command(script(tmp_path, text))
+    with pytest.raises(SinkUnavailableError):
+        await handler.write(events)
+    well.touch()
+    assert (await handler.write(events[:2])).accepted == 2
+    assert (await handler.write(events[2:])).accepted == 2
+    told = [json.loads(line)["name"] for line in out.read_text().splitlines()]
+    assert told == ["Kitchen", "Cellar", "Attic", "Bathroom"]
+
+
 async def test_no_shell_comes_between(tmp_path: Path) -> None:
     out = tmp_path / "args"
     text = script(tmp_path, f'for word; do echo "$word"; done > {out}')
