@@ -33,6 +33,7 @@ T = TypeVar("T")
 _LOCK: Final = "collector.lock"
 _AT_ONCE: Final = 5_000
 """Entries removed in one transaction, so that a long clean-up holds nobody up."""
+_KEPT_NO_LONGER: Final = "keeping them no longer"
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -165,7 +166,7 @@ class Outbox:
                 "ON CONFLICT DO UPDATE SET joined = 1, course = 'flowing'",
                 (name, stream, max(cursor, queries.oldest(database, stream) - 1)),
             )
-            queries.skip_dropped(database, stream)
+            _skip_dropped(database, stream, _KEPT_NO_LONGER)
 
         await self._run(join)
         self._joined[stream, name] = None
@@ -257,26 +258,21 @@ class Outbox:
             (last,) = database.execute(
                 # The first that has to stay.
                 f"SELECT coalesce(min(seq), ?) FROM {stream} WHERE seq < ? AND NOT "  # noqa: S608
-                "(added < ? OR (added < ? AND seq <= ?))",
+                # What a clock that was ahead has added would otherwise stay until then.
+                "(added < ? OR (abs(added - ?) > ? AND seq <= ?))",
                 (
                     last,
                     last,
                     now - int(self._limits.age.total_seconds()),
-                    now - int(self._limits.keep.total_seconds()),
+                    now,
+                    int(self._limits.keep.total_seconds()),
                     everyone,
                 ),
             ).fetchone()
         if last == oldest:
             return False
         database.execute(f"DELETE FROM {stream} WHERE seq < ?", (last,))  # noqa: S608
-        for name, dropped in queries.skip_dropped(database, stream):
-            _log.error(
-                "%d %s that %s had not received were dropped: the outbox is %s",
-                dropped,
-                stream,
-                name,
-                "full" if over else "keeping them no longer",
-            )
+        _skip_dropped(database, stream, "full" if over else _KEPT_NO_LONGER)
         return True
 
     async def _run(self, action: Callable[[sqlite3.Connection], T]) -> T:
@@ -355,6 +351,17 @@ class Outbox:
             self._database.close()
             self._database = None
         self._lock.__exit__(None, None, None)
+
+
+def _skip_dropped(database: sqlite3.Connection, stream: Stream, because: str) -> None:
+    for name, dropped in queries.skip_dropped(database, stream):
+        _log.error(
+            "%d %s that %s had not received were dropped: the outbox is %s",
+            dropped,
+            stream,
+            name,
+            because,
+        )
 
 
 def _storable(text: str) -> str:

@@ -74,6 +74,43 @@ async def test_what_everybody_has_had_is_kept_for_a_while(tmp_path: Path) -> Non
         assert [sink.dropped for sink in (await outbox.status()).sinks] == [0, 0, 0]
 
 
+async def test_entries_of_a_clock_that_was_ahead_are_not_kept_until_then(tmp_path: Path) -> None:
+    """Nor is all that came after them."""
+    clock = ManualClock()
+    async with Outbox(tmp_path, limits=Limits(keep=timedelta(days=7)), clock=clock) as outbox:
+        for name in ("well", "away"):
+            await outbox.join(name, READINGS)
+        clock.advance(timedelta(days=3650))
+        await outbox.append(Entry(readings(1)))
+        clock.advance(timedelta(days=-3650))
+        await outbox.append(Entry(readings(3, 1)))
+        await outbox.deliver("well", READINGS, 4, accepted=4)
+        clock.advance(timedelta(days=8))
+        await outbox.tidy()
+        assert len((await outbox.batch("away", READINGS, 10)).items) == 4
+        await outbox.deliver("away", READINGS, 4, accepted=4)
+        await outbox.tidy()
+        await outbox.join("new", READINGS, Start.BEGINNING)
+        assert not (await outbox.batch("new", READINGS, 10)).items
+
+
+async def test_what_a_sink_missed_while_it_was_left_out_is_counted_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    async with Outbox(tmp_path, clock=clock) as outbox:
+        await outbox.join("left out", READINGS)
+    async with Outbox(tmp_path, clock=clock) as outbox:
+        await outbox.append(Entry(readings(3)))
+        clock.advance(timedelta(days=8))
+        await outbox.append(Entry(readings(2, 3)))
+        await outbox.tidy()
+        await outbox.join("left out", READINGS)
+        assert len((await outbox.batch("left out", READINGS, 10)).items) == 2
+    assert read_status(tmp_path).sinks[0].dropped == 3
+    assert "3 readings that left out had not received were dropped" in caplog.text
+
+
 async def test_an_entry_that_cannot_be_read_holds_nothing_up(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
