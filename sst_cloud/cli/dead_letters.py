@@ -3,12 +3,14 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
 
 import click
 
 from sst_cloud.collector.dead_letters import DeadLetter, DeadLetters
 from sst_cloud.errors import SSTCloudError
-from sst_cloud.sink import open_sink
+from sst_cloud.readings import Quality, Quantity
+from sst_cloud.sink import History, Sink, open_sink
 from sst_cloud.wording import value_of
 
 from .output import add_row, console, json_option, print_json, table
@@ -108,8 +110,22 @@ def _letters(settings: Settings, sink: str | None) -> list[DeadLetter]:
 async def _replay(url: str, letters: Sequence[DeadLetter]) -> set[DeadLetter]:
     """Those that the sink has now."""
     async with open_sink(url) as sink:
-        report = await sink.write([letter.reading for letter in letters])
+        confirmed = await _confirmed(sink, letters)
+        report = await sink.write([letter.reading for letter in letters if letter not in confirmed])
     rejected = {rejection.reading.key: rejection.reason for rejection in report.rejected}
     for reason in dict.fromkeys(rejected.values()):
         click.echo(f"Warning: {url}: {reason}", err=True)
     return {letter for letter in letters if letter.reading.key not in rejected}
+
+
+async def _confirmed(sink: Sink, letters: Sequence[DeadLetter]) -> set[DeadLetter]:
+    """Those whose reading was suspect, and that the sink has had again since, as good."""
+    if not isinstance(sink, History):
+        return set()
+    doubted = [letter for letter in letters if letter.reading.quality is Quality.SUSPECT]
+    believed = set()
+    for moment in {letter.reading.time for letter in doubted}:  # only totals are ever doubted
+        async for stored in sink.read(Quantity.VOLUME, moment, moment + timedelta(seconds=1)):
+            if stored.quality is not Quality.SUSPECT:
+                believed.add((stored.key, stored.value))
+    return {letter for letter in doubted if (letter.reading.key, letter.reading.value) in believed}

@@ -1,14 +1,17 @@
 """Readings that a sink rejected: shown, written again, forgotten."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import attrs
 import pytest
 
-from sst_cloud import Quantity, Rejection
+from sst_cloud import Quality, Quantity, Rejection
 from sst_cloud.collector import DeadLetters
 from sst_cloud.testing.sink_contract import sample_reading
+from sst_cloud_sinks.sqlite import SqliteSink
 
 from .conftest import Run
 
@@ -58,6 +61,22 @@ def test_replay_delivers_what_it_can_and_keeps_the_rest(sst: Run, letters: DeadL
     assert "Error:" in err
     assert [letter.reading for letter in letters.read()] == [COLD]
     assert "21.5 °C" in sst("latest", "sqlite:home.db").out
+
+
+@pytest.mark.parametrize("meanwhile", [Quality.GOOD, Quality.SUSPECT, None])
+def test_what_has_been_confirmed_since_is_not_made_suspect_again(
+    sst: Run, folder: Path, meanwhile: Quality | None
+) -> None:
+    doubted = attrs.evolve(COLD, quality=Quality.SUSPECT)
+    letters = DeadLetters(folder)
+    letters.add("sqlite:home.db", [Rejection(doubted, "odd")], NOW)
+    if meanwhile is not None:
+        stored = attrs.evolve(COLD, quality=meanwhile)
+        asyncio.run(SqliteSink("home.db").write([stored]))
+    assert sst("dead-letters", "replay").out == "sqlite:home.db: 1 delivered, 0 rejected again\n"
+    assert letters.read() == []
+    (found,) = asyncio.run(SqliteSink("home.db").latest())
+    assert found.quality is (meanwhile or Quality.SUSPECT)
 
 
 def test_what_is_rejected_again_stays(sst: Run, folder: Path) -> None:
