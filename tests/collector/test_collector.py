@@ -175,14 +175,18 @@ async def test_answer_that_readings_cannot_be_made_of_is_survived(
     ids=["not UTF-8", "until the end of time", "its own cancellation"],
 )
 async def test_no_error_of_a_sink_ends_delivery_to_it(
-    error: BaseException, clock: ManualClock, tmp_path: Path
+    error: BaseException, clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.CRITICAL)  # what is not UTF-8 cannot be reported by the test's process
     sink = Memory(error)
     await collected(Meter(clock), {"m": sink}, tmp_path, 75)
     assert sink.values == list(range(1, 76))
 
 
-async def test_text_that_is_not_utf_8_ends_nothing(clock: ManualClock, tmp_path: Path) -> None:
+async def test_text_that_is_not_utf_8_ends_nothing(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
     sink = Memory()
     source = Meter(clock, None, ServiceUnavailableError(503, "\ud800", "/houses/"), name="\ud800")
     await collected(source, {"m": sink}, tmp_path, 3)
