@@ -19,6 +19,7 @@ from .config import config_option
 from .output import json_option, print_json
 from .serving import on_event_option
 from .settings import Settings, account_options
+from .sink_names import sink_name
 
 _LIMIT: Final = 60.0
 """Seconds for a sink to say something. The source has limits of its own."""
@@ -70,7 +71,7 @@ async def _check(
 ) -> list[Finding]:
     return await asyncio.gather(
         _try(settings.base_url, partial(_read, settings, wanted)),
-        *(_try(redact_text(url), partial(_ask_sink, url)) for url in sinks),
+        *(_try(sink_name(url), partial(_ask_sink, url)) for url in sinks),
         *(_try_handler(text) for text in on_event),
     )
 

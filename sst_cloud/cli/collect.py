@@ -19,15 +19,13 @@ from sst_cloud.collector.handlers import handler_from
 from sst_cloud.collector.lookout import Lookout
 from sst_cloud.models import Snapshot
 from sst_cloud.readings import Quality, format_time
-from sst_cloud.redaction import redact_text
-from sst_cloud.sink import open_sink
 
 from .account import choose, house_option
 from .config import config_option
 from .durations import Duration, spell
-from .read import sink_option
 from .serving import metrics_option, on_event_option
 from .settings import Settings, account_options, state_option
+from .sink_names import open_sinks, sink_option
 from .units import Hours, Size
 
 _LIMITS: Final = Limits()
@@ -217,7 +215,7 @@ async def _collect(  # noqa: PLR0913
     every: timedelta,
     **rules: Any,
 ) -> None:
-    sinks = {redact_text(url): open_sink(url) for url in urls}
+    sinks = open_sinks(urls)
     handlers = [handler_from(text, clock=settings.clock) for text in on_event]
     lookout = Lookout(every=every, clock=settings.clock)
 

@@ -8,13 +8,15 @@ from datetime import timedelta
 import click
 
 from sst_cloud.collector.dead_letters import DeadLetter, DeadLetters
-from sst_cloud.errors import SSTCloudError
+from sst_cloud.errors import SinkOptionsError, SSTCloudError
 from sst_cloud.readings import Quality, Quantity
+from sst_cloud.redaction import MASK
 from sst_cloud.sink import History, Sink, open_sink
 from sst_cloud.wording import value_of
 
 from .output import add_row, console, json_option, print_json, table
 from .settings import Settings, state_option, verbose_option
+from .sink_names import sink_name
 
 sink_option = click.option("--sink", metavar="URL", help="Only those of this sink.")
 
@@ -71,17 +73,17 @@ def replay(settings: Settings, *, sink: str | None) -> None:
         by_sink[letter.sink].append(letter)
     failed: SSTCloudError | None = None
     left = 0
-    for url, letters in by_sink.items():
+    for name, letters in by_sink.items():
         try:
-            delivered = asyncio.run(_replay(url, letters))
+            delivered = asyncio.run(_replay(name, _whole(sink or name), letters))
         except SSTCloudError as error:
-            click.echo(f"{url}: none of {len(letters)} delivered", err=True)
+            click.echo(f"{name}: none of {len(letters)} delivered", err=True)
             failed = error
             continue
         DeadLetters(settings.state).remove(delivered.__contains__)
         again = len(letters) - len(delivered)
         left += again
-        click.echo(f"{url}: {len(delivered)} delivered, {again} rejected again")
+        click.echo(f"{name}: {len(delivered)} delivered, {again} rejected again")
     if failed is not None:
         raise failed
     if left:
@@ -104,17 +106,27 @@ def drop(settings: Settings, *, sink: str | None, yes: bool) -> None:
 
 
 def _letters(settings: Settings, sink: str | None) -> list[DeadLetter]:
-    return [letter for letter in DeadLetters(settings.state).read() if sink in (None, letter.sink)]
+    """Those of a sink, by its URL or by the name that `list` shows; all if none is named."""
+    names = {sink, sink and sink_name(sink)}
+    letters = DeadLetters(settings.state).read()
+    return [letter for letter in letters if sink is None or letter.sink in names]
 
 
-async def _replay(url: str, letters: Sequence[DeadLetter]) -> set[DeadLetter]:
+def _whole(url: str) -> str:
+    """A sink's URL, if it is that and not a name that leaves something out."""
+    if MASK in url:
+        raise SinkOptionsError(f"{url} leaves out what may be secret: give --sink the whole URL")
+    return url
+
+
+async def _replay(name: str, url: str, letters: Sequence[DeadLetter]) -> set[DeadLetter]:
     """Those that the sink has now."""
     async with open_sink(url) as sink:
         confirmed = await _confirmed(sink, letters)
         report = await sink.write([letter.reading for letter in letters if letter not in confirmed])
     rejected = {rejection.reading.key: rejection.reason for rejection in report.rejected}
     for reason in dict.fromkeys(rejected.values()):
-        click.echo(f"Warning: {url}: {reason}", err=True)
+        click.echo(f"Warning: {name}: {reason}", err=True)
     return {letter for letter in letters if letter.reading.key not in rejected}
 
 

@@ -8,16 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import click
 
 from sst_cloud.measurements import readings_from
-from sst_cloud.redaction import redact_text
-from sst_cloud.sink import Sink, open_sink
+from sst_cloud.sink import Sink
 
 from .account import choose, house_option
 from .output import json_option, warn_unreadable
 from .settings import Settings, account_options
-
-sink_option = click.option(
-    "--sink", "sinks", multiple=True, metavar="URL", help="Where to; see `sst-cloud sinks`."
-)
+from .sink_names import open_sinks, sink_option
 
 
 @click.command()
@@ -53,7 +49,7 @@ async def _read(settings: Settings, urls: Sequence[str], wanted: Sequence[str]) 
 @asynccontextmanager
 async def _opened(urls: Sequence[str]) -> AsyncIterator[dict[str, Sink]]:
     """All sinks, open and found writable, before the cloud is asked for anything."""
-    sinks = {redact_text(url): open_sink(url) for url in urls}
+    sinks = open_sinks(urls)
     async with AsyncExitStack() as stack:
         for sink in sinks.values():
             await stack.enter_async_context(sink)

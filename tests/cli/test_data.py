@@ -85,6 +85,17 @@ def test_collect_once(sst: Run, logged_in: FakeCloud, here: Path) -> None:
     assert number > 30
 
 
+@pytest.mark.parametrize("command", [("read",), ("collect", "--once")])
+def test_sinks_that_look_the_same_when_secrets_are_left_out(
+    sst: Run, logged_in: FakeCloud, here: Path, command: tuple[str, ...]
+) -> None:
+    files = [f"{digit * 40}.csv" for digit in "ab"]
+    status, _, err = sst(*command, *(word for file in files for word in ("--sink", f"csv:{file}")))
+    assert status == 0, err
+    first, second = (len((here / file).read_text().splitlines()) for file in files)
+    assert first == second > 30
+
+
 def test_collect_needs_a_sink(sst: Run) -> None:
     assert sst("collect").status == 2
 

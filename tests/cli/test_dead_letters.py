@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from sst_cloud import Quality, Quantity, Rejection
+from sst_cloud.cli.sink_names import sink_name
 from sst_cloud.collector import DeadLetters
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.sqlite import SqliteSink
@@ -77,6 +78,22 @@ def test_what_has_been_confirmed_since_is_not_made_suspect_again(
     assert letters.read() == []
     (found,) = asyncio.run(SqliteSink("home.db").latest())
     assert found.quality is (meanwhile or Quality.SUSPECT)
+
+
+def test_a_sink_whose_url_is_not_shown_whole(sst: Run, folder: Path) -> None:
+    """It is told by its URL all the same, which has to be given: only its name was kept."""
+    url = "sqlite:me@example.com.db"
+    letters = DeadLetters(folder)
+    letters.add(sink_name(url), [Rejection(COLD, "too old")], NOW)
+    letters.add("sqlite:home.db", [Rejection(FLOOR, "too odd")], NOW)
+    assert "example" not in sst("dead-letters", "list", "--sink", url).out
+    for given in ([], ["--sink", sink_name(url)]):
+        status, _, err = sst("dead-letters", "replay", *given)
+        assert status == 2
+        assert "give --sink the whole URL" in err
+    assert sst("dead-letters", "replay", "--sink", url).status == 0
+    assert "m³" in sst("latest", url).out
+    assert letters.read() == []
 
 
 def test_what_is_rejected_again_stays(sst: Run, folder: Path) -> None:

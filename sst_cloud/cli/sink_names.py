@@ -1,0 +1,24 @@
+"""`--sink URL`, and what a sink is called on the screen, in the outbox and among dead letters."""
+
+import hashlib
+from collections.abc import Sequence
+
+import click
+
+from sst_cloud.redaction import redact_text
+from sst_cloud.sink import Sink, open_sink
+
+sink_option = click.option(
+    "--sink", "sinks", multiple=True, metavar="URL", help="Where to; see `sst-cloud sinks`."
+)
+
+
+def sink_name(url: str) -> str:
+    """The URL, or what may be shown of it and a mark by which two that look the same differ."""
+    shown = redact_text(url)
+    return url if shown == url else f"{shown}…{hashlib.sha256(url.encode()).hexdigest()[:6]}"
+
+
+def open_sinks(urls: Sequence[str]) -> dict[str, Sink]:
+    """Sinks by name; one that is named twice comes once."""
+    return {sink_name(url): open_sink(url) for url in urls}
