@@ -1,7 +1,10 @@
 """`sst-cloud demo`: a day of water in a few seconds."""
 
 import asyncio
-from contextlib import AsyncExitStack
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +32,20 @@ def demo(store: str) -> None:
     HTTP into a store, and shows what was stored. The commands are the ones you would type; only
     the clock is moved by hand.
     """
-    asyncio.run(_demo(store))
+    with _nothing_set():
+        asyncio.run(_demo(store))
+
+
+@contextmanager
+def _nothing_set() -> Iterator[None]:
+    """Without what the environment says of a real collector: its folder, file, sinks, handlers."""
+    found = {name: value for name, value in os.environ.items() if name.startswith("SST_CLOUD_")}
+    for name in found:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(found)
 
 
 async def _demo(store: str) -> None:
@@ -45,10 +61,10 @@ async def _demo(store: str) -> None:
         zone = cloud.houses[0].timezone
         click.echo(f"A fake cloud is at {cloud.url}: two houses, five water meters.")
         for command in (
-            f"collect --sink {store} --every 20m --polls {_POLLS} --quiet".split(),
-            f"latest {store} --quantity volume".split(),
-            f"usage {store} --by hour --from {since} --timezone {zone}".split(),
+            ["collect", "--sink", store, *f"--every 20m --polls {_POLLS} --quiet".split()],
+            ["latest", store, "--quantity", "volume"],
+            ["usage", store, *f"--by hour --from {since} --timezone {zone}".split()],
         ):
-            click.secho(f"\n$ sst-cloud {' '.join(command)}", bold=True)
+            click.secho(f"\n$ {shlex.join(['sst-cloud', *command])}", bold=True)
             await asyncio.to_thread(invoke, command, settings)
     click.echo("\nNext: `sst-cloud fake` for a cloud to play with, `sst-cloud login` for your own.")

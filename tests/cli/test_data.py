@@ -180,6 +180,21 @@ def test_demo(sst: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert readings == 5 * polls
 
 
+def test_the_demo_keeps_out_of_what_a_real_collector_has(
+    sst: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it makes up must never lie in the outbox of a house, or be told to its owner."""
+    (here / "collect.toml").write_text('sink = ["csv:real.csv"]\nhouse = ["Real"]\n')
+    monkeypatch.setenv("SST_CLOUD_CONFIG", "collect.toml")
+    monkeypatch.setenv("SST_CLOUD_STATE", "real")
+    monkeypatch.setenv("SST_CLOUD_STORE", "sqlite:real.db")
+    status, out, err = sst("demo", "--store", "sqlite:my demo.db")
+    assert (status, err) == (0, "")
+    assert "$ sst-cloud latest 'sqlite:my demo.db'" in out
+    assert sorted(file.name for file in here.iterdir()) == ["collect.toml", "my demo.db"]
+    assert os.environ["SST_CLOUD_STATE"] == "real"
+
+
 def test_the_fake_runs_until_it_is_stopped() -> None:
     program = subprocess.Popen(
         [*PROGRAM, "fake", "--latency", "0.001"], stdout=subprocess.PIPE, text=True
