@@ -22,7 +22,7 @@ from sst_cloud.clock import Clock
 from sst_cloud.errors import SinkUnavailableError
 from sst_cloud.readings import Reading
 from sst_cloud.redaction import redact_text
-from sst_cloud.sink import Sink, open_sink
+from sst_cloud.sink import Sink, SinkURL, open_sink
 
 from .output import json_option, print_json
 from .settings import Settings, verbose_option
@@ -61,8 +61,9 @@ class Progressed:
     def load(cls, file: Path, sink: str) -> "Progressed":
         """That of the last run, if it was interrupted and the file is still the same."""
         state = file.stat()
-        of = f"{file.resolve()} {state.st_size} {state.st_mtime_ns} {sink}"
-        name = hashlib.sha256(f"{file.resolve()} {sink}".encode()).hexdigest()[:32]
+        way = f"{file.resolve()} {sink} {Path.cwd()}"  # the sink's path may be relative
+        of = f"{way} {state.st_size} {state.st_mtime_ns}"
+        name = hashlib.sha256(way.encode()).hexdigest()[:32]
         path = platformdirs.user_state_path("sst-cloud") / "imports" / f"{name}.json"
         fresh = cls(path, hashlib.sha256(of.encode()).hexdigest())
         try:
@@ -113,6 +114,8 @@ def import_(ctx: click.Context, *, file: Path, url: str, restart: bool, as_json:
     An import that was interrupted goes on where it stopped, as long as the file is the same. Exit
     status 1 if anything was rejected.
     """
+    if _is(url, file):
+        raise click.UsageError("the sink is the file itself: name another")
     progressed = Progressed.load(file, url)
     if restart:
         progressed.forget()
@@ -123,6 +126,12 @@ def import_(ctx: click.Context, *, file: Path, url: str, restart: bool, as_json:
     _summarize(progressed, unreadable, redact_text(url), as_json=as_json)
     if progressed.rejected or unreadable:
         ctx.exit(1)
+
+
+def _is(url: str, file: Path) -> bool:
+    """Whether a sink writes to the file that is read: what it appends would be read again."""
+    sink = SinkURL.parse(url)
+    return sink.scheme == "csv" and sink.path().resolve() == file.resolve()
 
 
 @attrs.define

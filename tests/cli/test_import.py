@@ -91,6 +91,40 @@ def test_an_interrupted_import_goes_on(
     assert stored(Path("home.db")) == readings
 
 
+def test_another_folder_is_another_sink(
+    readings: list[Reading], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A relative path names another file there: nothing of that has been stored yet."""
+    write = SqliteSink.write
+
+    async def interrupted(self: SqliteSink, chunk: Sequence[Reading]) -> WriteReport:
+        if chunk[0] != readings[0]:
+            raise KeyboardInterrupt
+        return await write(self, chunk)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteSink, "write", interrupted)
+        assert run(ARGS) == 130
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run(["import", "../readings #1?.csv", "--sink", "sqlite:home.db"]) == 0
+    assert stored(Path("home.db")) == readings
+
+
+def test_a_file_is_not_imported_into_itself(
+    readings: list[Reading], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """It would grow for ever: what is appended is read again."""
+    path = Path("readings #1?.csv")
+    write_csv(path, minutes(9000))
+    before = path.stat().st_size
+    (tmp_path / "link.csv").symlink_to(path)
+    for sink in ("csv:readings #1%3F.csv", "csv:link.csv"):
+        assert run(["import", str(path), "--sink", sink]) == 2
+        assert "the sink is the file itself" in capsys.readouterr().err
+    assert path.stat().st_size == before
+
+
 @pytest.mark.parametrize("how", ["another file", "--restart", "spoilt"])
 def test_beginning_anew(
     readings: list[Reading],
