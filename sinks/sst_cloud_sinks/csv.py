@@ -8,10 +8,11 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from sst_cloud.errors import SinkRefusedError
 from sst_cloud.readings import FIELDS, Quantity, Reading
@@ -118,33 +119,33 @@ class CsvSink:
 
     def _append(self, rows: bytes) -> None:
         try:
-            with self._lock, self._path.open("a+b") as file:
+            # Unbuffered: what a full disk did not take must not follow when the file is closed.
+            with self._lock, self._path.open("a+b", buffering=0) as file:
                 self._append_to(file, rows)
         except OSError as error:
             raise file_error(self._path, error) from error
 
-    def _append_to(self, file: IO[bytes], rows: bytes) -> None:
+    def _append_to(self, file: FileIO, rows: bytes) -> None:
         state = os.fstat(file.fileno())
         if (state.st_ino, state.st_size) != self._left:
             self._mend(file, state.st_size)
         end = file.seek(0, os.SEEK_END)
         try:
-            file.write(rows if end else _HEADER + rows)
-            file.flush()
+            _write(file, rows if end else _HEADER + rows)
             os.fsync(file.fileno())
         except OSError:
-            os.truncate(self._path, end)  # half a batch would be stored twice by the next try
+            file.truncate(end)  # half a batch would be stored twice by the next try
             raise
         state = os.fstat(file.fileno())
         self._left = (state.st_ino, state.st_size)
 
-    def _mend(self, file: IO[bytes], size: int) -> None:
+    def _mend(self, file: FileIO, size: int) -> None:
         """Refuse a file that is not ours; finish or cut a last line that a crash has torn."""
         whole = _end_of_last_record(file)
         file.seek(whole)
         torn = file.read()
         file.seek(0)
-        first = file.readline()
+        first = file.read(_BLOCK).partition(b"\n")[0]
         if whole == 0 and _HEADER.startswith(first):
             file.truncate(0)
             return
@@ -157,7 +158,7 @@ class CsvSink:
             file.truncate(whole)
             _log.warning("%s: cut %d bytes of a torn last line", self._path, size - whole)
         else:
-            file.write(b"\r\n")
+            _write(file, b"\n" if torn.endswith(b"\r") else b"\r\n")
 
     def _check_header(self, line: bytes) -> None:
         try:
@@ -172,7 +173,13 @@ class CsvSink:
             )
 
 
-def _end_of_last_record(file: IO[bytes]) -> int:
+def _write(file: FileIO, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _end_of_last_record(file: FileIO) -> int:
     """Offset behind the last line break that stands outside quotes."""
     file.seek(0)
     end = offset = 0

@@ -2,13 +2,21 @@
 
 import errno
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sst_cloud import Quantity, SinkOptionsError, SinkRefusedError, SinkUnavailableError, open_sink
+from sst_cloud import (
+    Quantity,
+    SinkError,
+    SinkOptionsError,
+    SinkRefusedError,
+    SinkUnavailableError,
+    open_sink,
+)
 from sst_cloud.readings import FIELDS
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.csv import CsvSink
@@ -57,7 +65,7 @@ async def test_a_torn_last_line_is_cut(path: Path, torn: str, caplog: Any) -> No
 
 @pytest.mark.parametrize("cut", [1, 2])
 async def test_a_whole_last_line_is_finished(path: Path, cut: int) -> None:
-    path.write_text(HEADER + ROW[:-cut] if cut == 2 else HEADER + ROW.rstrip(), newline="")
+    path.write_text(HEADER + ROW[:-cut], newline="")
     await write(path, value=5)
     assert path.read_bytes().decode() == HEADER + ROW + ROW.replace("123450", "5")
 
@@ -130,6 +138,24 @@ async def test_a_full_disk_leaves_no_half_batch(
         with pytest.raises(SinkUnavailableError, match="No space"):
             await write(path, value=5)
     assert path.read_bytes().decode() == HEADER + ROW
+
+
+@pytest.mark.parametrize("readings", [10, 1000])
+async def test_a_batch_that_fits_in_part_leaves_nothing(path: Path, readings: int) -> None:
+    """Nor does any of it follow later, when there is room again."""
+    batch = [sample_reading(point_id=str(n)) for n in range(readings)]
+    async with CsvSink(path) as sink:
+        await sink.write([sample_reading()])
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600, hard))
+        try:
+            with pytest.raises(SinkError):
+                await sink.write(batch)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        assert path.read_bytes().decode() == HEADER + ROW
+        await sink.write(batch)
+        assert [reading async for reading in sink.rows()] == [sample_reading(), *batch]
 
 
 async def test_a_file_nobody_may_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
