@@ -76,7 +76,10 @@ class StdoutSink:
         if self._format == "table":
             from rich.console import Console  # noqa: PLC0415  people only
 
-            Console(file=self._out).print(_table(readings))
+            console = Console(file=self._out)
+            with console.capture() as text:  # rich itself would exit over a closed pipe
+                console.print(_table(readings))
+            self._out.write(text.get())
         else:
             self._out.write("".join(f"{_json(reading)}\n" for reading in readings))
         self._out.flush()

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from keyword import iskeyword
 from typing import Final
 
@@ -93,35 +94,59 @@ def app() -> None:
 def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> int:
     """Run a command line; the exit status."""
     settings = settings or Settings()
+    _write_utf8()
     with settings.logging_to_stderr():
         try:
             invoke(sys.argv[1:] if args is None else args, settings)
             sys.stdout.flush()
         except click.exceptions.Exit as done:
             return done.exit_code
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
-            return error.exit_code
         except click.ClickException as error:
-            click.echo(f"Error: {error.format_message()}", err=True)
-            if isinstance(error, click.UsageError) and error.ctx is not None:
-                click.echo(f"See: {error.ctx.command_path} --help", err=True)
+            _explain(error)
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
             return _INTERRUPTED
         except BrokenPipeError:
-            # Whoever was reading has had enough. Python would complain once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _give_up_stdout()  # whoever was reading has had enough
         except SSTCloudError as error:
             click.echo(f"Error: {_sentence(error)}", err=True)
             return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+        except OSError as error:
+            _give_up_stdout()  # which it mostly is: the disk is full that it goes to
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"Error: {where}{error.strerror or error}", err=True)
+            return 1
     return 0
+
+
+def _write_utf8() -> None:
+    """Have a pipe or a file get UTF-8 on every system, unless Python was told otherwise.
+
+    What a terminal cannot show is replaced.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        told = sys.stdout.isatty() or "PYTHONIOENCODING" in os.environ
+        sys.stdout.reconfigure(encoding=None if told else "utf-8", errors="replace")
+
+
+def _give_up_stdout() -> None:
+    """What is still to be written goes nowhere; Python would complain once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def invoke(args: Sequence[str], settings: Settings) -> None:
     """Run a command line as a part of this program; its errors come out."""
     with app.make_context("sst-cloud", list(args), obj=settings) as ctx:
         app.invoke(ctx)
+
+
+def _explain(error: click.ClickException) -> None:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    click.echo(f"Error: {error.format_message()}", err=True)
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        click.echo(f"See: {error.ctx.command_path} --help", err=True)
 
 
 def _sentence(error: SSTCloudError) -> str:

@@ -29,7 +29,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 def console() -> "Console":
     """Standard output."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console as RichConsole  # noqa: PLC0415
+
+    class Console(RichConsole):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # and not rich's own exit with status 1
 
     return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
 

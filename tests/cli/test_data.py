@@ -216,14 +216,47 @@ def test_a_port_that_is_taken(sst: Run, cloud: FakeCloud) -> None:
     assert "cannot be used: Address already in use" in err
 
 
-def test_a_closed_pipe_ends_quietly(logged_in: FakeCloud) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("read",),
+        ("read", "--sink", "stdout:?format=table"),
+        ("tree",),
+        ("counters", "--json"),
+        ("sinks",),
+        ("--help",),
+    ],
+)
+def test_a_closed_pipe_ends_quietly(
+    logged_in: FakeCloud, here: Path, command: tuple[str, ...]
+) -> None:
     first, second = os.pipe()
     os.close(first)
     done = subprocess.run(
-        [*PROGRAM, "read"], stdout=second, stderr=subprocess.PIPE, text=True, check=False
+        [*PROGRAM, *command], stdout=second, stderr=subprocess.PIPE, text=True, check=False
     )
     os.close(second)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", ["read", "counters", "houses --json", "sinks", "--help"])
+def test_a_full_disk_is_said(logged_in: FakeCloud, command: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        words = [*PROGRAM, *command.split()]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+
+
+@pytest.mark.parametrize("told", ["", "ascii"])
+def test_a_pipe_gets_utf8_unless_python_is_told_otherwise(logged_in: FakeCloud, told: str) -> None:
+    """As on Windows, where the machine's own encoding cannot hold every name."""
+    other = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environ = os.environ | other | ({"PYTHONIOENCODING": told} if told else {})
+    done = subprocess.run([*PROGRAM, "read"], capture_output=True, env=environ, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    units = {json.loads(line)["unit"] for line in done.stdout.decode().splitlines()}
+    assert units == {"", "L", "%", "?C" if told else "°C"}
 
 
 def test_the_program_without_its_extra(
