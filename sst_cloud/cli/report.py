@@ -18,7 +18,7 @@ from sst_cloud.report import report as report_of
 from .account import house_option
 from .output import add_row, console, json_option, plain, print_json, table
 from .settings import Settings, state_option, verbose_option
-from .stores import Places, Wanted, flow_option, store_argument, volumes, zone_option
+from .stores import YEARS, Places, Wanted, flow_option, store_argument, volumes, zone_option
 from .usage import csv_option, only_one_form, print_rows
 
 if TYPE_CHECKING:
@@ -46,9 +46,12 @@ class Month(click.ParamType[date]):
         if isinstance(value, date):
             return value
         try:
-            return datetime.strptime(value, "%Y-%m").replace(tzinfo=UTC).date()
+            month = datetime.strptime(value, "%Y-%m").replace(tzinfo=UTC).date()
         except ValueError:
+            month = None
+        if month is None or month.year not in YEARS:
             self.fail(f"{value!r} is not a month; write one like 2026-10", param, ctx)
+        return month
 
 
 @click.command()
@@ -122,6 +125,7 @@ def report(  # noqa: PLR0913  one per option
         _show(console(), reports)
     if not reports:
         click.echo("No meter had been read by then, so there is nothing to report.", err=True)
+        return
     for receiver in to:
         asyncio.run(receiver.hand_over([Letter.of(found) for found in reports]))
         click.echo(f"Sent {receiver.name}.", err=True)

@@ -128,7 +128,8 @@ class _Server:
                     )
                 server.login(self.user, self.password)
             for mail in mails:
-                server.send_message(mail)
+                if refused := server.send_message(mail):  # and taken for the others
+                    raise smtplib.SMTPRecipientsRefused(refused)
 
 
 @attrs.frozen

@@ -45,7 +45,7 @@ _SHAPES: Final[Sequence[tuple[str, str, Callable[[datetime], datetime]]]] = (
     (r"\d{4}-\d\d-\d\d[T ].+", "{}", lambda start: start),
 )
 """How a time may be written: as what it is read, and the end of what it names."""
-_YEARS: Final = range(1970, 3000)
+YEARS: Final = range(1970, 3000)
 
 
 @attrs.frozen
@@ -68,7 +68,7 @@ class Moment(click.ParamType[datetime]):
             if re.fullmatch(shape, value):
                 with suppress(ValueError):
                     start = datetime.fromisoformat(pattern.format(value))
-                    if start.year in _YEARS:
+                    if start.year in YEARS:
                         return after(start) if self.end else start
         shown = "2026-11, 2026-11-23 or 2026-11-23T17:20"
         raise click.BadParameter(f"{value!r} is not a time; write one like {shown}", ctx, param)

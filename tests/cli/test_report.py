@@ -158,6 +158,8 @@ def test_nothing_to_report(sst: Run, home: Path) -> None:
     status, out, err = sst(*STORE, "--month", "2020-01", "--json")
     assert (status, out) == (0, "[]\n")
     assert "nothing to report" in err
+    err = sst(*STORE, "--month", "2020-01", "--send-to", "http://127.0.0.1:1/").err
+    assert "Sent" not in err
     assert "there are no readings of a house 'X' then" in sst(*STORE, "--house", "X").err
 
 
@@ -338,6 +340,11 @@ def test_mail_that_is_not_taken(
     assert status == 1
     assert "Home, October 2026" in out
     assert err.endswith("takes no mail for the address: 550 no such mailbox here\n")
+    words_of_two = ("--send-to", "mailto:me@example.com,you@example.com", "--house", "Home")
+    status, _, err = sst(*STORE, *words_of_two)
+    assert status == 1, "one of two addresses got nothing"
+    assert err.endswith("takes no mail for the address: 550 no such mailbox here\n")
+    assert len(server.mails) == 1
     monkeypatch.setenv("SST_CLOUD_SMTP", "smtp://127.0.0.1:1")
     assert "the mail server 127.0.0.1 cannot be reached: " in sst(*STORE, *words).err
     monkeypatch.setenv("SST_CLOUD_SMTP", f"smtps://127.0.0.1:{port}")
