@@ -123,7 +123,7 @@ class _Reader:
 
     def _content(self) -> dict[str, Any]:
         try:
-            return tomllib.loads(self._file.read_text(encoding="utf-8"))
+            return tomllib.loads(self._file.read_text(encoding="utf-8-sig"))  # Windows' editors
         except OSError as error:
             raise self._error(f"cannot be read: {error.strerror}") from None
         except ValueError as error:  # not TOML, or not even text
@@ -211,7 +211,7 @@ class _Reader:
 
     def _path(self, text: str) -> Path:
         """Relative to the folder of the file; `~` and `$NAME` as in a shell."""
-        return self._file.absolute().parent / Path(os.path.expandvars(text)).expanduser()
+        return self._file.absolute().parent / os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111  raises nothing
 
     def _unknown(self, key: str, known: Iterable[str]) -> click.ClickException:
         near = get_close_matches(key, [*known])

@@ -7,6 +7,8 @@ from typing import Any, Final
 import click
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST: Final = 36_500 * 86_400
+"""A hundred years: nothing here takes longer, and all dates can be reckoned with it."""
 
 
 class Duration(click.ParamType[timedelta]):
@@ -17,7 +19,7 @@ class Duration(click.ParamType[timedelta]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta:
-        """Read a duration of at least a second."""
+        """Read a duration of a second to a hundred years."""
         if isinstance(value, timedelta):
             return value
         text = f"{value}s" if value.isdecimal() else value
@@ -25,7 +27,7 @@ class Duration(click.ParamType[timedelta]):
         if "".join(number + unit for number, unit in parts) != text:
             parts = []
         seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
-        if seconds < 1:
+        if not 1 <= seconds <= _LONGEST:
             self.fail(f"{value!r} is not a duration; write 20m, 90s or 1h30m", param, ctx)
         return timedelta(seconds=seconds)
 

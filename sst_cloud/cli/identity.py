@@ -98,7 +98,7 @@ def read_secret(file: Path, what: str, *, warn: bool = True) -> str:
     """
     try:
         mode = file.stat().st_mode
-        secret = file.read_text(encoding="utf-8").strip("\r\n")
+        secret = file.read_text(encoding="utf-8-sig").strip("\r\n")
     except OSError as error:
         reason = error.strerror
     except ValueError:

@@ -38,7 +38,7 @@ class Retention(click.ParamType[timedelta]):
         """Read how long something is kept."""
         if isinstance(value, timedelta):
             return value
-        found = re.fullmatch(r"([1-9]\d{0,6})([hdwy])", value)
+        found = re.fullmatch(r"([1-9]\d{0,5})([hdwy])", value)
         if not found:
             self.fail(f"{value!r} is not a duration; write 12h, 30d or 10y", param, ctx)
         return timedelta(days=int(found[1]) * _DAYS[found[2]])

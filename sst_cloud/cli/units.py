@@ -37,6 +37,9 @@ class Hours(click.ParamType[tuple[time, time]]):
             return value
         try:
             first, last = map(time.fromisoformat, value.split("-"))
+            clear = first.tzinfo is None and last.tzinfo is None
         except ValueError:
+            clear = False
+        if not clear:
             self.fail(f"{value!r} is not a part of the day; write 01:00-05:00", param, ctx)
         return first, last

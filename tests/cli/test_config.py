@@ -215,8 +215,11 @@ def test_secrets_for_sinks(
 def test_the_account_of_a_file(see: See, file: Path, cloud: FakeCloud, sst: Run) -> None:
     """As `check` reads it: whose options are those of the real `collect`."""
     secret(file.parent, "password", cloud.password)
-    file.write_text(f'[account]\nemail = "{cloud.email}"\npassword_file = "password"\n')
-    assert sst("check", "--config", str(file)).status == 0
+    text = f'[account]\nemail = "{cloud.email}"\npassword_file = "password"\n'
+    for encoding in ("utf-8", "utf-8-sig"):  # an editor of Windows marks both files
+        file.write_text(text, encoding=encoding)
+        (file.parent / "password").write_text(cloud.password, encoding=encoding)
+        assert sst("check", "--config", str(file)).status == 0
 
 
 @pytest.mark.parametrize(

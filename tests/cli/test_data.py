@@ -105,10 +105,26 @@ def test_collect_ends_with_what_went_wrong(sst: Run, logged_in: FakeCloud, here:
     assert sst("collect", "--once", "--sink", "csv:b.csv").status == 4
 
 
-@pytest.mark.parametrize("every", ["0", "0s", "20", "5x", "m", "1h30", "-5m", "1.5h", ""])
+@pytest.mark.parametrize(
+    "every", ["0", "0s", "20", "5x", "m", "1h30", "-5m", "1.5h", "", "36501d", "9" * 30]
+)
 def test_durations(sst: Run, logged_in: FakeCloud, here: Path, every: str) -> None:
     status, _, err = sst("collect", "--every", every, "--once", "--sink", "csv:b.csv")
     assert status == (0 if every == "20" else 2), err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "sqlite:no.db", "--month", "0001-01"),
+        ("report", "sqlite:no.db", "--month", "9999-12"),
+        ("timestream", "create", "home/meters", "--magnetic", "9999999y"),
+        ("collect", "--sink", "csv:b.csv", "--once", "--night", "01:00+03:00-05:00"),
+    ],
+)
+def test_times_that_nobody_means(sst: Run, here: Path, words: tuple[str, ...]) -> None:
+    status, _, err = sst(*words)
+    assert (status, "Error: " in err) == (2, True)
 
 
 def test_latest_and_usage(sst: Run, logged_in: FakeCloud, here: Path) -> None:
