@@ -25,11 +25,13 @@ class Receiver:
         if request.headers.get("Authorization") != "Bearer secret":
             return web.json_response({}, status=401)
         if self.status != 200:
-            return web.json_response({}, status=self.status)
+            return web.json_response({}, status=self.status, headers={"Location": "/elsewhere"})
         readings = [Reading.from_dict(record) for record in (await request.json())["readings"]]
         never = [index for index, reading in enumerate(readings) if reading.name == "never"]
         self.stored += [reading for reading in readings if reading.name != "never"]
-        return web.json_response({"rejected": [{"index": n, "reason": "never"} for n in never]})
+        answer = web.json_response({"rejected": [{"index": n, "reason": "never"} for n in never]})
+        answer.enable_chunked_encoding()  # its length is told nobody
+        return answer
 
 
 @pytest.fixture
@@ -71,7 +73,12 @@ async def test_rejections_name_their_reading(address: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(400, SinkRefusedError), (429, SinkUnavailableError), (503, SinkUnavailableError)],
+    [
+        (302, SinkRefusedError),
+        (400, SinkRefusedError),
+        (429, SinkUnavailableError),
+        (503, SinkUnavailableError),
+    ],
 )
 async def test_failures(
     address: str, receiver: Receiver, status: int, error: type[Exception]

@@ -1,5 +1,6 @@
 """A sink for sst-cloud that posts readings to a web address."""
 
+import json
 import os
 from collections.abc import Sequence
 from types import TracebackType
@@ -73,10 +74,14 @@ class WebhookSink:
             raise RuntimeError("use the sink as an async context manager")
         body = {"readings": [reading.as_dict() for reading in readings]}
         try:
-            async with self._session.post(self._address, json=body) as response:
+            # A redirect would be followed without the readings, and look like success.
+            async with self._session.post(
+                self._address, json=body, allow_redirects=False
+            ) as response:
                 status = response.status
-                answer: Any = await response.json() if response.content_length else {}
-        except (aiohttp.ClientError, TimeoutError) as error:
+                told = response.content_type == "application/json" and await response.read()
+                answer: Any = json.loads(told) if told and status < 300 else {}
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise SinkUnavailableError(f"the receiver cannot be reached: {error}") from error
         if status >= 500 or status in _TRY_AGAIN:
             raise SinkUnavailableError(f"the receiver answered {status}; try again later")
