@@ -21,6 +21,14 @@ def file_error(path: Path, error: OSError) -> SinkError:
 
 def check_writable(path: Path) -> None:
     """Raise `SinkRefusedError` if the file could not be written, or made where it is not."""
+    try:
+        _check_writable(path)
+    except (OSError, ValueError) as error:  # it may not even be looked at, or is no name at all
+        reason = getattr(error, "strerror", None) or error
+        raise SinkRefusedError(f"{path} cannot be written: {reason}") from error
+
+
+def _check_writable(path: Path) -> None:
     if path.is_dir():
         raise SinkRefusedError(f"{path} is a folder; name a file in it")
     folder = path.parent

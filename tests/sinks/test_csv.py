@@ -20,6 +20,7 @@ from sst_cloud import (
 from sst_cloud.readings import FIELDS
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.csv import CsvSink
+from sst_cloud_sinks.sqlite import SqliteSink
 
 HEADER = ",".join(FIELDS) + "\r\n"
 ROW = (
@@ -118,6 +119,27 @@ async def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
         await sink.write([sample_reading()])
     with pytest.raises(SinkRefusedError):
         await sink.latest()
+
+
+@pytest.mark.parametrize("kind", [CsvSink, SqliteSink])
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [(None, "x" * 300), (PermissionError(errno.EACCES, "Permission denied"), "in/x")],
+)
+async def test_what_may_not_even_be_looked_at(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[CsvSink | SqliteSink],
+    error: OSError | None,
+    name: str,
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise error  # type: ignore[misc]
+
+    if error is not None:  # root may look at anything
+        monkeypatch.setattr(Path, "stat", denied)
+    with pytest.raises(SinkRefusedError, match="cannot be written"):
+        await kind(tmp_path / name).check()
 
 
 async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
