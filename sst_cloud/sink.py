@@ -163,9 +163,13 @@ class SinkURL:
     def path(self) -> Path:
         """The target as a path of the file system; `~` is the home folder."""
         target = unquote(self.target)
-        if not target or (target.startswith("//") and not target.startswith("///")):
+        hostlike = target.startswith("//") and not target.startswith("///")
+        if not target or hostlike or "\0" in target:
             raise SinkOptionsError(f"the {self.scheme} sink needs a path: {self.scheme}:PATH")
-        return Path(target).expanduser()
+        try:
+            return Path(target).expanduser()
+        except RuntimeError:
+            raise SinkOptionsError(f"{target}: no such user") from None
 
     def no_target(self) -> None:
         """Refuse a target, for sinks that have none."""
