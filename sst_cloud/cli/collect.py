@@ -5,10 +5,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import time, timedelta
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import attrs
 import click
@@ -17,8 +18,10 @@ from sst_cloud.client import SSTCloud
 from sst_cloud.collector import EVERY, Collector, JudgeRules, Limits, Poll, Start, WatchRules
 from sst_cloud.collector.handlers import handler_from
 from sst_cloud.collector.lookout import Lookout
+from sst_cloud.errors import SinkUnavailableError
 from sst_cloud.models import Snapshot
-from sst_cloud.readings import Quality, format_time
+from sst_cloud.readings import Quality, Reading, format_time
+from sst_cloud.sink import Sink, WriteReport
 
 from .account import choose, house_option
 from .config import config_option
@@ -26,12 +29,11 @@ from .durations import Duration, spell
 from .serving import metrics_option, on_event_option
 from .settings import Settings, account_options, state_option
 from .sink_names import open_sinks, sink_option
-from .units import Hours, Size
+from .units import LITRES_PER_M3, Hours, Size
 
 _LIMITS: Final = Limits()
 _JUDGE: Final = JudgeRules()
 _WATCH: Final = WatchRules()
-_LITRES_PER_M3: Final = 1_000
 _LEAVE_AFTER: Final = 4.5
 """Seconds from the wish to stop to the end, whatever a store is doing: all is committed."""
 
@@ -82,7 +84,7 @@ class _SomeHouses:
 @click.option(
     "--max-flow",
     type=click.FloatRange(min=0, min_open=True),
-    default=_JUDGE.max_flow / _LITRES_PER_M3,
+    default=_JUDGE.max_flow / LITRES_PER_M3,
     show_default=True,
     help="m³/h that the pipe can deliver: a total that rises faster is suspect.",
 )
@@ -169,7 +171,7 @@ def collect(  # noqa: PLR0913  one per option
         raise click.UsageError("say where to: --sink sqlite:home.db, for one")
     if log_format == "json":
         settings.log_as_json()
-    flow = max_flow * _LITRES_PER_M3
+    flow = max_flow * LITRES_PER_M3
     watch_rules = WatchRules(
         max_flow=flow,
         continuous_flow=continuous_flow,
@@ -216,6 +218,10 @@ async def _collect(  # noqa: PLR0913
     **rules: Any,
 ) -> None:
     sinks = open_sinks(urls)
+    pipe = None
+    if len(sinks) == 1 and urls[0].startswith("stdout:"):
+        ((name, sink),) = sinks.items()
+        sinks = {name: (pipe := _Pipe(sink, lambda: collector.stop()))}  # noqa: PLW0108  made below
     handlers = [handler_from(text, clock=settings.clock) for text in on_event]
     lookout = Lookout(every=every, clock=settings.clock)
 
@@ -238,10 +244,44 @@ async def _collect(  # noqa: PLR0913
         with _heeding_signals(collector, leaving):
             async with collector, lookout.over(collector, metrics):
                 await collector.run(polls)
+        if pipe is not None and pipe.closed:
+            raise BrokenPipeError
         if polls and collector.errors:
             name, error = next(iter(collector.errors.items()))
             click.echo(f"{name}: what it has not received is kept for the next time.", err=True)
             raise error
+
+
+class _Pipe:
+    """Standard output where nothing else is written to: without a reader there is no more to do."""
+
+    def __init__(self, sink: Sink, stop: Callable[[], None]) -> None:
+        self._sink = sink
+        self._stop = stop
+        self.closed = False
+
+    async def __aenter__(self) -> Self:
+        await self._sink.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        return await self._sink.__aexit__(exc_type, exc, traceback)
+
+    async def check(self) -> None:
+        await self._sink.check()
+
+    async def write(self, readings: Sequence[Reading]) -> WriteReport:
+        try:
+            return await self._sink.write(readings)
+        except BrokenPipeError:
+            self.closed = True
+            self._stop()
+            raise SinkUnavailableError("its reader has gone") from None
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from sst_cloud.models import House
 from sst_cloud.readings import Reading
 from sst_cloud.sink import History, Sink, open_sink
 
+from .units import LITRES_PER_M3
+
 
 class Zone(click.ParamType[tzinfo]):
     """An IANA time zone."""
@@ -89,9 +91,10 @@ zone_option: Final = click.option(
 flow_option: Final = click.option(
     "--max-flow",
     type=click.FloatRange(min=0, min_open=True),
-    default=MAX_FLOW,
+    default=MAX_FLOW / LITRES_PER_M3,
     show_default=True,
-    help="Litres per hour; a rise beyond it is no water.",
+    callback=lambda _ctx, _param, m3: m3 * LITRES_PER_M3,
+    help="m³/h that the pipe can deliver: a rise beyond it is no water.",
 )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+LITRES_PER_M3: Final = 1_000
 _SIZES: Final = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
 
 

@@ -62,7 +62,7 @@ def usage(  # noqa: PLR0913  one per option
     water: str | None,
     wanted: tuple[str, ...],
     zone: tzinfo | None,
-    max_flow: float,
+    max_flow: float,  # litres per hour
     plot: Path | None,
     as_json: bool,
     as_csv: bool,

@@ -15,6 +15,7 @@ import pytest
 
 from sst_cloud import Quantity, Reading
 from sst_cloud.cli import main
+from sst_cloud.collector import read_status
 from sst_cloud.testing import FakeCloud, Status
 
 from .conftest import Run
@@ -253,6 +254,19 @@ def test_a_closed_pipe_ends_quietly(
     )
     os.close(second)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_collector_whose_only_reader_has_gone_ends(logged_in: FakeCloud, here: Path) -> None:
+    """It says why, and keeps what was not read."""
+    first, second = os.pipe()
+    os.close(first)
+    words = [*PROGRAM, "collect", "--sink", "stdout:", "--quiet", "--state", "state"]
+    done = subprocess.run(words, stdout=second, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(second)
+    assert done.returncode == 0
+    assert "stdout:: its reader has gone" in done.stderr
+    (sink,) = read_status(here / "state").sinks
+    assert (sink.delivered, sink.waiting) == (0, 52)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

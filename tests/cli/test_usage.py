@@ -159,6 +159,24 @@ def test_wrong_use(sst: Run, words: tuple[str, ...], message: str) -> None:
     assert len(err.splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("store", "message"),
+    [
+        ("sqlite:~nosuchuser/x.db", "~nosuchuser/x.db: no such user"),
+        ("sqlite:%00", "the sqlite sink needs a path: sqlite:PATH"),
+    ],
+)
+def test_stores_that_cannot_be(sst: Run, store: str, message: str) -> None:
+    assert sst("usage", store) == (2, "", f"Error: {message}\n")
+
+
+def test_the_flow_is_given_in_cubic_metres_per_hour(sst: Run, fill: Fill) -> None:
+    hours = [FIRST + timedelta(hours=n) for n in range(3)]
+    fill([sample_reading(time=hour, value=n * 2_500) for n, hour in enumerate(hours)])
+    assert "replaced?" not in sst("usage", "sqlite:home.db", "--max-flow", "3").out
+    assert "replaced?" in sst("usage", "sqlite:home.db", "--max-flow", "2").out
+
+
 @pytest.mark.usefixtures("stored")
 def test_the_table_in_a_pipe(sst: Run) -> None:
     status, out, err = sst("usage", *ZONE, "--from", "2026-10-05", "--to", "2026-10-06")
