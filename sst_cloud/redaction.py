@@ -38,7 +38,8 @@ SENSITIVE_KEYS: Final = frozenset(
 
 _MAC: Final = re.compile(r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b")
 _SECRET_TEXT: Final = (
-    re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"),  # e-mail
+    # An e-mail, sought where a word begins: a long one without @ is else read from every letter.
+    re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"),
     _MAC,
     re.compile(r"(?<=Token )\S+"),
     re.compile(r"\b[0-9A-Za-z]{32,}\b"),  # token, sessionid, csrftoken

@@ -56,6 +56,7 @@ _NOT_LOGGED_IN: Final = re.compile("invalid token|credentials were not|токе�
 _REFUSED_LOGIN: Final = frozenset({400, 401, 403})
 _SESSION_COOKIES: Final = frozenset({"sessionid", "csrftoken"})
 """Set by the cloud at login. Sent along with a token they would call for a CSRF header too."""
+_SECONDS: Final = re.compile(r"\d{1,9}")
 _MAX_DETAIL: Final = 200
 _OK: Final = range(200, 300)
 
@@ -229,11 +230,11 @@ def seconds_until(retry_after: str | None, now: datetime) -> float | None:
     """A Retry-After header, seconds or a date, as seconds from now."""
     if retry_after is None:
         return None
-    if retry_after.strip().isdecimal():
+    if _SECONDS.fullmatch(retry_after.strip()):
         return float(retry_after)
     try:
         moment = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -267,7 +268,7 @@ def _detail(status: int, body: bytes) -> str:
     """What the body of an error says, on one line, without secrets."""
     try:
         said = "; ".join(_messages(loads(body)))
-    except ValueError:
+    except (ValueError, RecursionError):
         said = _describe(body) if body.strip() else ""
     if not said:
         known = status in HTTPStatus.__members__.values()
@@ -292,7 +293,12 @@ def _describe(body: bytes) -> str:
     text = body[:4096].decode("utf-8", "replace")
     if re.search(r"<(!doctype|html|head|body|h1)\b", text, re.IGNORECASE):
         title = re.search(r"<(title|h1)[^>]*>\s*(.*?)\s*</", text, re.IGNORECASE | re.DOTALL)
-        return f"an HTML page ({redact_text(title[2])})" if title and title[2] else "an HTML page"
+        said = _shown(title[2]) if title else ""
+        return f"an HTML page ({said})" if said else "an HTML page"
     if text.lstrip()[:1] in ("{", "["):
         return "JSON that breaks off or is malformed"
-    return f"text ({redact_text(' '.join(text.split()))[:60]})"
+    return f"text ({_shown(text)})"
+
+
+def _shown(text: str) -> str:
+    return redact_text(" ".join(text.split()))[:60]

@@ -1,5 +1,6 @@
 """Retries, time limits, statuses, bodies: what a request does when things go wrong."""
 
+import json
 import logging
 import ssl
 from collections.abc import AsyncIterator
@@ -34,6 +35,7 @@ from sst_cloud.testing import Drop, FakeCloud, Hang, Html, Status, Truncated
 HOUSES = "https://api.sst-cloud.com/houses/"
 LOGIN = "https://api.sst-cloud.com/auth/login/"
 START = ManualClock().now()
+BAD_WAY = ("502 Bad " + "way-" * 40)[:60]
 
 
 def waited(clock: ManualClock) -> float:
@@ -98,7 +100,18 @@ async def test_retry_after_as_a_date(client: SSTCloud, fake: FakeCloud, clock: M
     assert waited(clock) == 9
 
 
-@pytest.mark.parametrize("header", ["soon", "-5", "Thu, 01 Jan 1970 00:00:00 GMT", ""])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "soon",
+        "-5",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "",
+        "9" * 400,
+        "Thu, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Thu, 01 Jan 1970 00:00:00 +9999999999999",
+    ],
+)
 async def test_a_retry_after_that_says_nothing(
     client: SSTCloud, fake: FakeCloud, clock: ManualClock, header: str
 ) -> None:
@@ -177,6 +190,8 @@ async def test_an_expired_certificate_has_its_own_sentence(
     ("fault", "message"),
     [
         (Html(title="Technical works"), "expected JSON, got an HTML page (Technical works)"),
+        (Html(title="\n502\n  Bad " + "way-" * 40), f"expected JSON, got an HTML page ({BAD_WAY})"),
+        (Html(title=" "), "expected JSON, got an HTML page"),
         (Truncated(), "expected JSON, got JSON that breaks off or is malformed"),
     ],
 )
@@ -205,6 +220,8 @@ ERRORS: list[tuple[int, str, type[SSTCloudError], str]] = [
     (500, "", ServiceUnavailableError, "Internal Server Error"),
     (500, "null", ServiceUnavailableError, "Internal Server Error"),
     (500, '{"any": {"thing": [1, null]}}', ServiceUnavailableError, "any: thing: 1"),
+    (500, "[" * 600 + "]" * 600, ServiceUnavailableError, ""),
+    (400, json.dumps({"detail": "a." * 50_000}), ApiError, "a." * 100),
     (
         502,
         "<html>\n<head><title>502 Bad Gateway</title>",
