@@ -2,7 +2,8 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from .errors import PayloadError, TokenRejectedError
@@ -53,17 +54,14 @@ class StoredTokenAuth(Auth):
         """`fetch` asks the place where the token is kept. What it raises comes out."""
         self._fetch = fetch
         self._token: str | None = None
-        self._lock = asyncio.Lock()
+        self._fetching = _Shared(self._fetched)
 
     def __repr__(self) -> str:
         return f"StoredTokenAuth({MASK})"
 
-    async def token(self, transport: Transport) -> str:  # noqa: ARG002  nothing to ask the cloud
+    async def token(self, transport: Transport) -> str:
         """The token as last fetched."""
-        async with self._lock:
-            if self._token is None:
-                self._token = _clean(await self._fetch())
-            return self._token
+        return self._token or await self._fetching.outcome(transport)
 
     async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:
         """Fetch again: somebody may have put a new one there. Raises `rejected` if not."""
@@ -73,6 +71,10 @@ class StoredTokenAuth(Auth):
         if renewed == token:
             raise rejected
         return renewed
+
+    async def _fetched(self, _: Transport) -> str:
+        self._token = _clean(await self._fetch())
+        return self._token
 
 
 class PasswordAuth(Auth):
@@ -84,37 +86,25 @@ class PasswordAuth(Auth):
         self._email = email
         self._password = password
         self._token: str | None = None
-        self._login: asyncio.Task[str] | None = None
+        self._login = _Shared(self._log_in)
 
     def __repr__(self) -> str:
         return f"PasswordAuth({MASK}, {MASK})"
 
     async def token(self, transport: Transport) -> str:
         """The token of the last login; logs in if there was none."""
-        return self._token or await self._logged_in(transport)
+        return self._token or await self._login.outcome(transport)
 
     async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:  # noqa: ARG002
         """Log in anew, unless another request has done so since `token` was handed out."""
         if self._token is not None and self._token != token:
             return self._token
         self._token = None
-        return await self._logged_in(transport)
+        return await self._login.outcome(transport)
 
     def forget(self) -> None:
         """Log in anew when next needed."""
         self._token = None
-
-    async def _logged_in(self, transport: Transport) -> str:
-        """Log in; requests that come meanwhile share this one login and its outcome."""
-        if self._login is None:
-            self._login = asyncio.create_task(self._log_in(transport))
-            self._login.add_done_callback(self._landed)
-        return await asyncio.shield(self._login)
-
-    def _landed(self, task: asyncio.Task[str]) -> None:
-        self._login = None
-        if not task.cancelled():
-            task.exception()  # seen here, so that a login nobody awaits any more does not warn
 
     async def _log_in(self, transport: Transport) -> str:
         body = {
@@ -132,6 +122,31 @@ class PasswordAuth(Auth):
         except ValueError:
             raise PayloadError("the token cannot be used in a header", LOGIN_PATH) from None
         return self._token
+
+
+class _Shared:
+    """Gets a token; requests that come meanwhile share this one act and its outcome.
+
+    Those of one transport alone: a login over another may be waiting for a client that has been
+    closed, or for an event loop that has ended.
+    """
+
+    def __init__(self, act: Callable[[Transport], Coroutine[Any, Any, str]]) -> None:
+        self._act = act
+        self._under_way: dict[Transport, asyncio.Task[str]] = {}
+
+    async def outcome(self, transport: Transport) -> str:
+        """What comes of the act that is under way, or of a new one."""
+        task = self._under_way.get(transport)
+        if task is None:
+            task = self._under_way[transport] = asyncio.create_task(self._act(transport))
+            task.add_done_callback(partial(self._landed, transport))
+        return await asyncio.shield(task)
+
+    def _landed(self, transport: Transport, task: asyncio.Task[str]) -> None:
+        del self._under_way[transport]
+        if not task.cancelled():
+            task.exception()  # seen here, so that a token nobody awaits any more does not warn
 
 
 def _clean(token: str) -> str:

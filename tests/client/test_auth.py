@@ -12,10 +12,11 @@ from sst_cloud import (
     PasswordAuth,
     PayloadError,
     SSTCloud,
+    StoredTokenAuth,
     TokenAuth,
     TokenRejectedError,
 )
-from sst_cloud.testing import Drop, FakeCloud, Latency, Status
+from sst_cloud.testing import Drop, FakeCloud, Hang, Latency, Status
 
 LOGIN = "https://api.sst-cloud.com/auth/login/"
 
@@ -105,6 +106,73 @@ async def test_giving_up_does_not_take_the_login_from_others(
     first.cancel()
     assert len(await second) == 2
     assert logins(fake) == 1
+
+
+async def test_a_login_of_a_client_that_was_closed_is_not_waited_for(fake: FakeCloud) -> None:
+    auth = PasswordAuth(fake.email, fake.password)
+    fake.inject(Hang(), path="/auth/login/", times=1)
+    async with SSTCloud(auth, base_url=fake.url) as client:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await client.houses()
+    async with SSTCloud(auth, base_url=fake.url) as client:
+        assert len(await client.houses()) == 2
+
+
+class Keeper:
+    """A place where a token is kept, which takes its time."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.asked = 0
+
+    async def fetch(self) -> str:
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        return self.token
+
+
+async def test_a_stored_token_is_fetched_once_for_all(fake: FakeCloud) -> None:
+    keeper = Keeper(fake.token)
+    async with SSTCloud(StoredTokenAuth(keeper.fetch), base_url=fake.url) as client:
+        await asyncio.gather(*(client.houses() for _ in range(10)))
+        assert keeper.asked == 1
+        fake.expire_tokens()
+        keeper.token = fake.token
+        await asyncio.gather(*(client.houses() for _ in range(10)))
+        assert keeper.asked == 2
+
+
+async def test_a_stored_token_that_is_not_there_is_asked_for_once(fake: FakeCloud) -> None:
+    asked = 0
+
+    async def fetch() -> str:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.01)
+        raise LookupError("no such secret")
+
+    async with SSTCloud(StoredTokenAuth(fetch), base_url=fake.url) as client:
+        outcomes = await asyncio.gather(
+            *(client.houses() for _ in range(10)), return_exceptions=True
+        )
+    assert {type(outcome) for outcome in outcomes} == {LookupError}
+    assert asked == 1
+
+
+def test_a_stored_token_outlives_an_event_loop() -> None:
+    keeper = Keeper("")
+    auth = StoredTokenAuth(keeper.fetch)
+
+    async def read(generation: int) -> None:
+        async with FakeCloud() as fake, SSTCloud(auth, base_url=fake.url) as client:
+            fake.account.generation = generation
+            keeper.token = fake.token
+            assert all(await asyncio.gather(*(client.houses() for _ in range(3))))
+
+    for generation in (1, 2, 3):
+        asyncio.run(read(generation))
+    assert keeper.asked == 3
 
 
 async def test_a_login_is_retried_like_a_read(client: SSTCloud, fake: FakeCloud) -> None:
