@@ -100,6 +100,8 @@ class SSTCloud:
 
     async def raw(self, path: str) -> Any:
         """The JSON of any page, as it comes; `path` begins and ends with a slash."""
+        if not path.startswith("/"):  # it would go on with the name of the host
+            raise ValueError(f"a path begins with a slash, unlike {path!r}")
         return await self._get(path)
 
     async def user(self) -> User:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -31,7 +31,7 @@ from .errors import (
     TokenRejectedError,
     TransportError,
 )
-from .redaction import redact_text
+from .redaction import MASK, is_sensitive, redact_text
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +78,10 @@ class Transport:
         url = URL(base_url.rstrip("/"))
         if url.scheme not in ("http", "https") or not url.host:
             raise ValueError(f"the base URL must look like {BASE_URL}, not {redact_text(base_url)}")
+        if url.user or url.password or url.query_string or url.fragment:
+            raise ValueError(
+                f"the base URL must look like {BASE_URL}, without user, query or fragment"
+            )
         if max_concurrency < 1:
             raise ValueError("max_concurrency must be at least 1")
         self._base = str(url).rstrip("/")
@@ -160,7 +164,8 @@ class Transport:
         seconds = perf_counter() - started
         _log.debug("%s %s: %d, %d bytes in %.3f s", method, path, status, len(body), seconds)
         if status not in _OK:
-            raise self._api_error(status, body, path, retry_after)
+            detail = _detail(status, body, _secrets(token, json))
+            raise self._api_error(status, detail, path, retry_after)
         return _content(body, path)
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -172,8 +177,10 @@ class Transport:
 
     def _forget_cookies(self, session: aiohttp.ClientSession) -> None:
         if not self._owns_session:
+            hosts = self._host.split(".")  # cookies may be for the whole domain
+            domains = {".".join(hosts[at:]) for at in range(len(hosts))}
             session.cookie_jar.clear(
-                lambda cookie: cookie.key in _SESSION_COOKIES and cookie["domain"] == self._host
+                lambda cookie: cookie.key in _SESSION_COOKIES and cookie["domain"] in domains
             )
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
@@ -205,8 +212,7 @@ class Transport:
             )
         return ConnectionFailedError(f"the connection to {self._host} broke: {_reason(error)}")
 
-    def _api_error(self, status: int, body: bytes, path: str, retry_after: str | None) -> ApiError:
-        detail = _detail(status, body)
+    def _api_error(self, status: int, detail: str, path: str, retry_after: str | None) -> ApiError:
         if path == LOGIN_PATH and status in _REFUSED_LOGIN:
             return BadCredentialsError(status, detail, path)
         if status == HTTPStatus.FORBIDDEN and _NOT_LOGGED_IN.search(detail.lower()):
@@ -264,7 +270,13 @@ def _content(body: bytes, path: str) -> Any:
         raise PayloadError(f"expected JSON, got {_describe(body)}", path) from None
 
 
-def _detail(status: int, body: bytes) -> str:
+def _secrets(token: str | None, json: Any) -> list[str]:
+    """What was sent in confidence, and may be repeated in an answer."""
+    sent = json.items() if isinstance(json, Mapping) else ()
+    return [*filter(None, [token]), *(str(value) for key, value in sent if is_sensitive(key))]
+
+
+def _detail(status: int, body: bytes, secrets: Iterable[str]) -> str:
     """What the body of an error says, on one line, without secrets."""
     try:
         said = "; ".join(_messages(loads(body)))
@@ -273,6 +285,8 @@ def _detail(status: int, body: bytes) -> str:
     if not said:
         known = status in HTTPStatus.__members__.values()
         said = HTTPStatus(status).phrase if known else "no reason given"
+    for secret in secrets:
+        said = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, said)
     return redact_text(" ".join(said.split()))[:_MAX_DETAIL]
 
 

@@ -1,10 +1,14 @@
 """Reading an account over real HTTP."""
 
 import asyncio
+import socket
 from datetime import UTC, datetime
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from sst_cloud import (
     AccessStatus,
@@ -252,6 +256,51 @@ async def test_login_leaves_no_cookies_in_an_injected_session(fake: FakeCloud) -
         assert [cookie.key for cookie in jar] == ["mine"]
 
 
+class Everywhere(AbstractResolver):
+    """All hosts are this machine."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            {
+                "hostname": host,
+                "host": "127.0.0.1",
+                "port": port,
+                "family": socket.AF_INET,
+                "proto": 0,
+                "flags": 0,
+            }
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_login_for_the_whole_domain_leaves_no_cookies_either(unused_tcp_port: int) -> None:
+    """The vendor's web pages live beside the API: cookies may be for both."""
+
+    async def login(_: web.Request) -> web.Response:
+        answer = web.json_response({"key": "f00d"})
+        answer.set_cookie("sessionid", "1", domain="cloud.example")
+        return answer
+
+    app = web.Application()
+    app.router.add_post("/auth/login/", login)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+    connector = aiohttp.TCPConnector(resolver=Everywhere())
+    async with aiohttp.ClientSession(connector=connector) as session:
+        session.cookie_jar.update_cookies({"sessionid": "2"}, URL("http://other.example"))
+        url = f"http://api.cloud.example:{unused_tcp_port}"
+        auth = PasswordAuth("me@example.com", "secret")
+        async with SSTCloud(auth, session=session, base_url=url) as client:
+            assert await client.login() == "f00d"
+        assert [cookie["domain"] for cookie in session.cookie_jar] == ["other.example"]
+    await runner.cleanup()
+
+
 async def test_requests_end_in_a_slash_and_carry_the_token(
     client: SSTCloud, fake: FakeCloud
 ) -> None:
@@ -280,10 +329,21 @@ async def test_giving_up_a_snapshot_stops_its_requests(client: SSTCloud, fake: F
     assert not any("_lenient" in coroutine for coroutine in running)
 
 
-@pytest.mark.parametrize("url", ["api.sst-cloud.com", "ftp://x", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "api.sst-cloud.com",
+        "ftp://x",
+        "http://",
+        "https://me:hunter2@host",
+        "https://host/?key=hunter2",
+        "https://host/#top",
+    ],
+)
 def test_a_base_url_that_is_none(url: str) -> None:
-    with pytest.raises(ValueError, match="base URL"):
+    with pytest.raises(ValueError, match="base URL") as caught:
         SSTCloud(TokenAuth("x"), base_url=url)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_an_odd_concurrency() -> None:
@@ -329,3 +389,12 @@ async def test_logging_out_ends_the_token(client: SSTCloud, fake: FakeCloud) -> 
 
 async def test_any_page_can_be_read_raw(client: SSTCloud, fake: FakeCloud) -> None:
     assert [house["id"] for house in await client.raw("/houses/")] == [h.id for h in fake.houses]
+
+
+@pytest.mark.parametrize("path", ["houses/", "@example.com/", ".example.com/", ""])
+async def test_a_page_without_its_first_slash_is_no_other_host(
+    client: SSTCloud, fake: FakeCloud, path: str
+) -> None:
+    with pytest.raises(ValueError, match="slash"):
+        await client.raw(path)
+    assert fake.requests == []

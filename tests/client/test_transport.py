@@ -4,6 +4,7 @@ import json
 import logging
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -156,11 +157,13 @@ async def test_a_connection_that_takes_too_long() -> None:
     assert not caught.value.request_sent
 
 
-@pytest.fixture
-async def expired_cloud() -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
-    """A cloud whose certificate ran out, and a session that trusts who issued it."""
+@asynccontextmanager
+async def cloud_valid(
+    not_before: datetime | None = None, not_after: datetime | None = None
+) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    """A cloud with a certificate of these dates, and a session that trusts who issued it."""
     authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1", not_after=datetime(2023, 8, 26, tzinfo=UTC))
+    issued = authority.issue_cert("127.0.0.1", not_before=not_before, not_after=not_after)
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     issued.configure_cert(server_side)
     client_side = ssl.create_default_context()
@@ -175,13 +178,14 @@ async def expired_cloud() -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
     await runner.cleanup()
 
 
-async def test_an_expired_certificate_has_its_own_sentence(
-    expired_cloud: tuple[str, aiohttp.ClientSession], clock: ManualClock
-) -> None:
-    url, session = expired_cloud
-    async with SSTCloud(TokenAuth("x"), base_url=url, session=session, clock=clock) as client:
+async def test_an_expired_certificate_has_its_own_sentence(clock: ManualClock) -> None:
+    async with (
+        cloud_valid(not_after=datetime(2023, 8, 26, tzinfo=UTC)) as (url, session),
+        SSTCloud(TokenAuth("x"), base_url=url, session=session, clock=clock) as client,
+    ):
         with pytest.raises(ConnectionFailedError, match="certificate has expired") as caught:
             await client.houses()
+    assert "The vendor has let it expire before" in str(caught.value)
     assert "try again later" in str(caught.value)
     assert waited(clock) == 0
 
@@ -260,6 +264,22 @@ async def test_every_refused_login(status: int, body: str) -> None:
         cloud.post(LOGIN, status=status, body=body)
         async with SSTCloud(PasswordAuth("me@example.com", "secret")) as client:
             with pytest.raises(BadCredentialsError):
+                await client.houses()
+
+
+@pytest.mark.parametrize("password", ["hunter2", "тайна", 'a "quote"'])
+async def test_an_error_that_repeats_what_was_sent_gives_nothing_away(password: str) -> None:
+    said = {"password": [f"{password} is not the password of householder."]}
+    with aioresponses() as cloud:
+        cloud.post(LOGIN, status=400, payload=said)
+        async with SSTCloud(PasswordAuth("householder", password)) as client:
+            with pytest.raises(BadCredentialsError) as caught:
+                await client.houses()
+    assert caught.value.detail == "password: *** is not the password of ***."
+    with aioresponses() as cloud:
+        cloud.get(HOUSES, status=401, body="Nobody has the token c0ffee.")
+        async with SSTCloud(TokenAuth("c0ffee")) as client:
+            with pytest.raises(TokenRejectedError, match=r"has the token \*\*\*\."):
                 await client.houses()
 
 
