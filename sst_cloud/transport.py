@@ -88,6 +88,7 @@ class Transport:
         self._host = url.host
         self._session = session
         self._owns_session = session is None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout)
         self._slots = asyncio.Semaphore(max_concurrency)
@@ -171,8 +172,12 @@ class Transport:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:
             raise RuntimeError("this SSTCloud has been closed; make a new one")
+        loop = asyncio.get_running_loop()
         if self._session is None:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+            self._loop = loop
+        elif self._owns_session and self._loop is not loop:
+            raise RuntimeError("this SSTCloud belongs to another event loop; make one in each")
         return self._session
 
     def _forget_cookies(self, session: aiohttp.ClientSession) -> None:
@@ -200,9 +205,12 @@ class Transport:
             return RequestTimeoutError(f"{self._host} did not answer in {self._timeout.total:g} s")
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
             reason = getattr(error.certificate_error, "verify_message", "it does not check")
+            why = "The vendor has let it expire before (August 2023, for days)"
+            if "not yet valid" in reason:
+                why = "The clock of this machine seems to be wrong"
             return _UntrustedError(
-                f"the TLS certificate of {self._host} cannot be trusted: {reason}. The vendor has "
-                "let it expire before (August 2023, for days); nothing was sent, try again later",
+                f"the TLS certificate of {self._host} cannot be trusted: {reason}. {why}; nothing "
+                "was sent, try again later",
                 request_sent=False,
             )
         if isinstance(error, aiohttp.ClientConnectorError):

@@ -12,6 +12,7 @@ from yarl import URL
 
 from sst_cloud import (
     AccessStatus,
+    ConnectionFailedError,
     DeviceType,
     ManualClock,
     NotFoundError,
@@ -317,6 +318,16 @@ async def test_a_closed_client_says_so(client: SSTCloud) -> None:
     await client.close()
     with pytest.raises(RuntimeError, match="closed"):
         await client.houses()
+
+
+def test_a_client_in_a_second_event_loop_says_so(unused_tcp_port: int) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    client = SSTCloud(TokenAuth("x"), base_url=url, clock=ManualClock())
+    with pytest.raises(ConnectionFailedError):
+        asyncio.run(client.houses())
+    with pytest.raises(RuntimeError, match="another event loop"):
+        asyncio.run(client.houses())
+    asyncio.run(client.close())
 
 
 async def test_giving_up_a_snapshot_stops_its_requests(client: SSTCloud, fake: FakeCloud) -> None:

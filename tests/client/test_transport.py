@@ -190,6 +190,20 @@ async def test_an_expired_certificate_has_its_own_sentence(clock: ManualClock) -
     assert waited(clock) == 0
 
 
+async def test_a_machine_whose_clock_is_behind_is_told_so(clock: ManualClock) -> None:
+    """A small machine without a battery wakes up in 1970, or when it was last switched off."""
+    next_year = datetime.now(UTC) + timedelta(days=365)
+    async with (
+        cloud_valid(not_before=next_year, not_after=next_year + timedelta(days=90)) as (
+            url,
+            session,
+        ),
+        SSTCloud(TokenAuth("x"), base_url=url, session=session, clock=clock) as client,
+    ):
+        with pytest.raises(ConnectionFailedError, match="clock of this machine"):
+            await client.houses()
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
