@@ -228,18 +228,20 @@ def _lines(
     names = names if isinstance(names, list) else []
     kinds, statuses = _object(kinds), _object(statuses)
     own_keys = _told_apart([read(key, str) or "" for key in statuses])
-    return tuple(
-        WiredLine(
+    lines = []
+    for number, ((key, status), own_key) in enumerate(
+        zip(statuses.items(), own_keys, strict=True), start=1
+    ):
+        kind = read(kinds.get(key), LineKind | str)
+        line = WiredLine(
             point_id=own_key,
             number=number,
             name=read(names[number - 1], str) or None if number <= len(names) else None,
-            leak=flag(status),
-            kind=read(kinds.get(key), LineKind | str),
+            leak=None if kind is LineKind.COUNTER else flag(status),
+            kind=kind,
         )
-        for number, ((key, status), own_key) in enumerate(
-            zip(statuses.items(), own_keys, strict=True), start=1
-        )
-    )
+        lines.append(line)
+    return tuple(lines)
 
 
 def _thermostat(parsed: Mapping[str, Any], own_frame: frame.Frame, read: Read) -> dict[str, Any]:

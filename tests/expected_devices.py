@@ -26,13 +26,13 @@ def prow_lines(names: tuple[str | None, ...], leaks: tuple[int, ...] = ()) -> tu
     kinds = ("wired_sensor", "wired_sensor", "counter", "counter")
     padded = (*names, None, None, None, None)
     return tuple(
-        (f"line_{n}", n, name, n in leaks, kind)
+        (f"line_{n}", n, name, None if kind == "counter" else n in leaks, kind)
         for n, name, kind in zip(range(1, 5), padded, kinds, strict=False)
     )
 
 
 def smart_lines(names: tuple[str | None, ...], leaks: tuple[int, ...] = ()) -> tuple[Any, ...]:
-    return tuple((*line[:4], None) for line in prow_lines(names, leaks))
+    return tuple((*line[:3], line[1] in leaks, None) for line in prow_lines(names, leaks))
 
 
 METERS = ((1, 28450, 10, True, "none", "none"), (2, 9120, 10, True, "none", "none"))

@@ -28,6 +28,7 @@ class WiredLine:
     name: str | None = None
     """What the owner calls it; None where there are fewer names than lines."""
     leak: bool | None = None
+    """None for a line that a meter is wired to: it cannot see one."""
     kind: LineKind | str | None = None
     """What is wired to it, on a ProW+."""
 

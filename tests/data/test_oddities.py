@@ -108,6 +108,19 @@ def test_an_alarm_is_seen_in_any_words(yes: Any) -> None:
     assert sensor.leak is True
 
 
+def test_a_meter_on_a_line_is_no_leak() -> None:
+    """Its contact closes with every pulse, and nobody knows what the cloud calls that."""
+    parsed = {
+        "settings": {"lines_in": {"line_1": "counter", "line_2": "wired_sensor"}},
+        "lines_status": {"line_1": "yes", "line_2": "no"},
+    }
+    prow = files.load("neptun_prow/device") | {"parsed_configuration": json.dumps(parsed)}
+    device = Structurer().one(prow, Device, "/")
+    assert isinstance(device, LeakModule)
+    assert [line.leak for line in device.lines] == [None, False]
+    assert not device.alarm
+
+
 def test_lines_keep_ids_of_their_own() -> None:
     device = smart(wire_lines_status={"\ud800": "yes", "?": "no", "?#2": "no"})
     assert isinstance(device, LeakModule)
