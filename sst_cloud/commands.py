@@ -38,12 +38,14 @@ class CommandResult:
     """What became of a command that the cloud has accepted."""
 
     confirmed: bool | None
-    """True: the device shows it. False: it did not within the time limit. None: nobody waited."""
+    """True: the device shows it. False: that was not seen within the limit. None: nobody waited."""
     device: Device
     """The device as it was last read; after waiting, with its new state if that showed."""
 
 
 def _on_off(on: bool) -> str:  # noqa: FBT001
+    if not isinstance(on, bool):  # "off" would be taken for on
+        raise CommandError(f"a switch is set to True or False, not {on!r}")
     return "on" if on else "off"
 
 
@@ -88,7 +90,7 @@ def alarmed(module: Device, group: int | None) -> bool:
     """Whether a leak is known of where valves are to be opened."""
     module = _leak_module(module)
     groups = [g for g in module.valve_groups if group in (None, g.number)]
-    alarms = [g.alarm for g in groups]
+    alarms = [g.alarm for g in groups or module.valve_groups]  # all, where they have been joined
     if any(alarms):
         return True
     unsure = not alarms or None in alarms

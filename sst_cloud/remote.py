@@ -9,7 +9,7 @@ import attrs
 
 from .clock import Clock
 from .commands import Command, CommandResult
-from .errors import PASSING, ApiError, CommandRejectedError
+from .errors import PASSING, ApiError, CommandRejectedError, SSTCloudError
 from .models import Device
 
 _log = logging.getLogger(__name__)
@@ -110,6 +110,9 @@ class Remote:
                 confirmed = command.shows(device)
             except PASSING as error:  # raised, it would look as if the command had not been sent
                 _log.warning("%s; looking again", error)
+            except SSTCloudError as error:
+                _log.warning("%s; whether the command worked cannot be seen", error)
+                return CommandResult(False, device)
             if confirmed or waited >= limit or overtaken():
                 return CommandResult(confirmed, device)
             pause = min(pause * 1.5, _LAST_LOOK)

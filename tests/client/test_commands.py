@@ -18,6 +18,7 @@ from sst_cloud import (
     PasswordAuth,
     ServiceUnavailableError,
     SSTCloud,
+    SSTCloudError,
     Thermostat,
     ThermostatMode,
     ValveState,
@@ -139,6 +140,18 @@ async def test_a_cloud_that_fails_while_it_is_looked_at_does_not_hide_what_was_s
     assert (result.confirmed, result.device) == (False, module)
 
 
+async def test_looking_ends_when_it_cannot_succeed_and_hides_nothing_either(
+    home: Home, client: SSTCloud, fake: FakeCloud, clock: ManualClock
+) -> None:
+    module = await home.read("ProW+", LeakModule)
+    before = clock.now()
+    fake.inject(Status(403), method="GET")
+    result = await client.set_valves(module, CLOSED)
+    assert (result.confirmed, result.device) == (False, module)
+    assert (clock.now() - before).total_seconds() == 2
+    assert len(home.sent()) == 1
+
+
 async def test_without_waiting_nothing_is_claimed(
     home: Home, client: SSTCloud, clock: ManualClock
 ) -> None:
@@ -173,6 +186,18 @@ async def test_a_leak_in_one_zone_does_not_keep_the_other_closed(
     with pytest.raises(AlarmActiveError):
         await client.set_valves(module, OPENED)
     assert (await client.set_valves(module, OPENED, 2)).confirmed is True
+
+
+async def test_zones_that_have_been_joined_since_share_their_alarm(
+    home: Home, client: SSTCloud
+) -> None:
+    fake = home.of_fake("Smart, two groups")
+    module = await home.read("Smart, two groups", NeptunSmart)
+    fake.module.two_groups = False
+    fake.module.sensors[0].leak = True
+    with pytest.raises(AlarmActiveError):
+        await client.set_valves(module, OPENED, 2)
+    assert home.sent() == []
 
 
 async def test_closing_needs_no_look_at_alarms(home: Home, client: SSTCloud) -> None:
@@ -238,6 +263,7 @@ async def test_what_a_device_cannot_do_is_said_before_any_request(
     assert novelty.type == 42
     eco = await home.read("EcoSmart 25", Thermostat)
     module: Any
+    odd: Any
     before = len(home.fake.requests)
     for module in (floor, novelty):
         with pytest.raises(CommandError, match="is no leak module"):
@@ -266,7 +292,13 @@ async def test_what_a_device_cannot_do_is_said_before_any_request(
     for level in (-1, 10, True, 5.0, "5"):
         with pytest.raises(CommandError, match="brightness"):
             await client.set_brightness(eco, level)
-    odd: Any = "ajar"
+    for on in ("off", "on", 0, 1, None):
+        odd = on
+        with pytest.raises(CommandError, match="True or False"):
+            await client.set_power(eco, odd)
+        with pytest.raises(CommandError, match="True or False"):
+            await client.set_floor_washing(prow, odd)
+    odd = "ajar"
     with pytest.raises(CommandError, match="opened or closed"):
         await client.set_valves(prow, odd)
     with pytest.raises(CommandError, match="manual or chart"):
@@ -290,7 +322,7 @@ async def test_a_command_is_never_sent_twice(
 ) -> None:
     module = await home.read("ProW+", LeakModule)
     fake.inject(fault, path="*/valve_settings/")
-    with pytest.raises(Exception, match=r".+"):
+    with pytest.raises(SSTCloudError):
         await client.set_valves(module, CLOSED)
     arrived = [r for r in fake.requests if r.path.endswith("/valve_settings/")]
     assert len(arrived) == 1
