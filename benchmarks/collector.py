@@ -49,6 +49,15 @@ IDLE_LIMIT = 0.1
 RESIDENT_LIMIT = 1.35
 
 
+_AT_HOME = """
+import sys
+sys.modules["tornado"] = None
+from sst_cloud.cli import main
+main()
+"""
+"""tenacity imports tornado where it is installed, as it is here, beside Jupyter: 2 MB."""
+
+
 class Nothing:
     """A source with nothing to say."""
 
@@ -227,7 +236,7 @@ def _bare() -> Sequence[str]:
 
 def _collect(folder: Path, cloud: RemoteCloud) -> Sequence[str]:
     return (
-        *(sys.executable, "-m", "sst_cloud.cli", "collect", "--quiet"),
+        *(sys.executable, "-c", _AT_HOME, "collect", "--quiet"),
         *("--url", cloud.url, "--token", cloud.token, "--state", str(folder / "state")),
         *("--sink", f"sqlite:{folder / 'home.db'}", "--sink", f"csv:{folder / 'home.csv'}"),
     )
