@@ -190,15 +190,15 @@ def _rows(items: Sequence[Any]) -> str:
     """A table with a row for each, and the columns in which any has something to say."""
     if not attrs.has(type(items[0])):
         return "<br>".join(_safe(_plain(item)) for item in items)
-    columns = _columns(items)
+    styles = {column: _style(items, column) for column in _columns(items)}
     head = "".join(
-        f'<th scope="col" style="{_style(items, column)};{_PALE}">{_safe(_words(column))}</th>'
-        for column in columns
+        f'<th scope="col" style="{style};{_PALE}">{_safe(_words(column))}</th>'
+        for column, style in styles.items()
     )
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td style="{_style(items, column)}">{_cell(item, column)}</td>' for column in columns
+            f'<td style="{style}">{_cell(item, column)}</td>' for column, style in styles.items()
         )
         + "</tr>"
         for item in items

@@ -203,6 +203,12 @@ def test_what_could_not_be_read_is_said() -> None:
     assert page(Listing([1, "two", None])).text == "1 two"
 
 
+def test_a_long_list_takes_no_longer_for_each_row() -> None:
+    """Minutes, once: the style of every cell was made out by a look at the whole column."""
+    many = Listing(Counter(id=n, house_id=1, device_id=2, value_l=n) for n in range(10_000))
+    assert many._repr_html_().count("<tr>") == 10_001
+
+
 def test_meters_of_a_device_that_is_not_there_are_shown() -> None:
     counters = (Counter(id=3, house_id=1, device_id=2, value_l=5_120, name="Cold"),)
     snapshot = Snapshot(time=NOW, houses=(House(id=1),), counters=counters)
