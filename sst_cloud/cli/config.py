@@ -211,6 +211,8 @@ class _Reader:
 
     def _path(self, text: str) -> Path:
         """Relative to the folder of the file; `~` and `$NAME` as in a shell."""
+        if "\0" in text:
+            raise self._error(f"{text!r} is no path: it holds a NUL")
         return self._file.absolute().parent / os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111  raises nothing
 
     def _unknown(self, key: str, known: Iterable[str]) -> click.ClickException:

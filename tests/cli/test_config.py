@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sst_cloud import SSTCloud, SSTCloudError, TokenRejectedError
@@ -171,6 +171,8 @@ VALUES = ["0", "-1", "1.5", "inf", "true", '""', '"x"', '"\\u0000"', "[]", '["a"
 LINES = st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)).map(" = ".join)
 
 
+@example(r'state = "\u0000"')
+@example(r'account.token_file = "~\u0000"')
 @given(st.text() | st.lists(LINES, max_size=4).map("\n".join))
 def test_whatever_a_file_holds_the_error_is_one_of_ours(text: str) -> None:
     with TemporaryDirectory() as folder:
