@@ -8,7 +8,8 @@ SHELL := /bin/sh
 .PHONY: help demo dev hooks servers test lint docs devices-page notebooks pictures bench wheel test-wheel lambda deploy clean
 
 # As many processes as there are cores; the tests of a file stay together, and share what it starts.
-PYTEST := pytest -n auto --dist loadfile
+# Their order is what tests/conftest.py makes of it.
+PYTEST := pytest -n auto --dist loadfile --no-loadscope-reorder
 # The wheel is installed with what it needs, and nothing else; then .venv lends what the tests need
 # beside it. What .venv has of the project itself comes after the wheel, and is not looked at.
 WHEEL := .venv-wheel/bin
@@ -69,10 +70,10 @@ test-wheel: ## Run the suite against the wheel in dist/, installed into .venv-wh
 	@test -e dist/*.whl || { echo "There is no wheel in dist/: make wheel" >&2; exit 1; }
 	rm -rf .venv-wheel
 	$(BIN)/python -m venv .venv-wheel
-	$(WHEEL)/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	$(WHEEL)/python -m pip install --quiet --disable-pip-version-check --no-compile dist/*.whl
 	cd .venv-wheel && bin/python -c 'import sst_cloud; [getattr(sst_cloud, name) for name in sst_cloud.__all__]'
 	$(BIN)/python -c '$(PACKAGES)' >"$$($(WHEEL)/python -c '$(PACKAGES)')/lent.pth"
-	$(WHEEL)/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[test]"
+	$(WHEEL)/python -m pip install --quiet --disable-pip-version-check --no-compile "$$(echo dist/*.whl)[test]"
 	$(WHEEL)/python -m pip check
 	cd .venv-wheel && bin/python -m $(PYTEST) -c ../pyproject.toml --rootdir .. -p no:cacheprovider \
 	  --installed --hypothesis-profile=brief --kill-rounds 20 ../tests
@@ -104,6 +105,7 @@ $(VENV)/.cli: $(BIN)/python pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
 	@touch $@
 
+# Most of what it installs is never imported; what is, Python compiles then.
 $(VENV)/.dev: $(BIN)/python pyproject.toml
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[dev]'
 	@touch $@ $(VENV)/.cli

@@ -32,8 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """What is meant to be tested is what is tested."""
-    marker = "source: looks at the source tree, which no other installation of it changes"
-    config.addinivalue_line("markers", marker)
+    for marker in (
+        "slow: takes long; begun first, and without coverage, for which others are enough",
+        "source: comes out the same whatever is installed; not repeated against a wheel",
+    ):
+        config.addinivalue_line("markers", marker)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell that starts the tests in the background has all they start ignore it, too.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -44,7 +47,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of the source tree are not repeated against an installed package."""
+    """What takes long begins first, so that nothing waits for it at the end."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker("no_cover")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if config.getoption("--installed"):
         again = [item for item in items if item.get_closest_marker("source") is None]
         config.hook.pytest_deselected(items=[item for item in items if item not in again])

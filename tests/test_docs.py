@@ -155,6 +155,8 @@ def test_there_is_something_to_run() -> None:
     }
 
 
+@pytest.mark.slow
+@pytest.mark.source
 def test_the_pictures_can_be_made_anew(tmp_path: Path) -> None:
     program = ROOT / "docs" / "make_pictures.py"
     subprocess.run([sys.executable, program, tmp_path], check=True)

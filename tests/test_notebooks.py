@@ -8,6 +8,8 @@ import pytest
 
 import notebooks
 
+pytestmark = [pytest.mark.slow, pytest.mark.source]
+
 each = pytest.mark.parametrize("file", notebooks.ALL, ids=lambda file: file.stem)
 
 

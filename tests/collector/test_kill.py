@@ -30,6 +30,8 @@ from sst_cloud.testing.faults import Handler
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
 
+pytestmark = [pytest.mark.slow, pytest.mark.source]
+
 SPEED = 10_000.0
 
 

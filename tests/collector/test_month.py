@@ -31,6 +31,8 @@ from sst_cloud.testing import FakeCounter
 from sst_cloud.usage import usage
 from sst_cloud_sinks.sqlite import SqliteSink
 
+pytestmark = [pytest.mark.slow, pytest.mark.source]
+
 DAYS: Final = 30
 MOSCOW: Final = ZoneInfo("Europe/Moscow")
 FIRST: Final = datetime(2026, 3, 1, tzinfo=MOSCOW)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,6 +30,8 @@ from sst_cloud.collector import Course, Event, EventKind, Limits, SinkStatus, St
 from sst_cloud.collector.outbox import Batch, Entry, Outbox
 from sst_cloud.collector.queries import Stream
 from sst_cloud.testing.sink_contract import sample_reading
+
+pytestmark = [pytest.mark.slow, pytest.mark.source]
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ import math
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,8 @@ from sst_cloud import (
 from sst_cloud.models import Entity
 from sst_cloud.shapes import sensors_of_one_device
 from sst_cloud.structuring import Structurer
+
+pytestmark = [pytest.mark.slow, pytest.mark.source]
 
 MUTATIONS = 20_000
 DEVICES = [files.load(name) for name in files.of("device")]

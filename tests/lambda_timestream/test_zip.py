@@ -13,7 +13,7 @@ from sst_cloud.testing import FakeCloud, Hang, Html
 from timestream.stand_in import Error, Timestream
 from timestream.store import Table
 
-pytestmark = pytest.mark.source  # build.py packs the source tree
+pytestmark = [pytest.mark.slow, pytest.mark.source]  # build.py packs the source tree
 
 DATA = re.compile(r"botocore/data/([^/]+)/")
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import attrs
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from sst_cloud_sinks.timestream import TimestreamSink
 from timestream.stand_in import NOW, Timestream
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
+pytestmark = [pytest.mark.slow, pytest.mark.source]
+
 NAMES = st.text(max_size=20) | st.sampled_from(["", "  ", "n" * 1900, "Кухня" * 400, "'; --"])
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 import pytest
 from mypy import api
 
+pytestmark = pytest.mark.slow
+
 CONFIG: Final = Path(__file__).parents[2] / "pyproject.toml"
 RIGHT: Final = Path(__file__).with_name("public_api.py")
 WRONG: Final = {
