@@ -59,7 +59,10 @@ GROUP BY quantity, house_id, device_id, point, point_id
 _ROWS_AT_ONCE: Final = 5_000
 _BUSY: Final = 10.0
 """Seconds to wait for another writer."""
-_PASSING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
+_PASSING: Final = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+)
+"""Somebody writes to it, or the disk is full or ailing. Anything else needs somebody to mend it."""
 _plain_fields: Final = attrgetter(
     *(
         f"{field}._value_" if field in ("quantity", "point", "quality") else field
@@ -213,7 +216,7 @@ class SqliteSink:
                 f"{self._path} is not a sound SQLite database ({error}); choose another file"
             )
         kind = SinkUnavailableError if code in _PASSING else SinkRefusedError
-        return kind(f"{self._path} cannot be written: {error}")
+        return kind(f"{self._path} cannot be used: {error}")
 
 
 def _rows(readings: Sequence[Reading]) -> list[tuple[Any, ...]]:

@@ -32,6 +32,9 @@ def latest(*, store: str, quantity: str | None, as_json: bool) -> None:
     if as_json:
         print_json([reading.as_dict() for reading in readings])
         return
+    if not readings:
+        click.echo("No such reading is stored there, so there is nothing to show.", err=True)
+        return
     made = table("house", "device", "name", "water", "what", "value", "at", right=("value",))
     for reading in readings:
         add_row(

@@ -21,7 +21,7 @@ def login(settings: Settings) -> None:
     Asks for e-mail and password. The token is kept in your config folder, readable by you alone;
     the password is not kept.
     """
-    email = first_email(settings.accounts) or click.prompt("E-mail")
+    email = first_email(settings.accounts) or _ask_email()
     password = first_password(settings.accounts) or _ask_password()
     try:
         auth = PasswordAuth(email, password)
@@ -29,6 +29,19 @@ def login(settings: Settings) -> None:
         raise CredentialsMissingError(str(error)) from None
     file = credentials.save(settings.base_url, asyncio.run(_log_in(settings, auth)))
     click.echo(f"Logged in to {settings.base_url}. The token is kept in {file}", err=True)
+
+
+def _ask_email() -> str:
+    try:
+        answer: str = click.prompt("E-mail")
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)
+        raise CredentialsMissingError(
+            "there is nobody to ask: give --email, and write the password to the standard input"
+        ) from None
+    return answer
 
 
 def _ask_password() -> str:

@@ -86,6 +86,13 @@ def test_an_empty_password(sst: Run, cloud: FakeCloud, monkeypatch: pytest.Monke
     assert (status, err) == (3, "Error: an e-mail and a password are needed to log in\n")
 
 
+def test_nobody_to_ask(sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    status, _, err = sst("login")
+    assert status == 3
+    assert err.splitlines()[-1].startswith("Error: there is nobody to ask: give --email, and")
+
+
 def test_nobody_is_logged_in(sst: Run, cloud: FakeCloud) -> None:
     status, _, err = sst("houses")
     assert status == 3

@@ -140,6 +140,9 @@ def test_latest_and_usage(sst: Run, logged_in: FakeCloud, here: Path) -> None:
     status, out, err = sst("usage", "sqlite:a.db")
     assert (status, out) == (0, "")
     assert "so nothing can be said" in err
+    status, out, err = sst("latest", "sqlite:b.db")
+    assert (status, out) == (0, "")
+    assert "so there is nothing to show" in err
 
 
 @pytest.mark.parametrize(

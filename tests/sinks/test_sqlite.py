@@ -1,5 +1,6 @@
 """The SQLite file: its columns, its promises, other people's files."""
 
+import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -125,10 +126,24 @@ async def test_a_failed_write_stores_nothing(path: Path) -> None:
                 "BEGIN SELECT RAISE(ABORT, 'no'); END"
             )
         good, bad = sample_reading(point_id="good"), sample_reading(point_id="bad")
-        with pytest.raises(SinkRefusedError, match="cannot be written: no"):
+        with pytest.raises(SinkRefusedError, match="cannot be used: no"):
             await sink.write([good, bad])
         await sink.write([good])
     assert len(rows(path, "SELECT * FROM readings")) == 2
+
+
+async def test_a_disk_that_fails_may_be_well_later(path: Path) -> None:
+    async with SqliteSink(path) as sink:
+        await sink.write([sample_reading()])
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+        try:
+            with pytest.raises(SinkUnavailableError, match="cannot be used: disk I/O error"):
+                await sink.write([sample_reading(value=7)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        await sink.write([sample_reading(value=8)])
+    assert rows(path, "SELECT value FROM readings") == [(8,)]
 
 
 async def test_a_file_removed_meanwhile_is_made_anew(path: Path) -> None:
