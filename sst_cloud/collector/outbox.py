@@ -231,15 +231,19 @@ class Outbox:
 
     async def tidy(self) -> None:
         """Remove what everybody has had and nobody will ask for, and what is over the limits."""
-        for stream in Stream:
-            more = True
-            while more:
-                more = await self._run(partial(self._tidy, stream=stream))
-        await self._in_thread(lambda: self._locked(queries.give_back, write=False))
+        more = True
+        while more:  # others get their turn in between
+            more = await self._in_thread(self._tidy_some)
 
     async def status(self) -> Status:
         """How the collector fares."""
         return await self._run(queries.status)
+
+    def _tidy_some(self) -> bool:
+        """Remove some of each stream, and let the file shrink; whether there may be more."""
+        more = [self._locked(partial(self._tidy, stream=stream), write=True) for stream in Stream]
+        self._locked(queries.give_back, write=False)
+        return any(more)
 
     def _tidy(self, database: sqlite3.Connection, stream: Stream) -> bool:
         """Remove some; whether there may be more."""

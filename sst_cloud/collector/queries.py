@@ -57,7 +57,8 @@ def skip_dropped(database: sqlite3.Connection, stream: str) -> list[tuple[str, i
 
 def give_back(database: sqlite3.Connection) -> None:
     """Let the file shrink, a little at a time."""
-    database.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
+    # A script runs a statement to its end; `execute` would end this one after a single page.
+    database.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
 
 
 def size(database: sqlite3.Connection) -> int:

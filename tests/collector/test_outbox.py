@@ -143,3 +143,15 @@ async def test_there_is_nothing_to_look_at_before_the_first_run(tmp_path: Path) 
     (tmp_path / "outbox.db").write_bytes(b"something else, and long enough to be told apart" * 50)
     with pytest.raises(OutboxError, match="cannot be read"):
         read_status(tmp_path)
+
+
+async def test_the_file_shrinks_when_a_long_queue_has_been_delivered(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with Outbox(tmp_path, clock=clock) as outbox:
+        await outbox.join("was away", READINGS)
+        await outbox.append(Entry(readings(20_000)))
+        full = (await outbox.status()).size
+        await outbox.deliver("was away", READINGS, 20_000, accepted=20_000)
+        clock.advance(timedelta(days=8))
+        await outbox.tidy()
+    assert (tmp_path / "outbox.db").stat().st_size < full / 50
