@@ -26,6 +26,7 @@ from .settings import Settings, account_options
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "login": ("login", "Log in and keep the token."),
+    "token": ("login", "Print the token that `login` has kept."),
     "houses": ("account", "List the houses of the account."),
     "devices": ("account", "List the devices."),
     "counters": ("account", "List the water meters."),

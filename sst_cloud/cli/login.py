@@ -1,4 +1,4 @@
-"""`sst-cloud login`."""
+"""`sst-cloud login` and `sst-cloud token`."""
 
 import asyncio
 import sys
@@ -29,6 +29,22 @@ def login(settings: Settings) -> None:
         raise CredentialsMissingError(str(error)) from None
     file = credentials.save(settings.base_url, asyncio.run(_log_in(settings, auth)))
     click.echo(f"Logged in to {settings.base_url}. The token is kept in {file}", err=True)
+
+
+@click.command()
+@account_options
+@click.pass_obj
+def token(settings: Settings) -> None:
+    """Print the token that `login` has kept.
+
+    For a service, a container or a function: sst-cloud token > token
+    """
+    kept = credentials.load(settings.base_url)
+    if kept is None:
+        raise CredentialsMissingError(
+            f"no token is kept for {settings.base_url}. Run `sst-cloud login` first."
+        )
+    click.echo(kept)
 
 
 def _ask_email() -> str:

@@ -59,6 +59,20 @@ def test_login_keeps_the_token(sst: Run, cloud: FakeCloud, monkeypatch: pytest.M
     assert [entry.name for entry in file.parent.iterdir()] == ["credentials.json"]
 
 
+def test_the_token_that_is_kept_is_printed_for_a_service(
+    sst: Run, cloud: FakeCloud, tmp_path: Path
+) -> None:
+    status, out, err = sst("token")
+    assert (status, out) == (3, "")
+    assert err == f"Error: no token is kept for {cloud.url}. Run `sst-cloud login` first.\n"
+    assert sst("login", "--email", cloud.email, "--password", cloud.password).status == 0
+    assert sst("token") == (0, f"{cloud.token}\n", "")
+    file = tmp_path / "token"
+    file.write_text(sst("token").out)
+    file.chmod(0o600)
+    assert sst("--token-file", str(file), "houses").status == 0
+
+
 def test_login_again_keeps_other_clouds(
     sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
