@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from .enums import MODELS, DeviceType, Quantity, Water
+from .enums import MODELS, DeviceType, Water
 from .measurements import is_stale, readings_from
 from .models import (
     Counter,
@@ -26,9 +26,9 @@ from .models import (
     Snapshot,
     Unreadable,
 )
-from .readings import Quality, Reading, Value
+from .readings import Quality, Reading
 from .redaction import MASK, is_sensitive, redact, redact_text
-from .wording import by_point, point_of, value_of, what
+from .wording import by_point, point_of, trouble, value_of, what
 
 _LINE: Final = "border:0;border-bottom:1px solid rgba(128,128,128,.28)"
 _CELL: Final = f"{_LINE};padding:.2em 1.2em .2em 0;text-align:left;vertical-align:top"
@@ -39,13 +39,10 @@ _TABLE: Final = "border-collapse:collapse;margin:.1em 0 .6em;font-size:inherit"
 _ALARM: Final = "background:#c62828;color:#fff;border-radius:.7em;padding:0 .55em;font-weight:600"
 _DOTS: Final[Mapping[Water, str]] = {Water.COLD: "#3d8fd1", Water.HOT: "#e2604f"}
 
-_TROUBLES: Final[Mapping[tuple[Quantity, Value], str]] = {
-    (Quantity.LEAK, True): "leak",
-    (Quantity.SENSOR_LOST, True): "sensor lost",
-    (Quantity.BATTERY_LOW, True): "battery low",
-    (Quantity.ONLINE, False): "offline",
-}
-"""What calls for the owner, and how."""
+_ALARMING: Final = frozenset(
+    {"alarm", "leak", "lost", "battery_low", "sensors_lost", "sensors_battery_low"}
+)
+"""Fields that call for the owner where they are true."""
 _OPEN: Final = 6
 """Devices; of more than that only those in trouble are unfolded."""
 _COLUMNS: Final[Mapping[type, Sequence[str]]] = {
@@ -98,11 +95,11 @@ def _snapshot(snapshot: Snapshot) -> str:
 
 
 def _device(device: Device, readings: Sequence[Reading], now: datetime, crowded: bool) -> str:  # noqa: FBT001
-    trouble = any(_trouble(reading) for reading in readings)
+    troubled = any(trouble(reading) for reading in readings)
     signs = [_alarm("leak")] if isinstance(device, LeakModule) and device.alarm else []
     signs += [_alarm("silent")] if is_stale(device, now) else []
     title = " ".join((_strong(device.name or str(device.id)), _pale(device.model), *signs))
-    return _fold(title, _points(readings), unfolded=trouble or not crowded)
+    return _fold(title, _points(readings), unfolded=troubled or not crowded)
 
 
 def _points(readings: Iterable[Reading]) -> str:
@@ -125,14 +122,10 @@ def _readings(point: Sequence[Reading]) -> str:
 
 
 def _reading(reading: Reading) -> str:
-    if trouble := _trouble(reading):
-        return _alarm(trouble)
+    if words := trouble(reading):
+        return _alarm(words)
     dot = f'<span style="color:{_DOTS[reading.water]}">●</span> ' if reading.water else ""
     return _together(f"{dot}{_pale(what(reading))} {_safe(value_of(reading))}")
-
-
-def _trouble(reading: Reading) -> str | None:
-    return _TROUBLES.get((reading.quantity, reading.value))
 
 
 def _listing(listing: Listing[Any]) -> str:
@@ -146,6 +139,7 @@ def _card(model: Any) -> str:
     kind = model.model if isinstance(model, Device) else type(model).__name__
     number = f" · {model.id}" if hasattr(model, "id") else ""
     head = f"{_strong(name)} {_pale(kind + number)}" if name else _strong(kind + number)
+    head += f" {_alarm('leak')}" if isinstance(model, LeakModule) and model.alarm else ""
     rows = [
         f'<tr><th scope="row" style="{_LABEL}">{_safe(_words(field))}</th>'
         f'<td style="{_CELL}">{_value(field, value)}</td></tr>'
@@ -174,6 +168,8 @@ def _value(field: str, value: Any) -> str:
     """A field's value, which may be a model or several."""
     if is_sensitive(field):
         return MASK
+    if value is True and field in _ALARMING:
+        return _alarm("yes")
     if isinstance(value, Schedule):
         return "<br>".join(map(_safe, _week(value)))
     if attrs.has(type(value)):

@@ -1,10 +1,24 @@
 """Readings in words, for whoever looks at them: in a terminal, in a notebook."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from .enums import Quantity
-from .readings import Reading
+from .models.wireless_sensor import LOW_BATTERY
+from .readings import Reading, Value
+
+_TROUBLES: Final[Mapping[tuple[Quantity, Value], str]] = {
+    (Quantity.LEAK, True): "leak",
+    (Quantity.SENSOR_LOST, True): "sensor lost",
+    (Quantity.BATTERY_LOW, True): "battery low",
+    (Quantity.ONLINE, False): "offline",
+}
+
+NO_HOUSES: Final = (
+    "the account has no house; was it moved to the ATLAS app? Such an account has left SST Cloud "
+    "for good"
+)
 
 
 def value_of(reading: Reading) -> str:
@@ -26,6 +40,14 @@ def point_of(reading: Reading) -> str:
     kind = str(reading.point).replace("_", " ")
     plain = reading.point_id == reading.point
     return reading.name or (kind if plain else f"{kind} {reading.point_id}")
+
+
+def trouble(reading: Reading) -> str | None:
+    """What the owner has to see to, in two words; None where all is well."""
+    percent = reading.quantity is Quantity.BATTERY and reading.unit == Quantity.BATTERY.unit
+    if percent and reading.value < LOW_BATTERY:
+        return f"battery {value_of(reading)}"
+    return _TROUBLES.get((reading.quantity, reading.value))
 
 
 def by_point(readings: Iterable[Reading]) -> list[Sequence[Reading]]:

@@ -8,7 +8,7 @@ import click
 
 from sst_cloud.models import House, Listing, Snapshot
 
-from .output import add_row, console, json_option, print_json, table, warn_unreadable
+from .output import add_row, console, json_option, print_json, table, warn_missing
 from .settings import Settings, account_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,7 +48,7 @@ def houses(settings: Settings, *, as_json: bool) -> None:
             in_home = {True: "yes", False: "no", None: ""}[house.in_home]
             add_row(made, house.id, house.name, house.timezone, in_home)
         console().print(made)
-    warn_unreadable(found.unreadable)
+    warn_missing(found, found.unreadable)
 
 
 @click.command()
@@ -71,7 +71,7 @@ def devices(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> No
                 made, device.id, house, device.name, device.model, device.access_status, updated
             )
         console().print(made)
-    warn_unreadable(snapshot.unreadable)
+    warn_missing(snapshot.houses, snapshot.unreadable)
 
 
 @click.command()
@@ -100,7 +100,7 @@ def counters(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> N
                 f"{counter.value_m3:.3f}",
             )
         console().print(made)
-    warn_unreadable(snapshot.unreadable)
+    warn_missing(snapshot.houses, snapshot.unreadable)
 
 
 async def _houses(settings: Settings) -> Listing[House]:

@@ -13,6 +13,7 @@ from sst_cloud.errors import SSTCloudError
 from sst_cloud.measurements import readings_from
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import open_sink
+from sst_cloud.wording import NO_HOUSES
 
 from .account import choose, house_option
 from .config import config_option
@@ -102,8 +103,8 @@ async def _read(settings: Settings, wanted: Sequence[str]) -> str:
     ]
     if snapshot.unreadable:
         seen.append(f"{len(snapshot.unreadable)} unreadable")
-    if not snapshot.houses:
-        seen.append("was the account moved to the ATLAS app?")
+    if not snapshot.houses and not snapshot.unreadable:
+        raise click.ClickException(NO_HOUSES)
     return ", ".join(seen)
 
 

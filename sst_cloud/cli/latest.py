@@ -8,7 +8,7 @@ import click
 from sst_cloud.enums import Point, Quantity
 from sst_cloud.readings import Reading
 from sst_cloud.sink import open_sink
-from sst_cloud.wording import value_of
+from sst_cloud.wording import point_of, value_of, what
 
 from .output import add_row, console, json_option, print_json, table
 from .settings import verbose_option
@@ -41,9 +41,9 @@ def latest(*, store: str, quantity: str | None, as_json: bool) -> None:
             made,
             reading.house,
             reading.device or reading.device_id,
-            reading.name or reading.point_id,
+            point_of(reading),
             reading.water,
-            "meter" if reading.point is Point.COUNTER else reading.quantity,
+            "meter" if reading.point is Point.COUNTER else what(reading),
             value_of(reading),
             reading.time.strftime("%Y-%m-%d %H:%MZ"),
         )

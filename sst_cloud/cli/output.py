@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import click
 
-from sst_cloud.models import Unreadable
+from sst_cloud.models import House, Unreadable
 from sst_cloud.redaction import is_sensitive
+from sst_cloud.wording import NO_HOUSES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,10 +61,12 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(plain(content), ensure_ascii=False, indent=2))
 
 
-def warn_unreadable(unreadable: Sequence[Unreadable]) -> None:
-    """Say on stderr what is missing from the list."""
+def warn_missing(houses: Sequence[House], unreadable: Sequence[Unreadable]) -> None:
+    """Say on stderr what is missing from what is shown."""
     for bad in unreadable:
         click.echo(f"Warning: {bad.kind} {bad.id} cannot be read: {bad.reason}", err=True)
+    if not houses and not unreadable:
+        click.echo(f"Warning: {NO_HOUSES}", err=True)
 
 
 def plain(value: Any) -> Any:

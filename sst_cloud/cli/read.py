@@ -11,7 +11,7 @@ from sst_cloud.measurements import readings_from
 from sst_cloud.sink import Sink
 
 from .account import choose, house_option
-from .output import json_option, warn_unreadable
+from .output import json_option, warn_missing
 from .settings import Settings, account_options
 from .sink_names import open_sinks, sink_option
 
@@ -38,7 +38,7 @@ async def _read(settings: Settings, urls: Sequence[str], wanted: Sequence[str]) 
     async with _opened(urls) as sinks, settings.client() as cloud:
         house_ids = choose(await cloud.houses(), wanted) if wanted else None
         snapshot = await cloud.snapshot(house_ids=house_ids)
-        warn_unreadable(snapshot.unreadable)
+        warn_missing(snapshot.houses, snapshot.unreadable)
         readings = readings_from(snapshot)
         for name, sink in sinks.items():
             for rejection in (await sink.write(readings)).rejected:

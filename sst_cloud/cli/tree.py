@@ -15,16 +15,16 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from sst_cloud.enums import Quality, Quantity
+from sst_cloud.enums import Quality
 from sst_cloud.errors import PASSING
 from sst_cloud.measurements import readings_from
 from sst_cloud.models import Device, Snapshot
 from sst_cloud.readings import Reading
-from sst_cloud.wording import by_point, point_of, value_of, what
+from sst_cloud.wording import by_point, point_of, trouble, value_of, what
 
 from .account import choose, house_option, read_snapshot
 from .durations import Duration
-from .output import add_row, console, json_option, print_json, table, warn_unreadable
+from .output import add_row, console, json_option, print_json, table, warn_missing
 from .settings import Settings, account_options
 
 
@@ -40,7 +40,7 @@ def tree(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> None:
         print_json(snapshot)
     else:
         console().print(_tree(snapshot))
-    warn_unreadable(snapshot.unreadable)
+    warn_missing(snapshot.houses, snapshot.unreadable)
 
 
 @click.command()
@@ -109,7 +109,7 @@ def _points(readings: Sequence[Reading]) -> Iterator[Text]:
     """A line for each part of a device, with all that it reports."""
     for found in by_point(readings):
         values = ", ".join(_value(reading) for reading in found)
-        alarm = any(reading.quantity is Quantity.LEAK and reading.value for reading in found)
+        alarm = any(trouble(reading) for reading in found)
         yield Text.assemble(point_of(found[0]), "  ", (values, "bold red" if alarm else ""))
 
 

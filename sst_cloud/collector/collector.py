@@ -21,6 +21,7 @@ from sst_cloud.readings import Reading, format_time
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import Sink
 from sst_cloud.source import Source
+from sst_cloud.wording import NO_HOUSES
 
 from .courier import PAUSE, Consumer, Courier
 from .dead_letters import DeadLetters
@@ -119,7 +120,8 @@ class Collector:
         self._held = Entry()
         """Not committed yet, because the outbox could not take it."""
         self._outbox_error: OutboxError | None = None
-        self._unreadable: frozenset[tuple[str, int | None, str]] = frozenset()
+        self._missing: set[str] = set()
+        """What was said last of what cannot be read."""
         self.latest: Sequence[Reading] = ()
         """The readings of the last poll that was answered."""
 
@@ -224,7 +226,7 @@ class Collector:
         if self._away is not None:
             _log.warning("the cloud answers again")
             self._away = None
-        self._tell_unreadable(snapshot)
+        self._tell_missing(snapshot)
         verdict = judge(self._judged, readings, snapshot.counters, self._judge_rules)
         self._zones = {house.id: house.zone for house in snapshot.houses if house.zone}
         self._judged = verdict.state
@@ -309,12 +311,14 @@ class Collector:
         except OutboxError as error:
             _log.debug("not tidied: %s", error)
 
-    def _tell_unreadable(self, snapshot: Snapshot) -> None:
-        """What cannot be read is told once, and not at every turn."""
-        now = frozenset((bad.kind, bad.id, bad.reason) for bad in snapshot.unreadable)
-        for kind, id_, reason in sorted(now - self._unreadable, key=str):
-            _log.warning("%s %s cannot be read: %s", kind, id_, reason)
-        self._unreadable = now
+    def _tell_missing(self, snapshot: Snapshot) -> None:
+        """What cannot be read, or is not there, is told once and not at every turn."""
+        now = {f"{bad.kind} {bad.id} cannot be read: {bad.reason}" for bad in snapshot.unreadable}
+        if not (snapshot.houses or snapshot.unreadable):
+            now.add(NO_HOUSES)
+        for words in sorted(now - self._missing):
+            _log.warning("%s", words)
+        self._missing = now
 
     async def _rest(self) -> None:
         """Wait until every sink has had all, or has failed."""

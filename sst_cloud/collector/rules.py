@@ -6,6 +6,7 @@ import attrs
 from attrs.validators import ge, gt
 
 from sst_cloud.flow import MAX_FLOW
+from sst_cloud.models.wireless_sensor import LOW_BATTERY
 
 _SOME_TIME = gt(timedelta(0))
 
@@ -24,7 +25,7 @@ class JudgeRules:
 class WatchRules:
     """When something is worth telling."""
 
-    battery_percent: int = 10
+    battery_percent: int = LOW_BATTERY
     """A battery under this is low, whatever the sensor itself says."""
     continuous_flow: timedelta = attrs.field(default=timedelta(hours=24), validator=_SOME_TIME)
     """How long water may run without a pause."""

@@ -22,6 +22,7 @@ from sst_cloud.measurements import readings_from
 from sst_cloud.models import Counter, House, Listing, Snapshot
 from sst_cloud.readings import Reading
 from sst_cloud.sink import Sink, SinkURL, open_sink
+from sst_cloud.wording import NO_HOUSES
 
 _log = logging.getLogger(__name__)
 
@@ -146,10 +147,7 @@ class ScheduledPoll:
             self._houses_at = self._clock.now()
             self._houses = await self._client.houses()
             if not self._houses and not self._houses.unreadable:
-                raise SSTCloudError(
-                    "the account has no house; was it moved to the ATLAS app? Such an account has "
-                    "left SST Cloud for good"
-                )
+                raise SSTCloudError(NO_HOUSES)
         try:
             return await self._client.snapshot(
                 houses=self._houses, house_ids=self._house_ids, counters_only=self._counters_only

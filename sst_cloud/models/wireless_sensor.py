@@ -1,6 +1,11 @@
 """Radio leak sensors."""
 
+from typing import Final
+
 from ._base import Entity, model
+
+LOW_BATTERY: Final = 10
+"""Percent; a battery under it is low, whatever the sensor itself says."""
 
 
 @model

@@ -35,6 +35,16 @@ def test_counters(sst: Run, logged_in: FakeCloud) -> None:
     assert "Summer house  Well      Garden        cold   1" in out
 
 
+@pytest.mark.parametrize(
+    "command", ["houses", "devices", "counters", "tree", "read", "collect --once --sink stdout:"]
+)
+def test_an_account_that_has_nothing(sst: Run, logged_in: FakeCloud, command: str) -> None:
+    logged_in.account.houses.clear()
+    status, _, err = sst(*command.split())
+    assert status == 0
+    assert err.count("the account has no house; was it moved to the ATLAS app?") == 1
+
+
 @pytest.mark.parametrize("command", ["houses", "devices", "counters"])
 def test_json(sst: Run, logged_in: FakeCloud, command: str) -> None:
     status, out, _ = sst(command, "--json")

@@ -101,7 +101,9 @@ def test_a_device_that_cannot_be_read_is_told(sst: Run, logged_in: FakeCloud) ->
 
 def test_an_account_that_was_moved(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.account.houses.clear()
-    assert "was the account moved to the ATLAS app?" in sst("check").out
+    status, out, _ = sst("check")
+    assert status == 1
+    assert "WRONG - the account has no house; was it moved to the ATLAS app?" in out
 
 
 @pytest.mark.parametrize(

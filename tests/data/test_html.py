@@ -45,7 +45,10 @@ class Page(HTMLParser):
         self.attributes: set[str] = set()
         self.words: list[str] = []
         self.unfolded: list[bool] = []
+        self.alarms: list[str] = []
+        """What stands on a coloured ground."""
         self._open: list[str] = []
+        self._alarming = False
         self.feed(html)
         self.close()
         assert self._open == []
@@ -55,6 +58,7 @@ class Page(HTMLParser):
         self.attributes |= {name for name, _ in attributes}
         if tag == "details":
             self.unfolded.append("open" in dict(attributes))
+        self._alarming = "background:" in (dict(attributes).get("style") or "")
         if tag not in VOID:
             self._open.append(tag)
 
@@ -63,6 +67,9 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+        if self._alarming:
+            self.alarms.append(data)
+            self._alarming = False
 
     @property
     def text(self) -> str:
@@ -137,6 +144,21 @@ async def test_a_snapshot_is_a_tree_of_what_is_reported(fake: FakeCloud) -> None
     assert "module offline stale: signal 4" in found.text
     assert "thermostat online yes signal 4 air temperature" in found.text
     assert found.unfolded == [True] * 6
+
+
+async def test_what_calls_for_the_owner_stands_out(fake: FakeCloud) -> None:
+    sensor = fake.device("Bathroom").sensors[0]
+    sensor.leak, sensor.battery = True, 9
+    async with SSTCloud(TokenAuth(fake.token), base_url=fake.url, clock=fake.clock) as client:
+        snapshot = await client.snapshot()
+        module = await client.device(1201, fake.device("Bathroom").id)
+    alarms = page(snapshot).alarms
+    assert alarms.count("leak") > 1
+    assert "battery 9 %" in alarms
+    assert {"leak", "yes"} <= set(page(module).alarms)
+    sensor.leak, sensor.battery = False, 50
+    async with SSTCloud(TokenAuth(fake.token), base_url=fake.url, clock=fake.clock) as client:
+        assert page(await client.snapshot()).alarms == []
 
 
 async def test_of_many_devices_only_those_in_trouble_are_unfolded() -> None:
