@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random as random_module
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ import attrs
 
 from sst_cloud.clock import Clock
 from sst_cloud.errors import OutboxError, SinkRefusedError, SinkUnavailableError, SSTCloudError
+from sst_cloud.readings import Reading
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import WriteReport
 
@@ -35,6 +37,8 @@ LONGEST_ASKED: Final = 86_400.0
 """Seconds that a `Retry-After` may put it off; what asks for more has a clock that is wrong."""
 PAUSE: Final = 3_600.0
 """Seconds until what was refused is tried again by itself."""
+_PAUSE_OF_ALARMS: Final = 300.0
+"""The same for events: an alarm that waits for an hour helps nobody."""
 TOO_LONG: Final = 600.0
 """Seconds after which a write that does not end is told of."""
 
@@ -72,9 +76,12 @@ class Consumer(Protocol):
 
 @attrs.frozen
 class _Done:
+    """What has been written, and is not settled yet: dead letters kept, the place moved."""
+
     upto: int
     accepted: int
     rejected: int
+    letters: Sequence[Any] = ()
 
 
 class Courier:
@@ -102,7 +109,6 @@ class Courier:
         self._random = random
         self._failures = 0
         self._done: _Done | None = None
-        """Delivered, and not noted yet."""
         self._telling: asyncio.Task[None] | None = None
         self._open = AsyncExitStack()
         self._is_open = False
@@ -111,17 +117,19 @@ class Courier:
         self._again = asyncio.Event()
         """Somebody wants another try now."""
         self._rested = asyncio.Event()
-        """All is delivered, or the last try has failed and the next one has not begun."""
+        """All is delivered, or the last try has failed, or does not end."""
         self._waiting = False
         """For the next try."""
         self._idle = asyncio.Event()
         """No write is under way, and what was written is noted."""
         self._idle.set()
         self._ending = False
+        self._stuck = False
+        """A write does not end."""
 
     def tell(self) -> None:
         """There is something new in the outbox."""
-        if not self._waiting:
+        if not (self._waiting or self._stuck):
             self._rested.clear()
         self._told.set()
 
@@ -135,7 +143,7 @@ class Courier:
         await self._idle.wait()
 
     async def rest(self) -> None:
-        """Return when all is delivered, or the last try has failed."""
+        """Return when all is delivered, or the last try has failed, or does not end."""
         await self._rested.wait()
 
     async def run(self) -> None:
@@ -161,21 +169,16 @@ class Courier:
     async def _deliver_all(self) -> float | None:
         """Deliver what there is; how many seconds to wait after a failure, None after none."""
         try:
-            await self._note_delivered()
+            await self._settle()
             while await self._deliver_some():
                 pass
-        except SSTCloudError as error:
-            return await self._failed(error)
         except Exception as error:  # noqa: BLE001  a sink of somebody else's may raise anything
-            _log.debug("%s raised", self.name, exc_info=True)
-            return await self._failed(
-                SinkUnavailableError(redact_text(f"{type(error).__name__}: {error}"))
-            )
+            return await self._failed(_ours(error, self.name))
         return None
 
     async def _deliver_some(self) -> bool:
         """Deliver the next batch; whether there may be more."""
-        most = _TO_TRY if self._failures else AT_ONCE
+        most = _TO_TRY if self._failures and self.stream is Stream.READINGS else AT_ONCE
         batch: Batch[Any] = await self._outbox.batch(self.name, self.stream, most)
         if self._ending:
             return False
@@ -190,31 +193,42 @@ class Courier:
 
     async def _deliver(self, batch: Batch[Any]) -> None:
         report = await self._write(batch.items) if batch.items else WriteReport()
-        if report.rejected and self.stream is Stream.READINGS:
+        if report.rejected:
             _log.error(
-                "%s rejected %d readings for good, the first because: %s; see "
-                "`sst-cloud dead-letters list`",
+                "%s rejected %d %s for good, the first because: %s%s",
                 self.name,
                 len(report.rejected),
-                report.rejected[0].reason,
-            )
-            await asyncio.to_thread(
-                self._dead_letters.add, self.name, report.rejected, self._clock.now()
-            )
-        self._done = _Done(batch.upto, report.accepted, len(report.rejected) + batch.unreadable)
-        await self._note_delivered()
-
-    async def _note_delivered(self) -> None:
-        """Move the cursor. If the disk is full, what was delivered is not delivered once more."""
-        if (done := self._done) is not None:
-            await self._outbox.deliver(
-                self.name,
                 self.stream,
-                done.upto,
-                accepted=done.accepted,
-                rejected=done.rejected,
+                report.rejected[0].reason,
+                "; see `sst-cloud dead-letters list`" if self.stream is Stream.READINGS else "",
             )
-            self._done = None
+        self._done = _Done(
+            upto=batch.upto,
+            accepted=len(batch.items) - len(report.rejected),
+            rejected=len(report.rejected) + batch.unreadable,
+            letters=report.rejected if self.stream is Stream.READINGS else (),
+        )
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Keep dead letters and move the place.
+
+        What is tried again, if the disk is full, is this, and not the write.
+        """
+        if (done := self._done) is None:
+            return
+        if done.letters:
+            now = self._clock.now()
+            await asyncio.to_thread(self._dead_letters.add, self.name, done.letters, now)
+            self._done = done = attrs.evolve(done, letters=())
+        await self._outbox.deliver(
+            self.name,
+            self.stream,
+            done.upto,
+            accepted=done.accepted,
+            rejected=done.rejected,
+        )
+        self._done = None
 
     async def _write(self, items: Sequence[Any]) -> Report:
         """Write, however long it takes.
@@ -227,20 +241,28 @@ class Courier:
             if not self._is_open:
                 await self._open.enter_async_context(self._consumer)
                 self._is_open = True
-            return await self._consumer.write(items)
+            report = await self._consumer.write(items)
+        except (Exception, KeyboardInterrupt):
+            raise
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             raise SinkUnavailableError("it has cancelled its own write") from error
+        except BaseException as error:  # a sink has no say in whether the collector ends
+            raise SinkUnavailableError(f"it raised {type(error).__name__}") from error
         finally:
             patience.cancel()
+            self._stuck = False
+        return _sensible(report, items)
 
     def _lose_patience(self) -> None:
         error = SinkUnavailableError(f"a write has not ended for {TOO_LONG:g} s")
         _log.warning("%s: %s; nobody else waits for it", self.name, error)
         self.error = error
         self._telling = asyncio.create_task(self._note(Course.RETRYING, error, TOO_LONG))
+        self._stuck = True
+        self._rested.set()
 
     def _well(self) -> None:
         if self.error is not None:
@@ -251,27 +273,30 @@ class Courier:
     async def _failed(self, error: SSTCloudError) -> float:
         """Say so once, note it, and reckon how long to wait."""
         refused = isinstance(error, SinkRefusedError)
+        pause = PAUSE if self.stream is Stream.READINGS else _PAUSE_OF_ALARMS
         if self.error is None or isinstance(self.error, SinkRefusedError) != refused:
             if refused:
                 _log.error(
-                    "%s refused, and is left alone for an hour, or until it is told to try again: "
+                    "%s refused, and is left alone for %d min, or until it is told to try again: "
                     "%s",
                     self.name,
+                    pause / 60,
                     error,
                 )
             else:
                 _log.warning("%s: %s; it is tried again until it succeeds", self.name, error)
         self.error = error
-        wait = PAUSE if refused else self._backoff(error)
+        wait = pause if refused else self._backoff(error)
         self._failures += 1
-        if not isinstance(error, OutboxError):
-            await self._note(Course.PAUSED if refused else Course.RETRYING, error, wait)
+        await self._note(Course.PAUSED if refused else Course.RETRYING, error, wait)
         return wait
 
     def _backoff(self, error: SSTCloudError) -> float:
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(1 + self._failures, 16))
         by_chance = FIRST_WAIT + self._random() * (longest - FIRST_WAIT)
-        asked = getattr(error, "retry_after", None) or 0.0
+        asked = getattr(error, "retry_after", None)
+        if not isinstance(asked, int | float) or math.isnan(asked):
+            return by_chance
         return max(min(asked, LONGEST_ASKED), by_chance)
 
     async def _note(self, course: Course, error: SSTCloudError, wait: float) -> None:
@@ -280,3 +305,28 @@ class Courier:
             await self._outbox.fail(self.name, self.stream, course, str(error), next_try)
         except OutboxError as unnoted:
             _log.debug("not noted: %s", unnoted)
+
+
+def _ours(error: Exception, name: str) -> SSTCloudError:
+    """An error of ours, whatever a sink has raised; one that can be put into words."""
+    _log.debug("%s raised", name, exc_info=error)
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001  its own words fail it
+        words = ""
+    if isinstance(error, SSTCloudError) and words:
+        return error
+    return SinkUnavailableError(redact_text(f"{type(error).__name__}: {words}"))
+
+
+def _sensible(report: Any, items: Sequence[Any]) -> Report:
+    """The report of a sink, if it tells what was rejected. Raises `SinkUnavailableError`."""
+    try:
+        about = "reading" if isinstance(items[0], Reading) else "event"
+        told = [getattr(rejection, about) for rejection in report.rejected]
+    except (AttributeError, TypeError):
+        told = [None]
+    if len(told) > len(items) or not all(isinstance(item, type(items[0])) for item in told):
+        raise SinkUnavailableError(f"it did not say what became of what it got: {report!r:.100}")
+    known: Report = report
+    return known

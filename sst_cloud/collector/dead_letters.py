@@ -53,7 +53,7 @@ class DeadLetters:
     def add(self, sink: str, rejections: Sequence[Rejection], now: datetime) -> None:
         """Append; they are on the disk when this returns. Raises `OutboxError`."""
         letters = (
-            DeadLetter(time=now, sink=sink, reason=rejection.reason, reading=rejection.reading)
+            DeadLetter(time=now, sink=sink, reason=str(rejection.reason), reading=rejection.reading)
             for rejection in rejections
         )
         with self._lock(), self._errors(), self.path.open("ab") as file:
@@ -141,4 +141,4 @@ class DeadLetters:
 def _lines(letters: Iterable[DeadLetter]) -> bytes:
     return "".join(
         json.dumps(letter.as_dict(), ensure_ascii=False) + "\n" for letter in letters
-    ).encode()
+    ).encode("utf-8", "replace")

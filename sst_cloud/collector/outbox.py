@@ -201,16 +201,19 @@ class Outbox:
     async def deliver(
         self, name: str, stream: Stream, upto: int, *, accepted: int, rejected: int = 0
     ) -> None:
-        """Note that a consumer has had everything up to this number."""
+        """Note that a consumer has had so many entries, up to this number."""
         now = format_time(self._clock.now())
+        before = upto - accepted - rejected
 
         def deliver(database: sqlite3.Connection) -> None:
             place = 0 if (stream, name) in self._outdated else upto
             database.execute(
-                "UPDATE consumers SET cursor = max(cursor, ?), delivered = delivered + ?, "
+                # What was dropped while it was on its way has arrived after all.
+                "UPDATE consumers SET dropped = dropped - max(0, min(cursor, ?) - ?), "
+                "cursor = max(cursor, ?), delivered = delivered + ?, "
                 "rejected = rejected + ?, last_success = ?, course = 'flowing', error = NULL, "
                 "error_since = NULL, next_try = NULL WHERE stream = ? AND name = ?",
-                (place, accepted, rejected, now, stream, name),
+                (place, before, place, accepted, rejected, now, stream, name),
             )
 
         await self._run(deliver)

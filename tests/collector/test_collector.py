@@ -13,6 +13,7 @@ from sst_cloud import (
     ManualClock,
     Quality,
     Reading,
+    Rejection,
     ServiceUnavailableError,
     SinkRefusedError,
     SinkUnavailableError,
@@ -25,11 +26,15 @@ from sst_cloud.collector import (
     Collector,
     Course,
     DeadLetters,
+    Event,
     Poll,
+    SinkStatus,
     Start,
     known_houses,
     read_status,
 )
+from sst_cloud.collector.handlers import EventRejection, EventReport
+from sst_cloud.testing.sink_contract import sample_reading
 
 from .parts import Always, Listener, Memory, Meter, Settable, Threads, collected
 
@@ -165,14 +170,29 @@ async def test_answer_that_readings_cannot_be_made_of_is_survived(
     assert "unforeseen" in caplog.text
 
 
+class UnspeakableError(SSTCloudError):
+    """An error that cannot even be put into words."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
 @pytest.mark.parametrize(
     "error",
     [
         SinkUnavailableError("no such file: \udcff"),
         SinkUnavailableError("busy", retry_after=float("9" * 400)),
+        SinkUnavailableError("busy", retry_after=float("nan")),
+        SinkUnavailableError("busy", retry_after=-5.0),
+        SinkUnavailableError("busy", retry_after="3"),  # type: ignore[arg-type]
+        SinkUnavailableError("busy", retry_after=timedelta(seconds=3)),  # type: ignore[arg-type]
+        UnspeakableError(),
+        SystemExit(0),
+        GeneratorExit(),
+        BaseExceptionGroup("several", [SystemExit(1)]),
         asyncio.CancelledError(),
     ],
-    ids=["not UTF-8", "until the end of time", "its own cancellation"],
+    ids=lambda error: f"{type(error).__name__} {getattr(error, 'retry_after', '')}",
 )
 async def test_no_error_of_a_sink_ends_delivery_to_it(
     error: BaseException, clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -181,6 +201,67 @@ async def test_no_error_of_a_sink_ends_delivery_to_it(
     sink = Memory(error)
     await collected(Meter(clock), {"m": sink}, tmp_path, 75)
     assert sink.values == list(range(1, 76))
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        None,
+        WriteReport(0, None),  # type: ignore[arg-type]
+        WriteReport(0, ("odd",)),  # type: ignore[arg-type]
+        WriteReport(0, (Rejection(sample_reading(), "once"), Rejection(sample_reading(), "twice"))),
+    ],
+)
+async def test_a_sink_that_reports_nonsense_is_named_and_tried_again(
+    report: WriteReport, clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(Memory):
+        async def write(self, readings: Sequence[Reading]) -> WriteReport:
+            known = await super().write(readings)
+            return report if self.writes == 1 else known
+
+    sink = Odd()
+    await collected(Meter(clock), {"odd": sink}, tmp_path, 3)
+    assert sink.values == [1, 1, 2, 3]
+    assert caplog.text.count("odd: it did not say what became of what it got") == 1
+
+
+async def test_reasons_of_any_kind_make_dead_letters(clock: ManualClock, tmp_path: Path) -> None:
+    class Odd(Memory):
+        async def write(self, readings: Sequence[Reading]) -> WriteReport:
+            reasons = [7, "half a character: \ud800"]
+            return WriteReport(
+                0,
+                tuple(Rejection(r, reasons[int(r.value) % 2]) for r in readings),  # type: ignore[arg-type]
+            )
+
+    await collected(Meter(clock), {"odd": Odd()}, tmp_path, 2)
+    letters = DeadLetters(tmp_path).read()
+    assert [letter.reason for letter in letters] == ["half a character: ?", "7"]
+
+
+async def test_what_was_written_is_not_written_again_while_its_dead_letters_cannot_be_kept(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "dead-letters.jsonl").mkdir()
+    sink = Memory(reject=2)
+
+    def mend(_: Poll) -> None:
+        if len(source.asked) == 5:
+            (tmp_path / "dead-letters.jsonl").rmdir()
+
+    def look(_: Poll) -> None:
+        if len(source.asked) == 4:
+            seen.append(read_status(tmp_path).sinks[0])
+        mend(_)
+
+    seen: list[SinkStatus] = []
+    source = Meter(clock)
+    await collected(source, {"m": sink}, tmp_path, 8, on_poll=look)
+    assert sink.values == [1, 3, 4, 5, 6, 7, 8]
+    assert [letter.reading.value for letter in DeadLetters(tmp_path).read()] == [2]
+    assert seen[0].course is Course.RETRYING
+    assert "dead-letters.jsonl cannot be used" in (seen[0].error or "")
 
 
 async def test_text_that_is_not_utf_8_ends_nothing(
@@ -390,6 +471,41 @@ async def test_events_reach_their_handlers_and_the_log(
     logged = [record for record in caplog.records if hasattr(record, "event")]
     assert [record.event["kind"] for record in logged] == ["counter_suspect", "counter_replaced"]
     assert all(record.levelno == logging.WARNING for record in logged)
+
+
+async def test_events_that_a_handler_will_not_take_are_told_of(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Choosy(Listener):
+        async def write(self, events: Sequence[Event]) -> EventReport:  # type: ignore[override]
+            return EventReport(0, tuple(EventRejection(event, "no such hook") for event in events))
+
+    source = Meter(clock, litres=118_000)
+    await collected(source, {}, tmp_path, 1, handlers={"h": Choosy()})
+    source.litres = 0
+    await collected(source, {}, tmp_path, 1, handlers={"h": Choosy()})
+    assert "h rejected 1 events for good, the first because: no such hook" in caplog.text
+    assert not DeadLetters(tmp_path).read()
+    (handler,) = read_status(tmp_path).sinks
+    assert (handler.rejected, handler.waiting) == (1, 0)
+
+
+async def test_a_handler_that_refuses_gets_its_alarms_within_minutes(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    source, handler = Meter(clock, litres=118_000), Listener(SinkRefusedError("gone"))
+    await collected(source, {}, tmp_path, 1, handlers={"h": handler})
+    source.litres = 0
+    told: list[int] = []
+    await collected(
+        source,
+        {},
+        tmp_path,
+        3,
+        handlers={"h": handler},
+        on_poll=lambda _: told.append(len(handler.heard)),
+    )
+    assert told[1] == 1
 
 
 async def test_what_cannot_be_read_is_told_once(
