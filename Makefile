@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev hooks servers test lint docs devices-page notebooks pictures bench wheel test-wheel lambda deploy clean
+.PHONY: help demo dev hooks servers test lint docs docs-serve devices-page notebooks pictures bench wheel test-wheel lambda deploy clean
 
 # As many processes as there are cores; the tests of a file stay together, and share what it starts.
 # Their order is what tests/conftest.py makes of it.
@@ -47,6 +47,9 @@ lint: $(VENV)/.dev ## Style, types and the directions of imports
 
 docs: $(VENV)/.dev ## Build the documentation: site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-serve: docs ## Build the documentation, and serve it on http://127.0.0.1:8000, where its search works
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8000
 
 devices-page: $(VENV)/.dev ## Write the page of supported devices anew
 	$(BIN)/python tests/supported_devices.py

@@ -2,11 +2,16 @@
 
 import ast
 import inspect
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 from markdown_it import MarkdownIt
+
+from sst_cloud.cli.app import app
 
 
 class Snippet(NamedTuple):
@@ -42,3 +47,51 @@ async def run_python(snippet: Snippet, names: dict[str, Any]) -> None:
     result = eval(code, names)  # the documentation's own code
     if inspect.iscoroutine(result):
         await result
+
+
+def command_lines(text: str) -> Iterator[list[str]]:
+    """The commands of a shell text, as words, without comments and redirections."""
+    for line in text.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words: list[str] = []
+        for word in [*lexer, ";"]:
+            if word in ("|", "||", "&&", "&", ";"):
+                if words:
+                    yield words
+                words = []
+            else:
+                words.append(word)
+
+
+def arguments_of_ours(words: list[str]) -> list[str] | None:
+    """What a command hands to `sst-cloud`, also through sudo or a container, or None."""
+    while words and (words[0] == "sudo" or re.match(r"[A-Z_]+=", words[0])):
+        words = words[1:]
+    if words[:2] == ["docker", "compose"] and words[2] in ("run", "exec"):
+        place = next(n for n, word in enumerate(words[3:], 3) if not word.startswith("-"))
+        words = words[place + (words[2] == "exec") :]  # `run` begins with the entry point
+    if not words or words[0].rpartition("/")[2] != "sst-cloud":
+        return None
+    redirected = [n for n, word in enumerate(words) if word in (">", ">>", "<")]
+    return words[1 : redirected[0] if redirected else None]
+
+
+def parse_options(arguments: list[str]) -> str:
+    """Read arguments as `sst-cloud` would, without doing anything; the name of the command."""
+    command: click.Command = app
+    context = click.Context(command, info_name="sst-cloud")
+    while isinstance(command, click.Group):
+        _, rest, _ = command.make_parser(context).parse_args(arguments)
+        name, chosen, arguments = command.resolve_command(context, rest)
+        assert chosen is not None
+        command, context = chosen, click.Context(chosen, info_name=name, parent=context)
+    given, rest, _ = command.make_parser(context).parse_args(list(arguments))
+    assert not rest, f"too much: {rest}"
+    for param in command.params:
+        value = given.get(param.name)
+        if isinstance(param, click.Argument) and param.required:
+            assert value, f"{param.name} is missing"
+        if param.name in given and not isinstance(param.type, click.Path):
+            param.type_cast_value(context, value)
+    return command.name or ""

@@ -76,15 +76,15 @@ def test_sqlite(
         for title, text in queries("sinks/sqlite.md").items()
     }
     database.close()
-    days = answers["Litres per day and meter, in days of UTC"]
+    days = answers["Litres per UTC day and meter"]
     assert len(days) == DAYS * len(litres(readings))
     assert sum(row["litres"] or 0 for row in days) == sum(litres(readings).values()) > 0
-    (wet,) = answers["What was wet, and when for the first and the last time"]
+    (wet,) = answers["What was wet, and when first and last"]
     assert (wet["device"], wet["name"], wet["since"]) == ("Stairs", "Cellar", wet["until"])
-    (weak,) = answers["Sensors whose battery wants to be changed"]
+    (weak,) = answers["Sensors whose battery needs replacing"]
     assert (weak["name"], weak["percent"]) == ("Cellar", 15)
     assert weak["read"] == max(reading.time for reading in readings).strftime("%Y-%m-%dT%H:%M:%SZ")
-    believed = answers["How much of each day is not to be believed"]
+    believed = answers["Readings per day and quality"]
     assert sum(row["readings"] for row in believed) == len(readings)
     with sqlite3.connect(tmp_path / "backup.db") as copy:
         assert copy.execute("SELECT count(*) FROM readings").fetchone() == (len(readings),)
@@ -105,3 +105,26 @@ async def test_csv_by_duckdb(
     for _, meter, _, used in rows:
         sums[meter] = sums.get(meter, 0) + (used or 0)
     assert sums == litres(readings)
+
+
+def test_the_sqlite_file_by_duckdb(
+    database: sqlite3.Connection, readings: Sequence[Reading]
+) -> None:
+    """The extension that attaches the file would be fetched: its rows are put in, as text."""
+    (text,) = queries("notebook.md").values()
+    setting, attach, select = (statement.query for statement in duckdb.extract_statements(text))
+    assert ("sqlite_all_varchar" in setting, "TYPE sqlite" in attach) == (True, True)
+    rows = [
+        [None if value is None else str(value) for value in row]
+        for row in database.execute("SELECT * FROM readings")
+    ]
+    names = [column[1] for column in database.execute("PRAGMA table_info(readings)")]
+    database.close()
+    with duckdb.connect() as engine:
+        engine.execute("ATTACH ':memory:' AS home")
+        engine.execute(f"CREATE TABLE home.readings ({', '.join(f'{n} VARCHAR' for n in names)})")
+        marks = ", ".join("?" * len(names))
+        engine.executemany(f"INSERT INTO home.readings VALUES ({marks})", rows)
+        found = engine.execute(select).fetchall()
+    totals = [(r.time, r.name, r.value) for r in readings if r.quantity == "volume"]
+    assert sorted(found) == sorted(totals)
