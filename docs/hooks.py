@@ -1,4 +1,7 @@
-"""What mkdocs is told to check in the built pages: warnings, which `--strict` makes failures."""
+"""Hooks of mkdocs: the language of each page, and checks of what is built.
+
+A check that fails is a warning, which `--strict` makes an error.
+"""
 
 import logging
 import re
@@ -25,6 +28,12 @@ def complaints(html: str) -> list[str]:
         if not _NO_ASSET.match(match[0])
     ]
     return found + [f"shows {match[0]}" for match in _INTERNALS.finditer(html)]
+
+
+def on_page_context(context: Any, *, page: Any, config: Any, nav: Any) -> Any:  # noqa: ARG001  as mkdocs calls it
+    """Label each page, and word the theme's own texts, in the language of the page."""
+    config.theme["language"] = "ru" if page.file.src_uri.startswith("ru/") else "en"
+    return context
 
 
 def on_post_page(output: str, *, page: Any, config: Any) -> str:  # noqa: ARG001  as mkdocs calls it

@@ -1,11 +1,17 @@
 """The figures of the documentation are the code's, and the site that is built is whole."""
 
+import enum
 import importlib.util
+import inspect
+import os
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
+import attrs
 import pytest
 
 import sst_cloud
@@ -94,3 +100,52 @@ def test_what_a_built_page_may_hold(hooks: ModuleType) -> None:
         '<img src="pictures/x.svg" data-src="//x"> <script src="assets/x.js"></script>'
     )
     assert hooks.complaints(html) == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `make docs` does it."""
+    folder = tmp_path_factory.mktemp("site")
+    program = Path(sys.executable).parent / "mkdocs"
+    subprocess.run(
+        [program, "build", "--strict", "--quiet", "--site-dir", folder],
+        cwd=DOCS.parent,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        check=True,
+    )
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.source
+def test_the_reference_has_every_public_name(site: Path) -> None:
+    """Also the members of enums and the attributes of objects, each in one place."""
+    page = (site / "reference.html").read_text("utf-8")
+    ids = re.findall(r'id="(sst_cloud[\w.]*)"', page)
+    assert len(ids) == len(set(ids))
+    for name in sst_cloud.__all__:
+        if name == "__version__":
+            continue
+        homes = [id_ for id_ in ids if id_.endswith(f".{name}")]
+        assert len(homes) == 1, name
+        public = getattr(sst_cloud, name)
+        members: list[str] = []
+        if inspect.isclass(public) and issubclass(public, enum.Enum):
+            members = list(public.__members__)
+        elif attrs.has(public):
+            members = [field.name for field in attrs.fields(public)]
+        family = [base.__name__ for base in public.__mro__] if members else []
+        for member in members:
+            shown = [
+                id_ for id_ in ids if id_.endswith(tuple(f".{base}.{member}" for base in family))
+            ]
+            assert shown or member.startswith("_"), f"{name}.{member}"
+
+
+@pytest.mark.slow
+@pytest.mark.source
+def test_each_page_names_its_language(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        language = "ru" if page.parent.name == "ru" else "en"
+        assert f'<html lang="{language}"' in page.read_text("utf-8"), page.name
+    assert "Поиск" in (site / "ru" / "index.html").read_text("utf-8")
