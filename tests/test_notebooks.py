@@ -40,7 +40,7 @@ def test_the_year_has_its_pictures_and_its_leak() -> None:
     file = notebooks.FOLDER / "a_year_of_water.ipynb"
     notebook = nbformat.read(file, as_version=4)
     drawn = notebooks.pictures(notebook)
-    assert list(drawn) == ["months", "days", "week", "leak"]
+    assert list(drawn) == ["months", "days", "day", "week", "leak"]
     assert (notebooks.DOCS / "leak.png").read_bytes() == drawn["leak"]
     texts = list(notebooks.texts(notebook))
     (leak,) = (text for cell, kind, text in texts if (cell, kind) == ("nights", "text/plain"))
