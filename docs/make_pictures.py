@@ -144,7 +144,7 @@ async def screens(found: Sequence[Reading], folder: Path) -> None:
         await stage.screen("usage", f"sst-cloud usage sqlite:home.db {october}", width=104)
         async with FakeCloud([demo_account()], clock=SystemClock()) as cloud:
             stage.log_in(cloud)
-            await stage.screen("tree", "sst-cloud tree", width=96)
+            await stage.screen("tree", "sst-cloud tree", width=112)
             sinks = "--sink sqlite:home.db --sink influxdb:http://localhost:8086/home"
             await stage.screen("check", f"sst-cloud check {sinks}", width=110, fails=True)
             await stage.run(f"sst-cloud collect --once --quiet {sinks}", fails=True)
