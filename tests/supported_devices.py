@@ -25,21 +25,21 @@ EVIDENCE: Final = {
     "neptun_prow": "recorded radio sensors; module as several public clients read it",
     "equation": "one public client",
     "equation_prow": "one public client and its users: a rebadged type 2",
-    "oke_20": "its users, and two public clients",
+    "oke_20": "users, and two public clients",
     "ecosmart_25": "recorded",
     "neptun_smart": "recorded, with its binary frame",
-    "unknown": "numbers that nobody has seen yet",
+    "unknown": "type numbers not seen so far",
 }
 INTRODUCTION: Final = """\
 # Supported devices
 
-Every model that SST Cloud is known to serve. This page is written from the payloads in
-`tests/payloads/` by `make devices-page`: *read* is what their readings are, *commanded* is what the
-client sends for them; all else raises `CommandError` before any request.
+Every model that SST Cloud is known to serve. *Read* lists a model's readings, *commanded* the commands
+that the client sends to it; any other raises `CommandError` before a request is made.
+`make devices-page` generates this page from the payloads in `tests/payloads/`.
 """
 NOTES: Final = """\
-*Evidence* says where the shape of the model's payloads is known from. If yours is read wrongly, or
-not at all, please send what `sst-cloud dump --redact` prints: it becomes a payload here.
+*Evidence* says how the format of the model's payloads is known. If yours is read wrongly, or not at
+all, please send the output of `sst-cloud dump --redact`: it becomes a payload here.
 """
 
 
@@ -87,7 +87,7 @@ def _commands(device: Device) -> Iterator[str]:
 
 def _cases() -> Iterator[str]:
     """What else a model has been read as."""
-    yield "## What is tried"
+    yield "## What is tested"
     yield ""
     for model in files.MODELS:
         cases = [name.partition("/")[2] for name in files.ALL if files.folder(name) == model]

@@ -48,12 +48,8 @@ async def test_the_queries_for_grafana(
         sample_reading(value=value, time=hour + timedelta(minutes=minutes))
         for minutes, value in ((5, 1000), (50, 1007), (110, 1030), (170, 1031))
     ]
-    readings += [
-        sample_reading(
-            quantity="leak", unit="", point="wireless_sensor", value=wet, time=hour, water=None
-        )
-        for wet in (True,)
-    ]
+    wet = {"quantity": "leak", "unit": "", "point": "wireless_sensor", "value": True, "water": None}
+    readings.append(sample_reading(**wet, time=hour))
     sink = InfluxDBSink(
         influxdb1.url, database, version=1, user=influxdb1.admin, password=influxdb1.password
     )
