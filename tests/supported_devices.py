@@ -33,8 +33,8 @@ EVIDENCE: Final = {
 INTRODUCTION: Final = """\
 # Supported devices
 
-Every model that SST Cloud is known to serve. *Read* lists a model's readings, *commanded* the commands
-that the client sends to it; any other raises `CommandError` before a request is made.
+Every model that SST Cloud is known to serve. *Read* lists a model's readings, *commanded* the
+commands that the client sends to it; any other raises `CommandError` before a request is made.
 `make devices-page` generates this page from the payloads in `tests/payloads/`.
 """
 NOTES: Final = """\

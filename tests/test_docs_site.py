@@ -17,6 +17,7 @@ import pytest
 import sst_cloud
 from sst_cloud import transport
 from sst_cloud.collector import collector, courier, grid, handlers
+from sst_cloud.collector.courier import _PAUSE_OF_ALARMS
 from sst_cloud.collector.outbox import Limits
 from sst_cloud.sink import InstalledSink, installed_sinks
 
@@ -53,6 +54,7 @@ def test_the_figures_of_resiliency() -> None:
     ):
         assert figure in said
     assert timedelta(hours=1).total_seconds() == courier.PAUSE
+    assert f"pauses the handler for {_PAUSE_OF_ALARMS / 60:g} minutes" in said
     assert timedelta(days=1) == handlers.TOO_LATE
     assert "pauses it for an hour" in said
     assert "after **a day** it is dropped" in said
