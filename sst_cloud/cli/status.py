@@ -51,6 +51,8 @@ def _lines(found: Status, now: datetime) -> list[tuple[str, str]]:
         ("readings", f"{found.readings:,}"),
         ("outbox", _size(found.size)),
     ]
+    if found.lost:
+        lines.append(("lost", f"{found.lost:,} readings: neither disk nor memory had room"))
     if found.source_error is not None:
         lines.insert(2, ("away since", ago(found.source_error_since, now)))
         lines.insert(3, ("because", found.source_error))

@@ -5,7 +5,7 @@ import logging
 import random as random_module
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -119,9 +119,12 @@ class Collector:
         self._wait_until: datetime | None = None
         self._held = Entry()
         """Not committed yet, because the outbox could not take it."""
+        self._committing: asyncio.Task[bool] | None = None
         self._outbox_error: OutboxError | None = None
         self._missing: set[str] = set()
-        """What was said last of what cannot be read."""
+        """What was said last of what is missing."""
+        self.turns = 0
+        """How many turns have come to their end."""
         self.latest: Sequence[Reading] = ()
         """The readings of the last poll that was answered."""
 
@@ -148,6 +151,8 @@ class Collector:
     ) -> None:
         """Give writes under way a few seconds; what is not delivered then is kept."""
         try:
+            if self._committing is not None:
+                await asyncio.wait({self._committing})
             with suppress(TimeoutError):
                 async with asyncio.timeout(GRACE):
                     await asyncio.gather(*(courier.end() for courier in self._couriers))
@@ -170,6 +175,7 @@ class Collector:
         for number in count(1):
             last = number == polls
             await self._unless_stopped(self._turn(last=last))
+            self.turns = number
             if last:
                 await self._unless_stopped(self._rest())
             if last or self._stopped.is_set():
@@ -205,6 +211,8 @@ class Collector:
         if self._wait_until is not None:
             left = self._wait_until - self._clock.now()
             if timedelta(0) < left <= _PAUSE:  # else over, or the clock has been set back
+                if self._outbox_error is not None:
+                    await self._commit(Entry(notes=self._notes))
                 return
         self._wait_until = None
         asked = self._clock.now()
@@ -228,7 +236,8 @@ class Collector:
             self._away = None
         self._tell_missing(snapshot)
         verdict = judge(self._judged, readings, snapshot.counters, self._judge_rules)
-        self._zones = {house.id: house.zone for house in snapshot.houses if house.zone}
+        here = self._clock.now().astimezone().tzinfo or UTC
+        self._zones = {house.id: house.zone or here for house in snapshot.houses}
         self._judged = verdict.state
         self.latest = verdict.readings
         if snapshot.houses:
@@ -274,24 +283,34 @@ class Collector:
         self._on_poll(attrs.evolve(done, events=events, committed=committed))
 
     async def _commit(self, entry: Entry) -> bool:
-        """Commit this and what could not be committed before; whether it is on the disk now."""
-        held = [*self._held.readings, *entry.readings]
-        if len(held) > _MOST_HELD:
-            _log.error("%d readings are lost: the outbox takes none", len(held) - _MOST_HELD)
-        entry = Entry(
-            held[-_MOST_HELD:], [*self._held.events, *entry.events][-_MOST_HELD:], entry.notes
-        )
-        self._held = Entry()  # it may be committed though nobody waits for it any more
+        """Commit this and what could not be committed before; whether it is on the disk now.
+
+        It goes on if nobody waits for it any more: what is held is let go only when it is there.
+        """
+        readings = [*self._held.readings, *entry.readings]
+        if (lost := len(readings) - _MOST_HELD) > 0:
+            _log.error("%d readings are lost: neither disk nor memory has room for them", lost)
+            self._notes["lost"] = str(lost + int(self._notes.get("lost", 0)))
+        events = [*self._held.events, *entry.events]
+        self._held = Entry(readings[-_MOST_HELD:], events[-_MOST_HELD:], entry.notes)
+        self._committing = asyncio.create_task(self._append(entry.events))
+        return await asyncio.shield(self._committing)
+
+    async def _append(self, news: Sequence[Event]) -> bool:
         try:
-            await self._outbox.append(entry)
+            await self._outbox.append(self._held)
         except OutboxError as error:
-            self._held = entry
             if self._outbox_error is None:
                 _log.error(
                     "%s; what is read is held in memory, and tried again at every turn", error
                 )
             self._outbox_error = error
+            for courier in self._couriers:
+                if courier.stream is Stream.EVENTS:
+                    courier.hand_over_now(news)
+            await self._tidy()  # there may be room if it can be done
             return False
+        self._held = Entry()
         if self._outbox_error is not None:
             _log.warning("the outbox can be written again; nothing that was read meanwhile is lost")
         self._outbox_error = None
@@ -303,7 +322,7 @@ class Collector:
     async def _last_try(self) -> None:
         """Commit what is held in memory; there may be room by now."""
         if not await self._commit(Entry(notes=self._notes)) and self._held.readings:
-            _log.error("%d readings are lost: the outbox takes none", len(self._held.readings))
+            _log.error("%d readings are lost: the disk takes none", len(self._held.readings))
 
     async def _tidy(self) -> None:
         try:
@@ -316,6 +335,12 @@ class Collector:
         now = {f"{bad.kind} {bad.id} cannot be read: {bad.reason}" for bad in snapshot.unreadable}
         if not (snapshot.houses or snapshot.unreadable):
             now.add(NO_HOUSES)
+        now |= {
+            f"the time zone of house {house.id} is not known; its nights are taken for those of "
+            "this machine"
+            for house in snapshot.houses
+            if house.zone is None
+        }
         for words in sorted(now - self._missing):
             _log.warning("%s", words)
         self._missing = now

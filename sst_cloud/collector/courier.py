@@ -16,7 +16,6 @@ from sst_cloud.clock import Clock
 from sst_cloud.errors import OutboxError, SinkRefusedError, SinkUnavailableError, SSTCloudError
 from sst_cloud.readings import Reading
 from sst_cloud.redaction import redact_text
-from sst_cloud.sink import WriteReport
 
 from .dead_letters import DeadLetters
 from .outbox import Batch, Outbox
@@ -109,6 +108,10 @@ class Courier:
         self._random = random
         self._failures = 0
         self._done: _Done | None = None
+        self._early: Sequence[Any] = ()
+        """To be delivered before the outbox has it."""
+        self._had_early: Sequence[Any] = ()
+        """That was, and is to be left out when it comes."""
         self._telling: asyncio.Task[None] | None = None
         self._open = AsyncExitStack()
         self._is_open = False
@@ -132,6 +135,14 @@ class Courier:
         if not (self._waiting or self._stuck):
             self._rested.clear()
         self._told.set()
+
+    def hand_over_now(self, items: Sequence[Any]) -> None:
+        """Take these along at once: alarms do not wait until a disk has room for them.
+
+        When they come out of the outbox later, they are left out.
+        """
+        self._early = [*self._early, *items][-AT_ONCE:]
+        self.tell()
 
     def try_again(self) -> None:
         """Do not wait any longer, whatever for."""
@@ -169,12 +180,19 @@ class Courier:
     async def _deliver_all(self) -> float | None:
         """Deliver what there is; how many seconds to wait after a failure, None after none."""
         try:
+            await self._deliver_early()
             await self._settle()
             while await self._deliver_some():
                 pass
         except Exception as error:  # noqa: BLE001  a sink of somebody else's may raise anything
             return await self._failed(_ours(error, self.name))
         return None
+
+    async def _deliver_early(self) -> None:
+        if early := self._early:
+            await self._write(early)
+            self._had_early = [*self._had_early, *early][-AT_ONCE:]
+            self._early = [item for item in self._early if item not in early]
 
     async def _deliver_some(self) -> bool:
         """Deliver the next batch; whether there may be more."""
@@ -192,21 +210,16 @@ class Courier:
         return batch.size == most
 
     async def _deliver(self, batch: Batch[Any]) -> None:
-        report = await self._write(batch.items) if batch.items else WriteReport()
-        if report.rejected:
-            _log.error(
-                "%s rejected %d %s for good, the first because: %s%s",
-                self.name,
-                len(report.rejected),
-                self.stream,
-                report.rejected[0].reason,
-                "; see `sst-cloud dead-letters list`" if self.stream is Stream.READINGS else "",
-            )
+        items = batch.items
+        if had := self._had_early:
+            items = [item for item in items if item not in had]
+            self._had_early = [item for item in had if item not in batch.items]
+        rejected = await self._write(items) if items else ()
         self._done = _Done(
             upto=batch.upto,
-            accepted=len(batch.items) - len(report.rejected),
-            rejected=len(report.rejected) + batch.unreadable,
-            letters=report.rejected if self.stream is Stream.READINGS else (),
+            accepted=len(batch.items) - len(rejected),
+            rejected=len(rejected) + batch.unreadable,
+            letters=rejected if self.stream is Stream.READINGS else (),
         )
         await self._settle()
 
@@ -230,8 +243,8 @@ class Courier:
         )
         self._done = None
 
-    async def _write(self, items: Sequence[Any]) -> Report:
-        """Write, however long it takes.
+    async def _write(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Write, however long it takes; what was rejected.
 
         A thread that hangs cannot be cancelled, and a second one beside it would help nobody.
         """
@@ -254,7 +267,17 @@ class Courier:
         finally:
             patience.cancel()
             self._stuck = False
-        return _sensible(report, items)
+        rejected = _rejected(report, items)
+        if rejected:
+            _log.error(
+                "%s rejected %d %s for good, the first because: %s%s",
+                self.name,
+                len(rejected),
+                self.stream,
+                rejected[0].reason,
+                "; see `sst-cloud dead-letters list`" if self.stream is Stream.READINGS else "",
+            )
+        return rejected
 
     def _lose_patience(self) -> None:
         error = SinkUnavailableError(f"a write has not ended for {TOO_LONG:g} s")
@@ -319,14 +342,15 @@ def _ours(error: Exception, name: str) -> SSTCloudError:
     return SinkUnavailableError(redact_text(f"{type(error).__name__}: {words}"))
 
 
-def _sensible(report: Any, items: Sequence[Any]) -> Report:
-    """The report of a sink, if it tells what was rejected. Raises `SinkUnavailableError`."""
+def _rejected(report: Any, items: Sequence[Any]) -> Sequence[Any]:
+    """The rejections of a report, if it is one. Raises `SinkUnavailableError`."""
     try:
         about = "reading" if isinstance(items[0], Reading) else "event"
-        told = [getattr(rejection, about) for rejection in report.rejected]
+        found = tuple(report.rejected)
+        told = [getattr(rejection, about) for rejection in found if hasattr(rejection, "reason")]
     except (AttributeError, TypeError):
-        told = [None]
-    if len(told) > len(items) or not all(isinstance(item, type(items[0])) for item in told):
+        told, found = [], (None,)
+    sensible = len(told) == len(found) <= len(items)
+    if not sensible or not all(isinstance(item, type(items[0])) for item in told):
         raise SinkUnavailableError(f"it did not say what became of what it got: {report!r:.100}")
-    known: Report = report
-    return known
+    return found

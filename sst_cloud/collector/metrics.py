@@ -101,6 +101,8 @@ def _of_status(status: Status) -> Iterator["Metric"]:
     yield Counter("sst_cloud_polls", "Polls that were tried.", value=status.polls)
     yield Counter("sst_cloud_poll_failures", "Polls that failed.", value=status.failed_polls)
     yield Counter("sst_cloud_readings", "Readings committed.", value=status.readings)
+    lost = "Readings for which neither disk nor memory had room."
+    yield Counter("sst_cloud_lost_readings", lost, value=status.lost)
     up = status.source_error is None and status.last_success is not None
     yield Gauge("sst_cloud_source_up", "Whether the source answered last.", value=up)
     yield Gauge("sst_cloud_outbox_bytes", "Size of what the outbox holds.", value=status.size)

@@ -286,8 +286,9 @@ class Outbox:
         return await self._in_thread(lambda: self._locked(action, write=True))
 
     async def _in_thread(self, action: Callable[[], T]) -> T:
-        """What has begun is finished, even if nobody waits for it any more."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, action)
+        """What is asked for is done, even if nobody waits for it any more."""
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._thread, action))
 
     def _locked(self, action: Callable[[sqlite3.Connection], T], *, write: bool) -> T:
         try:

@@ -80,6 +80,7 @@ def status(database: sqlite3.Connection) -> Status:
         polls=int(noted.get("polls", 0)),
         failed_polls=int(noted.get("failed_polls", 0)),
         readings=newest(database, Stream.READINGS),
+        lost=int(noted.get("lost", 0)),
         size=size(database),
         sinks=tuple(
             _sink_status(database, row)

@@ -59,6 +59,8 @@ class Status:
     failed_polls: int = 0
     readings: int = 0
     """How many have been committed since the outbox was made."""
+    lost: int = 0
+    """Readings for which neither the disk had room nor, in the end, memory."""
     size: int = 0
     """Bytes of what the outbox holds."""
     sinks: tuple[SinkStatus, ...] = ()

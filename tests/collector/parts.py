@@ -28,13 +28,21 @@ class Meter:
     """A source of one meter; raises the errors it is given, one per poll."""
 
     def __init__(
-        self, clock: ManualClock, *errors: Exception | None, litres: int = 0, name: str = "Home"
+        self,
+        clock: ManualClock,
+        *errors: Exception | None,
+        litres: int = 0,
+        max_value: int = 0,
+        name: str = "Home",
+        zone: str | None = "Europe/Moscow",
     ) -> None:
         self.clock = clock
         self.errors = list(errors)
         self.asked: list[datetime] = []
         self.litres = litres
+        self.max_value = max_value
         self.name = name
+        self.zone = zone
         self.unreadable: tuple[Unreadable, ...] = ()
         self.on_asked: Callable[[], None] = lambda: None
 
@@ -47,8 +55,16 @@ class Meter:
         self.litres += 1
         return Snapshot(
             time=self.clock.now(),
-            houses=(House(id=1, name=self.name, timezone="Europe/Moscow", report_date=20),),
-            counters=(Counter(id=3, house_id=1, device_id=2, value_l=self.litres),),
+            houses=(House(id=1, name=self.name, timezone=self.zone, report_date=20),),
+            counters=(
+                Counter(
+                    id=3,
+                    house_id=1,
+                    device_id=2,
+                    value_l=self.litres,
+                    max_value=self.max_value,
+                ),
+            ),
             unreadable=self.unreadable,
         )
 

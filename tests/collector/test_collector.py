@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from time import tzset
 
 import pytest
 
@@ -27,9 +29,11 @@ from sst_cloud.collector import (
     Course,
     DeadLetters,
     Event,
+    JudgeRules,
     Poll,
     SinkStatus,
     Start,
+    WatchRules,
     known_houses,
     read_status,
 )
@@ -368,14 +372,30 @@ async def test_a_write_without_end_is_told_of_and_nobody_waits_for_it(
 
     def note(poll: Poll) -> None:
         polls.append(poll)
-        if len(polls) == 5:
+        if len(polls) == 4:
             end.set()
 
     await collected(source, {"endless": endless, "well": well}, tmp_path, 5, on_poll=note)
     assert endless.values == well.values == [1, 2, 3, 4, 5]
-    assert endless.writes == 2
+    assert endless.writes == 3
     assert "endless: a write has not ended" in caplog.text
     assert "endless takes readings again" in caplog.text
+
+
+async def test_the_last_poll_does_not_wait_for_a_write_without_end(
+    clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sst_cloud.collector.courier.TOO_LONG", 0.0)
+    monkeypatch.setattr("sst_cloud.collector.collector.GRACE", 0.0)
+
+    class Endless(Memory):
+        async def write(self, readings: Sequence[Reading]) -> WriteReport:
+            await asyncio.Event().wait()
+            return await super().write(readings)
+
+    collector = await collected(Meter(clock), {"endless": Endless()}, tmp_path, 2)
+    assert "has not ended" in str(collector.errors["endless"])
+    assert read_status(tmp_path).sinks[0].waiting == 2
 
 
 async def test_a_sink_that_refuses_is_left_alone_for_an_hour_and_it_is_said_once(
@@ -458,6 +478,74 @@ async def test_a_glitch_is_suspect_and_a_new_meter_is_believed_and_delivered_aga
         reading.key for reading in sink.stored[4:6]
     }
     assert [poll.redelivered for poll in polls] == [0, 0, 2]
+
+
+async def test_a_restart_repeats_no_event_and_forgets_none(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    handler, silent = Listener(), Meter(clock, *[AWAY] * 30)
+    await collected(Meter(clock), {}, tmp_path, 1, handlers={"h": handler})
+    for _ in range(2):
+        with suppress(ServiceUnavailableError):  # of the last poll
+            await collected(silent, {}, tmp_path, 15, handlers={"h": handler})
+    await collected(Meter(clock), {}, tmp_path, 1, handlers={"h": handler})
+    assert [(event.kind, event.over) for event in handler.heard] == [
+        ("no_readings", False),
+        ("no_readings", True),
+    ]
+
+
+async def test_rules_reach_those_who_follow_them(clock: ManualClock, tmp_path: Path) -> None:
+    source, sink, handler = Meter(clock, litres=1_000), Memory(), Listener()
+    rules = {
+        "judge_rules": JudgeRules(max_flow=60_000, confirmations=0),
+        "watch_rules": WatchRules(night=(time(12), time(18)), night_litres=10, max_flow=60_000),
+    }
+
+    def rise() -> None:
+        source.litres += {2: 15_000, 3: -15_500}.get(len(source.asked), 0)
+
+    source.on_asked = rise
+    await collected(source, {"m": sink}, tmp_path, 4, handlers={"h": handler}, **rules)
+    assert {reading.quality for reading in sink.stored} == {Quality.GOOD}
+    assert [event.kind for event in handler.heard] == ["night_use", "counter_replaced"]
+
+
+async def test_what_a_counter_tells_of_itself_reaches_the_judge(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    source, sink = Meter(clock, litres=99_990, max_value=100_000), Memory()
+    source.on_asked = lambda: (
+        setattr(source, "litres", source.litres % 100_000 + 9) if source.litres else None
+    )
+    await collected(source, {"m": sink}, tmp_path, 3)
+    assert sink.values == [100_000, 10, 20]
+    assert {reading.quality for reading in sink.stored} == {Quality.GOOD}
+
+
+@pytest.fixture
+def _in_vladivostok(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Vladivostok")
+        tzset()
+        yield
+    tzset()
+
+
+@pytest.mark.usefixtures("_in_vladivostok")
+@pytest.mark.parametrize(
+    ("zone", "begin", "told"),
+    [("Europe/Moscow", 22, True), ("Europe/Moscow", 16, False), (None, 16, True), (None, 2, False)],
+)
+async def test_nights_are_those_of_the_house_or_of_this_machine(
+    zone: str | None, begin: int, told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Settable(datetime(2026, 3, 1, begin, 10, tzinfo=UTC))
+    source, handler = Meter(clock, zone=zone), Listener()
+    source.on_asked = lambda: setattr(source, "litres", source.litres + 20)
+    await collected(source, {}, tmp_path, 4, handlers={"h": handler})
+    assert ["night_use"] * told == [event.kind for event in handler.heard]
+    assert caplog.text.count("the time zone of house 1 is not known") == (zone is None)
 
 
 async def test_events_reach_their_handlers_and_the_log(

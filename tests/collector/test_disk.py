@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.parts import Memory, Meter, Settable, Threads, collected
+from collector.parts import Listener, Memory, Meter, Settable, Threads, collected
 from sst_cloud import ManualClock, Reading, WriteReport
 from sst_cloud.collector import Collector, Poll, Start, read_status
 from sst_cloud.collector.outbox import Entry, Outbox
@@ -121,6 +121,79 @@ async def test_collector_that_is_stopped_while_the_disk_is_full_keeps_what_was_c
     (small_disk / "ballast").unlink()
     await collected(source, {"m": dead}, small_disk / "state", 1, start=Start.BEGINNING)
     assert set(range(1, 1 + sum(polls.committed))) <= set(dead.values)
+
+
+async def test_stop_amid_a_commit_loses_nothing_that_was_held(
+    clock: ManualClock, small_disk: Path
+) -> None:
+    """The commit waits for its turn, behind somebody who asks for the status."""
+    state = small_disk / "state"
+
+    async def stop() -> None:
+        with closing(sqlite3.connect(state / "outbox.db", isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            asking = asyncio.create_task(collector.status())
+            while Threads.at_work < 2:  # noqa: ASYNC110  nothing tells of it
+                await asyncio.sleep(0)
+            collector.stop()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            database.execute("COMMIT")
+        await asking
+
+    def asked() -> None:
+        if len(source.asked) == 8:
+            stopping.append(asyncio.create_task(stop()))
+
+    stopping: list[asyncio.Task[None]] = []
+    source = Meter(clock)
+    source.on_asked = asked
+    polls = Polls(after_3=lambda: fill(small_disk), after_7=(small_disk / "ballast").unlink)
+    async with Collector(source, {}, state, clock=clock, on_poll=polls) as collector:
+        await collector.run()
+    await asyncio.gather(*stopping)
+    assert False in polls.committed
+    assert len(polls.seen) == 7
+    assert read_status(state).readings == 8
+
+
+async def test_alarms_do_not_wait_for_room_on_the_disk_and_ring_once(
+    clock: ManualClock, small_disk: Path
+) -> None:
+    source, handler, heard = Meter(clock, litres=9_000), Listener(), list[int]()
+
+    def note(poll: Poll) -> None:
+        polls(poll)
+        heard.append(len(handler.heard))
+
+    def asked() -> None:
+        if len(source.asked) == 16:
+            source.litres = 0
+
+    source.on_asked = asked
+    polls = Polls(after_5=lambda: fill(small_disk), after_20=(small_disk / "ballast").unlink)
+    state = small_disk / "state"
+    await collected(source, {}, state, POLLS, handlers={"h": handler}, on_poll=note)
+    assert polls.committed[14:20] == [False] * 6
+    assert [event.kind for event in handler.heard] == ["counter_suspect", "counter_replaced"]
+    assert heard[19] == 2
+    assert read_status(state).sinks[0].waiting == 0
+
+
+async def test_what_neither_disk_nor_memory_can_hold_is_counted(
+    clock: ManualClock,
+    small_disk: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sst_cloud.collector.collector._MOST_HELD", 5)
+    polls = Polls(after_2=lambda: fill(small_disk), after_28=(small_disk / "ballast").unlink)
+    state = small_disk / "state"
+    await collected(Meter(clock), {}, state, POLLS, on_poll=polls)
+    status = read_status(state)
+    assert status.lost > 5
+    assert status.readings + status.lost == POLLS
+    assert "1 readings are lost: neither disk nor memory has room for them" in caplog.text
 
 
 def test_file_that_may_not_grow_loses_nothing(tmp_path: Path) -> None:
