@@ -1,7 +1,7 @@
 """Snapshot → readings: a pure function."""
 
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 import attrs
@@ -23,6 +23,9 @@ from .readings import Reading
 
 STALE_AFTER: Final = 3 * REFRESH
 """A device last heard of longer ago has stopped reporting: three refreshes are missing."""
+
+_CLOCKS_ARE_SET: Final = datetime(2015, 1, 1, tzinfo=UTC)
+"""A device's own clock that shows less counts from 1970 or 2000: nobody has set it."""
 
 
 def readings_from(snapshot: Snapshot) -> list[Reading]:
@@ -51,12 +54,14 @@ def is_stale(device: Device, now: datetime) -> bool:
     """Whether what the cloud shows of a device is old: out of reach, or silent for half an hour."""
     if device.access_status not in (None, AccessStatus.AVAILABLE) or device.is_connected is False:
         return True
-    heard = (device.reported_at, device.updated_at)
-    return any(moment is not None and now - moment > STALE_AFTER for moment in heard)
+    return any(now - moment > STALE_AFTER for moment in _heard(device))
 
 
-def _signs_of_life(device: Device) -> tuple[object, ...]:
-    return device.access_status, device.is_connected, device.reported_at, device.updated_at
+def _heard(device: Device) -> list[datetime]:
+    """When the device was last heard of: by its own clock, if that is set, and by the cloud's."""
+    own = device.reported_at
+    clocks = (own if own is not None and own >= _CLOCKS_ARE_SET else None, device.updated_at)
+    return [moment for moment in clocks if moment is not None]
 
 
 @attrs.frozen
@@ -119,7 +124,8 @@ def _volume(origin: _Origin, counter: Counter) -> Reading:
 def _device(origin: _Origin, device: Device) -> Iterator[Reading]:
     thermostat = isinstance(device, Thermostat)
     point = Point.THERMOSTAT if thermostat else Point.MODULE
-    told = any(sign is not None for sign in _signs_of_life(device))
+    reach = (device.access_status, device.is_connected)
+    told = any(sign is not None for sign in reach) or bool(_heard(device))
     common: dict[Quantity, float | bool | None] = {
         Quantity.ONLINE: not is_stale(device, origin.time) if told else None,
         Quantity.SIGNAL: device.signal_level,

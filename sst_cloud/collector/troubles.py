@@ -75,9 +75,13 @@ class Troubles:
         place: Place,
         *,
         on: bool,
+        stale: bool = False,
         details: Mapping[str, float] | None = None,
     ) -> None:
-        """A trouble is there, or it is not. How long it lasted is told at its end."""
+        """A trouble is there, or it is not. How long it lasted is told at its end.
+
+        It is `stale` if a device that is silent by now reported it last.
+        """
         since = self.since.get((kind, place.where))
         self.since[kind, place.where] = (since or self.now) if on else None
         if on is (since is not None):
@@ -87,7 +91,7 @@ class Troubles:
             time=self.now,
             kind=kind,
             over=not on,
-            message=f"{_SAID[kind][not on]}: {place.in_words}",
+            message=f"{_SAID[kind][not on]}{', as last reported' * stale}: {place.in_words}",
             house_id=house_id,
             house=place.house,
             device_id=device_id,
@@ -95,7 +99,11 @@ class Troubles:
             point=point,
             point_id=point_id,
             name=place.name,
-            details={**(details or {}), **({"hours": hours(self.now - since)} if since else {})},
+            details={
+                **(details or {}),
+                **({"stale": True} if stale else {}),
+                **({"hours": hours(self.now - since)} if since else {}),
+            },
         )
         self.events.append(event)
 

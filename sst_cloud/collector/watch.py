@@ -1,6 +1,7 @@
 """What somebody at home wants to be told of. A pure function; what it must remember is its state.
 
-A stale reading tells of nothing but that its device is silent; a suspect total tells of nothing.
+A stale reading ends nothing, and begins only what may have silenced its device: water has come, or
+the valves have closed. A suspect total tells of nothing.
 """
 
 import json
@@ -30,6 +31,8 @@ _TROUBLES: Final = {
     Quantity.VALVE_OPEN: (EventKind.VALVE_CLOSED, False),
 }
 """Quantity → what it tells of, and the value that is the trouble."""
+_LAST_REPORTED: Final = {EventKind.LEAK, EventKind.VALVE_CLOSED}
+"""What is told of a device that is silent, too: a flood may take it away before the next poll."""
 
 _DeviceId = tuple[int, int]
 _MeterId = tuple[int, int, str]
@@ -114,7 +117,7 @@ def watch(
     troubles = Troubles(now.astimezone(UTC).replace(microsecond=0), state.troubles)
     heard, answered = _silence(troubles, state, readings, rules)
     good = [reading for reading in readings if reading.quality is Quality.GOOD]
-    _points(troubles, good)
+    _points(troubles, readings)
     _batteries(troubles, good, rules)
     _devices(troubles, readings)
     water = dict(state.water)
@@ -135,8 +138,11 @@ def _points(troubles: Troubles, readings: Iterable[Reading]) -> None:
             continue
         kind, trouble = _TROUBLES[reading.quantity]
         place, on = Place.point(reading), reading.value is trouble
+        stale = reading.quality is Quality.STALE
+        if stale and not (on and kind in _LAST_REPORTED):
+            continue
         if kind is not EventKind.VALVE_CLOSED or not on or troubles.known(kind, place):
-            troubles.say(kind, place, on=on)
+            troubles.say(kind, place, on=on, stale=stale)
 
 
 def _batteries(troubles: Troubles, readings: Iterable[Reading], rules: WatchRules) -> None:

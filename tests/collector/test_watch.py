@@ -108,8 +108,32 @@ def test_a_trouble_that_is_there_from_the_first(
         assert told == [[(kind, False)], [], [(kind, True)]]
 
 
-@pytest.mark.parametrize(("kind", "quantity", "bad", "where"), BOOLEANS[:4])
-def test_stale_readings_begin_nothing_and_end_nothing(
+LAST_REPORTED = [BOOLEANS[0], BOOLEANS[3]]
+
+
+@pytest.mark.parametrize(("kind", "quantity", "bad", "where"), LAST_REPORTED)
+def test_what_a_module_reports_before_it_falls_silent_is_told(
+    kind: EventKind, quantity: Quantity, bad: bool, where: dict[str, Any]
+) -> None:
+    """Water that floods a module takes it away before the next poll."""
+    home = Home()
+    stale = {"quality": Quality.STALE}
+    gone, back = (is_(Quantity.ONLINE, there, **MODULE) for there in (False, True))
+    silent = (EventKind.DEVICE_STALE, False)
+    home.poll(is_(quantity, not bad, **where))
+    told = [home.poll(gone, is_(quantity, bad, **where, **stale)) for _ in range(3)]
+    assert told == [[(kind, False), silent], [], []]
+    began = home.events[0]
+    assert began.details == {"stale": True}
+    assert ", as last reported: " in began.message
+    assert home.poll(is_(quantity, not bad, **where, **stale)) == [], "nobody can know"
+    assert home.poll(back, is_(quantity, bad, **where)) == [(EventKind.DEVICE_STALE, True)]
+    assert home.poll(is_(quantity, not bad, **where)) == [(kind, True)]
+    assert "as last reported" not in home.events[-1].message
+
+
+@pytest.mark.parametrize(("kind", "quantity", "bad", "where"), BOOLEANS[1:3])
+def test_stale_readings_of_sensors_begin_nothing_and_end_nothing(
     kind: EventKind, quantity: Quantity, bad: bool, where: dict[str, Any]
 ) -> None:
     home = Home()
@@ -187,12 +211,12 @@ def test_a_battery_whose_level_is_no_percentage_says_nothing() -> None:
 def test_a_device_of_which_all_is_stale() -> None:
     home = Home()
     stale = {"quality": Quality.STALE}
-    wet = is_(Quantity.LEAK, True, **SENSOR, **stale)
-    assert home.poll({"value": 5} | stale, wet) == [(EventKind.DEVICE_STALE, False)]
-    assert home.poll({"value": 5} | stale, wet) == []
+    dry = is_(Quantity.LEAK, False, **SENSOR, **stale)
+    assert home.poll({"value": 5} | stale, dry) == [(EventKind.DEVICE_STALE, False)]
+    assert home.poll({"value": 5} | stale, dry) == []
     assert home.poll({"value": 5, "quality": Quality.SUSPECT}) == []
     assert home.poll({"value": 5, "model": ""}) == []  # the device itself could not be read
-    assert home.poll({"value": 5}, wet) == [(EventKind.DEVICE_STALE, True)]
+    assert home.poll({"value": 5}, dry) == [(EventKind.DEVICE_STALE, True)]
     began, _ = home.events
     assert (began.device_id, began.point, began.point_id, began.name) == (2, None, None, None)
 

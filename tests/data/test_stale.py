@@ -1,6 +1,6 @@
 """When what the cloud shows of a device is old news."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -34,6 +34,16 @@ def test_three_refreshes_are_missing(clock: str) -> None:
 def test_one_of_the_clocks_is_enough(reported: timedelta, updated: timedelta, good: bool) -> None:
     signs = {"reported_at": files.NOW - reported, "updated_at": files.NOW - updated}
     assert online(**signs) == ([good], Quality.GOOD if good else Quality.STALE)
+
+
+@pytest.mark.parametrize(
+    "unset", [datetime(1970, 1, 3, tzinfo=UTC), datetime(2000, 1, 1, tzinfo=UTC)]
+)
+def test_a_clock_that_was_never_set_says_nothing(unset: datetime) -> None:
+    """Without a battery, a module counts from 1970 or 2000 when it comes back."""
+    assert online(reported_at=unset) == ([], Quality.GOOD)
+    assert online(reported_at=unset, updated_at=files.NOW) == ([True], Quality.GOOD)
+    assert online(reported_at=unset, updated_at=files.NOW - OLD) == ([False], Quality.STALE)
 
 
 def test_out_of_reach_is_stale_however_new() -> None:
