@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from .enums import Quality
-from .flow import MAX_FLOW, litres_between
+from .flow import MAX_FLOW, REFRESH, litres_between
 from .readings import Reading
 
 LIMITS: Final = (10**7, 10**8, 10**9, 2**32)
@@ -15,8 +15,19 @@ LIMITS: Final = (10**7, 10**8, 10**9, 2**32)
 
 _CONFIRMATIONS: Final = 2
 """Readings that must go another way, too, before one that no pipe explains is believed."""
+_CONFIRMED_AFTER: Final = _CONFIRMATIONS * REFRESH
+"""And how long after it: until then the cloud may only have said the same thing again."""
 _NEAR_LIMIT: Final = timedelta(days=1)
 """A meter that has passed a limit is at most as far from it as a pipe delivers in this time."""
+
+
+def only_repeats(last: Reading, reading: Reading) -> bool:
+    """Whether a reading may tell nothing new: the cloud goes on showing what a lost device told.
+
+    Without the device, whose model a reading names, nobody knows whether it is lost.
+    """
+    unknown = not reading.model and bool(last.model)
+    return (reading.quality is Quality.STALE or unknown) and reading.value == last.value
 
 
 @attrs.frozen
@@ -38,8 +49,9 @@ class Step:
 class Trail:
     """Follows the totals of one meter, whose readings come oldest first.
 
-    Left out are suspect readings, stale ones that only repeat the total before, and glitches that
-    nobody has judged: totals that no pipe explains, while one of the next two goes on from before.
+    Left out are suspect readings, those of a device that may be lost and only repeats its total,
+    and glitches that nobody has judged: totals that no pipe explains, while one of the next two, or
+    of those in the next 20 minutes, goes on from before.
     Of readings at the same time the last one counts, unless only an earlier one was good.
     """
 
@@ -62,7 +74,7 @@ class Trail:
                 if reading.time == newest.time and better:
                     self._newest = reading
                 return
-            if reading.quality is Quality.STALE and reading.value == newest.value:
+            if only_repeats(newest, reading):
                 return
             yield from self._settle(newest)
         self._newest = reading
@@ -85,7 +97,8 @@ class Trail:
             yield Step(last, reading, litres)
         else:
             self._doubted.append(reading)
-            if len(self._doubted) > _CONFIRMATIONS:
+            lasted = reading.time - self._doubted[0].time
+            if len(self._doubted) > _CONFIRMATIONS and lasted >= _CONFIRMED_AFTER:
                 yield from self._believe()
 
     def _believe(self) -> Iterator[Step]:

@@ -12,9 +12,10 @@ from typing import Any
 import attrs
 
 from sst_cloud.enums import Quality, Quantity
-from sst_cloud.flow import litres_between
+from sst_cloud.flow import REFRESH, litres_between
 from sst_cloud.models import Counter
 from sst_cloud.readings import Reading, format_time
+from sst_cloud.totals import only_repeats
 
 from .events import Event, EventKind, point_in_words
 from .rules import JudgeRules
@@ -119,7 +120,8 @@ def _weigh(
     pipe = _Pipe.of(counter, rules)
     meter = meter or _first_sight(reading, counter)
     if pipe.explains(meter.time, meter.total, reading):
-        seen_anew = reading.quality is not Quality.STALE or total != meter.total
+        heard = bool(reading.model) and reading.quality is not Quality.STALE
+        seen_anew = heard or total != meter.total
         trusted = Meter(reading.time if seen_anew else meter.time, total)
         event = _goes_on(meter, reading) if meter.candidates else None
         return _Finding(meter=trusted, reading=reading, event=event)
@@ -131,7 +133,8 @@ def _weigh(
     if row and not pipe.explains(row[-1].time, int(row[-1].value), reading):
         row = ()
     row = (*row, reading)
-    if len(row) > rules.confirmations:
+    lasted = abs(reading.time - row[0].time)
+    if len(row) > rules.confirmations and lasted >= rules.confirmations * REFRESH:
         good = tuple(attrs.evolve(held, quality=Quality.GOOD) for held in row[:-1])
         replaced = _replaced(meter, row)
         return _Finding(
@@ -181,9 +184,8 @@ def _first_sight(reading: Reading, counter: Counter | None) -> Meter:
 
 
 def _repeats(last: Reading, reading: Reading) -> bool:
-    """Whether a reading says nothing new: the cloud goes on showing what a lost device told."""
-    stale = reading.quality is Quality.STALE
-    return reading.key == last.key or (stale and reading.value == last.value)
+    """Whether a reading confirms nothing."""
+    return reading.key == last.key or only_repeats(last, reading)
 
 
 def _begins(meter: Meter, reading: Reading) -> Event:

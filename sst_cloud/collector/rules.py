@@ -18,7 +18,8 @@ class JudgeRules:
     max_flow: float = attrs.field(default=MAX_FLOW, validator=gt(0))
     """Litres per hour that the pipe can deliver."""
     confirmations: int = attrs.field(default=2, validator=ge(0))
-    """How many later polls have to agree with a suspect total before it is believed."""
+    """How many later polls have to agree with a suspect total before it is believed, and for how
+    many times as long as the cloud needs to learn a new one."""
 
 
 @attrs.frozen(kw_only=True)

@@ -47,9 +47,11 @@ class Judge:
         self.verdicts.append(verdict)
         return verdict
 
-    def show(self, totals: Iterable[int], **changes: Any) -> list[Quality]:
+    def show(self, totals: Iterable[int], every: timedelta = POLL, **changes: Any) -> list[Quality]:
         """The qualities of totals, one a poll."""
-        readings = [volume(number, total, **changes) for number, total in enumerate(totals)]
+        readings = [
+            volume(number * (every / POLL), total, **changes) for number, total in enumerate(totals)
+        ]
         return [self.poll(reading).readings[0].quality for reading in readings]
 
     @property
@@ -96,6 +98,26 @@ def test_a_glitch_that_lasts_for_two_polls() -> None:
     one = Judge()
     assert one.show([319_880, 0, 0, 319_900]) == [GOOD, SUSPECT, SUSPECT, GOOD]
     assert one.redelivered == []
+
+
+@pytest.mark.parametrize("minutes", [1, 2, 5])
+def test_a_glitch_is_not_confirmed_by_polls_that_see_the_same_refresh(minutes: int) -> None:
+    """The cloud learns new values every ten minutes, however often it is asked."""
+    polls = 10 // minutes
+    one = Judge()
+    shown = one.show([319_880, *[0] * polls, 319_900, 319_900], timedelta(minutes=minutes))
+    assert shown == [GOOD, *[SUSPECT] * polls, GOOD, GOOD]
+    assert one.told == [BEGAN, OVER]
+
+
+@pytest.mark.parametrize("minutes", [1, 3, 7, 10, 19, 20, 60])
+def test_a_new_truth_takes_two_more_polls_and_two_refreshes(minutes: int) -> None:
+    one = Judge()
+    shown = one.show([319_880, *range(30)], timedelta(minutes=minutes))
+    held = max(2, -(-20 // minutes))
+    assert shown == [GOOD, *[SUSPECT] * held, *[GOOD] * (30 - held)]
+    assert len(one.redelivered) == held
+    assert one.told == [BEGAN, REPLACED]
 
 
 def test_a_replaced_meter_is_believed_and_what_was_held_comes_back() -> None:
@@ -171,13 +193,33 @@ def test_what_ran_while_a_device_was_out_of_reach() -> None:
     assert one.poll(volume(10 * 72, 41_000)).readings[0].quality is GOOD
 
 
-def test_a_device_lost_in_a_glitch_does_not_confirm_it() -> None:
+@pytest.mark.parametrize("unknown", [[719], [400], [719, 718, 717], range(1, 720)])
+def test_what_ran_while_a_device_was_out_of_reach_and_for_a_poll_not_in_the_answer(
+    unknown: Iterable[int],
+) -> None:
+    """Counters come from another answer: without the device, nobody knows that it is silent."""
+    one = Judge()
+    one.poll(volume(0, 1000))
+    for number in range(1, 720):
+        state: dict[str, Any] = {"model": ""} if number in unknown else {"quality": STALE}
+        one.poll(volume(number, 1000, **state))
+    assert one.poll(volume(720, 41_000)).readings[0].quality is GOOD
+    assert one.told == []
+
+
+def test_a_meter_whose_device_nobody_reads_is_judged_by_what_has_moved() -> None:
+    one = Judge()
+    assert one.show([1000, 1000, 1010, 13_000], model="") == [GOOD, GOOD, GOOD, SUSPECT]
+
+
+@pytest.mark.parametrize("silent", [{"quality": STALE}, {"model": ""}])
+def test_a_device_lost_in_a_glitch_does_not_confirm_it(silent: dict[str, Any]) -> None:
     one = Judge()
     one.poll(volume(0, 1000))
     one.poll(volume(1, 0))
     for number in range(2, 50):
-        verdict = one.poll(volume(number, 0, quality=STALE))
-        assert verdict.readings == (volume(number, 0, quality=SUSPECT),)
+        verdict = one.poll(volume(number, 0, **silent))
+        assert verdict.readings == (volume(number, 0, **silent | {"quality": SUSPECT}),)
     assert one.poll(volume(50, 1000)).readings == (volume(50, 1000),)
     assert one.told == [BEGAN, OVER]
 

@@ -54,6 +54,13 @@ def test_glitches_that_nobody_has_judged_are_passed_over(glitches: list[int]) ->
     assert (day.litres, day.breaks) == (40, ())
 
 
+@pytest.mark.parametrize("minutes", [1, 2, 5])
+def test_a_glitch_of_one_refresh_is_passed_over_however_often_it_was_read(minutes: int) -> None:
+    totals = [5000, 5010, *[0] * (10 // minutes), *[5030] * 20]
+    (day,) = usage([at(n * minutes / 60, total) for n, total in enumerate(totals)], "day")
+    assert (day.litres, day.breaks) == (30, ())
+
+
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_meter_that_starts_again_from_0_has_gone_on(limit: int) -> None:
     (day,) = usage([at(0, limit - 7), at(1, 5), at(2, 9)], "day")
@@ -86,6 +93,18 @@ def test_what_a_silent_module_repeats_says_nothing() -> None:
         (24_000, 24_000, ()),
         (16_000, 16_000, ()),
     ]
+
+
+def test_a_module_that_was_once_left_out_of_an_answer_is_still_silent() -> None:
+    silent = [at(n, 100, quality=Quality.STALE) for n in range(1, 40) if n != 39]
+    readings = [at(0, 100), *silent, at(39, 100, model=""), at(40, 40_100)]
+    (first, second) = usage(readings, "day")
+    assert (first.litres, second.litres, second.breaks) == (24_000, 16_000, ())
+
+
+def test_meters_whose_module_nobody_reads_stand_still() -> None:
+    readings = [at(n, 100 if n < 40 else 110, model="") for n in range(41)]
+    assert [use.missing for use in usage(readings, "day")] == [0, pytest.approx(8 / 24, abs=1e-4)]
 
 
 def test_what_ran_in_a_gap_is_spread_and_counted_as_estimated() -> None:
