@@ -24,13 +24,7 @@ from .usage import csv_option, only_one_form, print_rows
 if TYPE_CHECKING:
     from rich.console import Console
 
-_BEFORE: Final = timedelta(days=31)
-"""How far before the beginning a total is looked for."""
-_AFTER: Final = timedelta(days=1)
-"""How far after the end, to tell a glitch at the end from a new meter."""
 _MONTH: Final = timedelta(days=31)
-_SLACK: Final = timedelta(days=2)
-"""More than local time can be off."""
 _PAGE: Final = 120
 """Columns of a text that is sent."""
 _COLUMNS: Final = tuple(field.name for field in attrs.fields(MeterReport) if field.name != "notes")
@@ -146,8 +140,8 @@ class _Maker:
         begin = datetime(first.year, first.month, 1, tzinfo=UTC)
         houses = Wanted(wanted)
         readings: dict[int, list[Reading]] = defaultdict(list)
-        until = begin + _MONTH + _AFTER if self.month else None
-        async for reading in volumes(store, begin - _MONTH - _BEFORE, until, _SLACK):
+        until = begin + _MONTH if self.month else None
+        async for reading in volumes(store, begin - _MONTH, until, self.now):
             if reading in houses:
                 readings[reading.house_id].append(reading)
         houses.complain()
@@ -163,8 +157,7 @@ class _Maker:
         day = self.day or (house.report_date if house else None)
         month = self.month or last_report_month(self.now, day, zone)
         start, end = report_period(month, day, zone)
-        near = [r for r in readings if start - _BEFORE <= r.time <= end + _AFTER]
-        return report_of(near, start, end, decimals=self.decimals, max_flow=self.max_flow)
+        return report_of(readings, start, end, decimals=self.decimals, max_flow=self.max_flow)
 
 
 def title(report: Report) -> str:

@@ -1,6 +1,7 @@
 """What `latest`, `usage` and `report` share: a store, a time, and the houses in it."""
 
 import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -12,12 +13,13 @@ import attrs
 import click
 
 from sst_cloud.collector.looking import known_houses
-from sst_cloud.enums import Quantity
+from sst_cloud.enums import Quality, Quantity
 from sst_cloud.errors import OutboxError
-from sst_cloud.flow import MAX_FLOW
+from sst_cloud.flow import MAX_FLOW, REFRESH
 from sst_cloud.models import House
 from sst_cloud.readings import Reading
 from sst_cloud.sink import History, Sink, open_sink
+from sst_cloud.totals import only_repeats
 
 from .units import LITRES_PER_M3
 
@@ -173,19 +175,111 @@ class Wanted:
                 )
 
 
+_SLACK: Final = timedelta(days=2)
+"""More than local time of nobody knows whom can be off."""
+_AHEAD: Final = timedelta(days=1)
+"""What is dated later than this from now was stored while some clock was wrong."""
+_FURTHER: Final = (timedelta(days=7), timedelta(days=100), None)
+"""How far away the nearest totals are looked for, one after the other; None is all there is."""
+_ENOUGH: Final = 4
+"""Totals in a row, a refresh of the cloud apart, that tell whether one of them is a glitch."""
+
+
 async def volumes(
-    store: str, since: datetime | None, until: datetime | None, margin: timedelta
+    store: str, since: datetime | None, until: datetime | None, now: datetime
 ) -> AsyncIterator[Reading]:
-    """The totals of the meters, oldest first, and those up to `margin` before and after."""
-    first = None if since is None else _utc(since) - margin
-    last = None if until is None else _utc(until) + margin
+    """The totals of the meters between two moments, and of each the nearest before and after.
+
+    Those of a meter come oldest first. What is dated in the future is left out, and that is said.
+    """
+    first = None if since is None else _utc(since) - _SLACK
+    last = None if until is None else _utc(until) + _SLACK
+    limit = now + _AHEAD
+    ahead: list[datetime] = []
     async with open_sink(store) as sink:
-        async for reading in history(sink, store).read(Quantity.VOLUME, first, last):
-            yield reading
+        past = history(sink, store)
+        newest = () if first is last is None else await past.latest()
+        meters = [reading for reading in newest if reading.quantity is Quantity.VOLUME]
+        if first is not None:
+            for reading in await _before(past, first, meters):
+                yield reading
+        async for reading in past.read(Quantity.VOLUME, first, last):
+            if reading.time > limit:
+                ahead.append(reading.time)
+            else:
+                yield reading
+        if last is not None and last < limit:
+            async for reading in _after(past, last, limit, meters):
+                yield reading
+    if ahead:
+        are = "1 reading is" if len(ahead) == 1 else f"{len(ahead)} readings are"
+        day = f"{'up to ' * (len(ahead) > 1)}{ahead[-1]:%Y-%m-%d}"
+        click.echo(
+            f"Note: {are} dated in the future ({day}) and left out; was a clock wrong?", err=True
+        )
+
+
+async def _before(past: History, moment: datetime, meters: Sequence[Reading]) -> list[Reading]:
+    """The newest totals of each meter before a moment. `meters` are its last ones of all."""
+    found: dict[object, list[Reading]] = {}
+    until: datetime | None = moment
+    for further in _FURTHER:
+        since = moment - further if further else None
+        rows: dict[object, list[Reading]] = defaultdict(list)
+        async for reading in past.read(Quantity.VOLUME, since, until):
+            row = rows[reading.series]
+            if not _tells(row, reading):
+                continue
+            if row[1:] and row[-1].time - row[-2].time < REFRESH:
+                row.pop()
+            row.append(reading)
+            del row[:-_ENOUGH]
+        for series, row in rows.items():
+            if not _settled(found.get(series, ())):
+                found[series] = row + found.get(series, [])
+        for last in meters:  # those that are gone
+            if last.time < moment and last.quality is Quality.GOOD:
+                found.setdefault(last.series, [last])
+        if all(_settled(found.get(last.series, ())) for last in meters):
+            break
+        until = since
+    return sorted((r for row in found.values() for r in row), key=lambda reading: reading.time)
+
+
+async def _after(
+    past: History, moment: datetime, limit: datetime, meters: Sequence[Reading]
+) -> AsyncIterator[Reading]:
+    """The oldest totals of each meter from a moment on. `meters` are its last ones of all."""
+    rows: dict[object, list[Reading]] = {last.series: [] for last in meters if last.time >= moment}
+    since = moment
+    for further in _FURTHER:
+        until = min(moment + further, limit) if further else limit
+        async for reading in past.read(Quantity.VOLUME, since, until):
+            row = rows.setdefault(reading.series, [])
+            apart = not row or reading.time - row[-1].time >= REFRESH
+            if len(row) < _ENOUGH and apart and _tells(row, reading):
+                row.append(reading)
+                yield reading
+                if all(len(row) == _ENOUGH for row in rows.values()):
+                    return
+        if all(map(_settled, rows.values())):
+            return
+        since = until
+
+
+def _tells(row: Sequence[Reading], reading: Reading) -> bool:
+    """Whether a total is one to go by after those of a row."""
+    suspect = reading.quality is Quality.SUSPECT
+    return not suspect and not (row and only_repeats(row[-1], reading))
+
+
+def _settled(row: Sequence[Reading]) -> bool:
+    """Whether a meter was read, and not only shown for a module that is silent."""
+    good = any(reading.quality is Quality.GOOD for reading in row)
+    return good or len({reading.value for reading in row}) > 1
 
 
 def _utc(moment: datetime) -> datetime:
-    """In UTC; local time of nobody knows whom may be off by less than any margin."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import csv
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,6 @@ from .output import json_option, print_json
 from .settings import Settings, state_option, verbose_option
 from .stores import Moment, Places, Wanted, flow_option, store_argument, volumes, zone_option
 
-_MARGIN: Final = timedelta(days=7)
-"""How far outside of what is asked for a reading is looked for, to cut between the two."""
 _COLUMNS: Final = tuple(field.name for field in attrs.fields(Usage) if field.name != "breaks")
 
 csv_option: Final = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
@@ -85,7 +83,7 @@ def usage(  # noqa: PLR0913  one per option
         until=until,
         max_flow=max_flow,
     )
-    asyncio.run(_count(tally, store, Wanted(wanted), water))
+    asyncio.run(_count(tally, store, Wanted(wanted), water, settings.clock.now()))
     uses = tally.usages()
     places.say_if_guessed({use.house_id for use in uses})
     if plot is not None:
@@ -103,8 +101,10 @@ def usage(  # noqa: PLR0913  one per option
         print_usage(uses, by)
 
 
-async def _count(tally: Tally, store: str, wanted: Wanted, water: str | None) -> None:
-    async for reading in volumes(store, tally.since, tally.until, _MARGIN):
+async def _count(
+    tally: Tally, store: str, wanted: Wanted, water: str | None, now: datetime
+) -> None:
+    async for reading in volumes(store, tally.since, tally.until, now):
         if reading in wanted and water in (None, reading.water):
             tally.add(reading)
     wanted.complain()

@@ -106,6 +106,49 @@ def test_another_month(sst: Run, home: Path) -> None:
     assert report["cold_m3"] == 4
 
 
+def store(rows: Sequence[tuple[datetime, int]], file: str = "winter.db") -> tuple[str, ...]:
+    """A store with such totals of one meter, in words of the command line."""
+
+    async def write() -> None:
+        async with open_sink(f"sqlite:{file}") as sink:
+            await sink.write([sample_reading(time=time, value=total) for time, total in rows])
+
+    asyncio.run(write())
+    return ("report", f"sqlite:{file}", "--timezone", "UTC", "--decimals", "3", "--json")
+
+
+def test_the_months_add_up_while_a_module_is_off(sst: Run, home: Path) -> None:
+    """As in a dacha that is left for the winter."""
+    rows = [(datetime(2025, 10, 1 + n, tzinfo=UTC), 50_000 + 100 * n) for n in range(10)]
+    rows += [(datetime(2026, 5, 10 + n, tzinfo=UTC), 60_900 + 100 * n) for n in range(15)]
+    words = store(rows)
+    months = ["2025-10", "2025-11", "2025-12", "2026-02", "2026-03", "2026-04", "2026-05"]
+    meters = []
+    for month in months:
+        (report,) = json.loads(sst(*words, "--month", month).out)
+        meters += report["meters"]
+    assert [(meter["first_l"], meter["last_l"]) for meter in meters] == [
+        (50_000, 50_900),
+        *[(50_900, 50_900)] * 5,
+        (50_900, 62_300),
+    ]
+    assert sum(meter["used_m3"] for meter in meters) == pytest.approx(12.3)
+    assert meters[-1]["first_time"] == "2025-10-10T00:00:00+00:00"
+
+
+def test_a_glitch_at_the_end_is_told_by_what_comes_after(sst: Run, home: Path) -> None:
+    """Nobody has judged it: the day after the end shows that the old total goes on."""
+    october = [(datetime(2026, 10, 1 + n, tzinfo=UTC), 1000 + 10 * n) for n in range(31)]
+    glitch = (datetime(2026, 10, 31, 23, 50, tzinfo=UTC), 50_000_000)
+    after = [(datetime(2026, 11, 1, n, tzinfo=UTC), 1310) for n in (1, 2, 3)]
+    (report,) = json.loads(sst(*store([*october, glitch, *after]), "--month", "2026-10").out)
+    assert [meter["last_l"] for meter in report["meters"]] == [1300]
+    later = [(datetime(2026, 11, 9, n, tzinfo=UTC), 1310) for n in range(3)]
+    words = store([*october, glitch, *later], "later.db")
+    (report,) = json.loads(sst(*words, "--month", "2026-10").out)
+    assert [meter["last_l"] for meter in report["meters"]] == [1300]
+
+
 def test_a_month_that_is_not_over(sst: Run, home: Path) -> None:
     status, out, err = sst(*STORE, "--day", "25", "--month", "2026-11", "--house", "7")
     assert status == 0

@@ -14,15 +14,17 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from sst_cloud import Reading, open_sink
+from sst_cloud import ManualClock, Quality, Reading, open_sink
 from sst_cloud.cli import plot
+from sst_cloud.cli.app import run
+from sst_cloud.cli.settings import Settings
 from sst_cloud.collector.looking import houses_note
 from sst_cloud.collector.outbox import Entry, Outbox
 from sst_cloud.models import House
 from sst_cloud.testing.household import WaterUse
 from sst_cloud.testing.sink_contract import sample_reading
 
-from .conftest import Run
+from .conftest import Outcome, Run
 
 MOSCOW = timedelta(hours=3)
 FIRST = datetime(2026, 9, 1, tzinfo=UTC)
@@ -56,6 +58,17 @@ def household(days: int = DAYS, **changes: Any) -> list[Reading]:
 async def _write(file: Path, readings: Sequence[Reading]) -> None:
     async with open_sink(f"sqlite:{file}") as sink:
         await sink.write(readings)
+
+
+@pytest.fixture
+def sst(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `sst-cloud` at the end of the ten weeks."""
+
+    def invoke(*args: str) -> Outcome:
+        status = run(args, Settings(clock=ManualClock(FIRST + timedelta(days=DAYS))))
+        return Outcome(status, *capsys.readouterr())
+
+    return invoke
 
 
 @pytest.fixture
@@ -135,6 +148,80 @@ def test_times(sst: Run, since: str, until: str, hours: int) -> None:
     uses = json.loads(sst(*words, "--water", "cold").out)
     assert len(uses) == hours
     assert {use["water"] for use in uses} == {"cold"}
+
+
+def test_what_ran_in_a_long_gap_is_in_the_right_months(sst: Run, fill: Fill) -> None:
+    """Three weeks over the end of September, and a summer before."""
+    fill(
+        [
+            sample_reading(time=FIRST + timedelta(days=days), value=litres)
+            for days, litres in [
+                (-150, 0),
+                (10, 16_000),
+                (10.1, 16_001),
+                (34, 20_000),
+                (36, 20_010),
+            ]
+        ]
+    )
+
+    def litres(*words: str) -> list[float]:
+        out = sst("usage", "sqlite:home.db", "--timezone", "UTC", "--by", "month", "--json", *words)
+        return [use["litres"] for use in json.loads(out.out)]
+
+    months = litres()
+    assert sum(months) == 20_010
+    names = [f"2026-{month:02d}" for month in range(4, 11)]
+    assert len(months) == len(names)
+    assert [litres("--from", month, "--to", month) for month in names] == [[one] for one in months]
+
+
+def test_what_ran_while_a_module_was_silent_is_in_the_right_month(sst: Run, fill: Fill) -> None:
+    """The cloud goes on showing its last total, for months."""
+    silent = [(day, 1000, Quality.STALE) for day in range(1, 61)]
+    rows = [(0, 1000, Quality.GOOD), *silent, (61, 62_000, Quality.GOOD)]
+    fill(
+        [
+            sample_reading(time=FIRST + timedelta(days=days), value=litres, quality=quality)
+            for days, litres, quality in rows
+        ]
+    )
+    for month, litres in (("2026-09", 30_000), ("2026-10", 31_000)):
+        words = ("usage", "sqlite:home.db", "--timezone", "UTC", "--json", "--by", "month")
+        (use,) = json.loads(sst(*words, "--from", month, "--to", month).out)
+        assert (use["litres"], use["estimated_l"]) == (litres, litres)
+
+
+@pytest.mark.parametrize(
+    ("month", "day", "litres"),
+    [("2026-10", 10, 1100), ("2026-09", 39, 2100)],
+    ids=["before", "after"],
+)
+def test_a_glitch_beside_a_long_gap_is_no_water(
+    sst: Run, fill: Fill, month: str, day: int, litres: int
+) -> None:
+    """Nobody has judged it: the totals on its other side tell."""
+    rows = [(9, 900), (9.5, 950), (40, 4000), (41, 4100)]
+    rows += [(day + minute / 1440, 50_000_000) for minute in range(4)]
+    fill([sample_reading(time=FIRST + timedelta(days=day), value=total) for day, total in rows])
+    words = ("usage", "sqlite:home.db", "--timezone", "UTC", "--json", "--by", "month")
+    (use,) = json.loads(sst(*words, "--from", month, "--to", month).out)
+    assert (use["litres"], use["breaks"]) == (litres, [])
+
+
+def test_a_reading_from_the_future_is_left_out(sst: Run, fill: Fill) -> None:
+    late = FIRST + timedelta(days=DAYS + 365)
+    fill([*household(), sample_reading(time=late, value=50_000, point_id="cold")])
+    words = ("usage", "sqlite:home.db", *ZONE, "--by", "month", "--water", "cold", "--json")
+    status, out, err = sst(*words)
+    assert status == 0
+    assert err == (
+        "Note: 1 reading is dated in the future (2027-11-10) and left out; was a clock wrong?\n"
+    )
+    assert len(json.loads(out)) == 3
+    assert sst(*words, "--to", "2026-10").err == ""
+    fill([sample_reading(time=late + timedelta(days=1), value=50_000, point_id="cold")])
+    assert "2 readings are dated in the future (up to 2027-11-11)" in sst(*words).err
 
 
 @pytest.mark.parametrize(
