@@ -119,7 +119,11 @@ def _weigh(
     total = int(reading.value)
     pipe = _Pipe.of(counter, rules)
     meter = meter or _first_sight(reading, counter)
-    if pipe.explains(meter.time, meter.total, reading):
+    row = meter.candidates
+    continued = bool(row) and pipe.explains(row[-1].time, int(row[-1].value), reading)
+    # What has jumped lies within reach of the old total after a while: it has jumped all the same.
+    risen = continued and meter.total <= row[0].value
+    if not risen and pipe.explains(meter.time, meter.total, reading):
         heard = bool(reading.model) and reading.quality is not Quality.STALE
         seen_anew = heard or total != meter.total
         trusted = Meter(reading.time if seen_anew else meter.time, total)
@@ -127,12 +131,9 @@ def _weigh(
         return _Finding(meter=trusted, reading=reading, event=event)
 
     suspect = attrs.evolve(reading, quality=Quality.SUSPECT)
-    row = meter.candidates
     if row and _repeats(row[-1], reading):
         return _Finding(meter=meter, reading=suspect)
-    if row and not pipe.explains(row[-1].time, int(row[-1].value), reading):
-        row = ()
-    row = (*row, reading)
+    row = (*row, reading) if continued else (reading,)
     lasted = abs(reading.time - row[0].time)
     if len(row) > rules.confirmations and lasted >= rules.confirmations * REFRESH:
         good = tuple(attrs.evolve(held, quality=Quality.GOOD) for held in row[:-1])
@@ -193,7 +194,7 @@ def _begins(meter: Meter, reading: Reading) -> Event:
         reading,
         EventKind.COUNTER_SUSPECT,
         f"{point_in_words(reading)} shows {_m3(reading.value)} after {_m3(meter.total)}, "
-        "which no pipe explains",
+        f"which no pipe explains{_perhaps(meter, reading)}",
         before_l=meter.total,
         after_l=int(reading.value),
     )
@@ -216,10 +217,17 @@ def _replaced(meter: Meter, row: tuple[Reading, ...]) -> Event:
     return Event.at_point(
         row[-1],
         EventKind.COUNTER_REPLACED,
-        f"{point_in_words(first)} {how} from {_m3(meter.total)} to {_m3(first.value)}",
+        f"{point_in_words(first)} {how} from {_m3(meter.total)} to {_m3(first.value)}"
+        f"{_perhaps(meter, first)}",
         before_l=meter.total,
         after_l=int(first.value),
     )
+
+
+def _perhaps(meter: Meter, reading: Reading) -> str:
+    """What else may have made a total rise so fast."""
+    risen = reading.value > meter.total
+    return "; a burst, or too low a --max-flow, looks the same" if risen else ""
 
 
 def _m3(litres: float) -> str:
