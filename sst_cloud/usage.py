@@ -17,6 +17,7 @@ GAP: Final = timedelta(hours=3)
 """Readings further apart than this leave a gap: what ran is known, when is not."""
 
 _HOUR: Final = timedelta(hours=1)
+_SECOND: Final = timedelta(seconds=1)
 
 
 @attrs.frozen(kw_only=True)
@@ -223,12 +224,36 @@ class _Calendar:
         """The beginning and the end of the period that a moment lies in."""
         local = moment.astimezone(self.zone)
         if self.by == "hour":
-            offset = (local.utcoffset() or timedelta(0)) % _HOUR
-            start = (moment + offset).replace(minute=0, second=0, microsecond=0) - offset
-            return self.cut(start, start + _HOUR)
+            return self.cut(*self._hour(moment))
         first = _FIRST_DAYS[self.by](local.replace(hour=0, minute=0, second=0, fold=0))
         after = _FIRST_DAYS[self.by](first + _PAST_THE_NEXT[self.by])
         return self.cut(first.astimezone(UTC), after.astimezone(UTC))
+
+    def _hour(self, moment: datetime) -> tuple[datetime, datetime]:
+        """An hour of the clock; shorter where the clock is set by a part of an hour."""
+        past = self._past_the_hour(moment)
+        start = (moment + past).replace(minute=0, second=0, microsecond=0) - past
+        end = start + _HOUR
+        if self._past_the_hour(start) != past:
+            start = self._clock_set(start, moment)
+        if self._past_the_hour(end) != past:
+            end = self._clock_set(moment, end)
+        return start, end
+
+    def _past_the_hour(self, moment: datetime) -> timedelta:
+        """By how much more than whole hours the clock is ahead of UTC."""
+        return (moment.astimezone(self.zone).utcoffset() or timedelta(0)) % _HOUR
+
+    def _clock_set(self, before: datetime, after: datetime) -> datetime:
+        """The second between two moments at which the clock was set."""
+        then = self._past_the_hour(after)
+        while after - before > _SECOND:
+            middle = before + (after - before) // _SECOND // 2 * _SECOND
+            if self._past_the_hour(middle) == then:
+                after = middle
+            else:
+                before = middle
+        return after
 
 
 def _moment(given: datetime | None, zone: tzinfo) -> datetime | None:

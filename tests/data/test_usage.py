@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sst_cloud import Quality, Quantity, Reading
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud.totals import LIMITS
-from sst_cloud.usage import Break, Period, usage
+from sst_cloud.usage import Break, Period, Tally, usage
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -85,6 +85,13 @@ def test_of_readings_with_the_same_key_the_last_counts_but_good_ones_first() -> 
         assert (first.litres, second.litres) == (30, 20)
 
 
+def test_a_reading_that_comes_too_late_takes_the_place_of_none() -> None:
+    tally = Tally(by="hour")
+    for reading in (at(0, 100), at(2, 140), at(1, 139), at(3, 160)):
+        tally.add(reading)
+    assert [use.litres for use in tally.usages()] == [20, 20, 20]
+
+
 def test_what_a_silent_module_repeats_says_nothing() -> None:
     """Else all that ran meanwhile would seem to have run at once, more than a pipe delivers."""
     repeated = [at(n, 100, quality=Quality.STALE) for n in range(1, 40)]
@@ -117,6 +124,14 @@ def test_what_ran_in_a_gap_is_spread_and_counted_as_estimated() -> None:
     assert [use.missing for use in hours] == [0, *[1] * 10, 0]
     (day,) = usage(readings, "day", gap=timedelta(hours=10))
     assert day.missing == 0.5
+
+
+def test_of_what_two_readings_cover_each_period_has_its_own_part() -> None:
+    readings = [at(0, 100), at(5 / 6, 110), at(7 / 6, 110), at(6, 120)]
+    hours = usage(readings, "hour")
+    assert [use.missing for use in hours[:2]] == [0, pytest.approx(5 / 6, abs=1e-4)]
+    (part,) = usage(readings, "hour", since=START + timedelta(hours=1), until=hours[1].end)
+    assert part.missing == hours[1].missing
 
 
 def test_meters_are_kept_apart() -> None:
@@ -183,7 +198,15 @@ def test_clock_changes(month: int, day: int, hours: int) -> None:
 
 
 PERIODS: st.SearchStrategy[Period] = st.sampled_from(["hour", "day", "week", "month"])
-ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns", "Asia/Beirut"]
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "Asia/Kolkata",
+    "America/St_Johns",
+    "Asia/Beirut",
+    "America/Havana",
+    "Australia/Lord_Howe",
+]
 
 
 @pytest.mark.parametrize("by", ["hour", "day", "week", "month"])
@@ -204,10 +227,112 @@ def test_odd_clock_changes(by: Period, zone: str, change: datetime) -> None:
     assert by == "hour" or all(use.start.hour in {0, 1} for use in found)
 
 
+def local_starts(zone: str, begin: datetime, by: Period, hours: int) -> list[str]:
+    """The periods of a zone as they follow one another; what is read every twenty minutes."""
+    readings = [
+        sample_reading(time=begin + timedelta(minutes=20 * n), value=20 * n)
+        for n in range(-3 * hours, 3 * hours + 1)
+    ]
+    found = usage(readings, by, ZoneInfo(zone))
+    assert all(one.end.astimezone(UTC) == two.start.astimezone(UTC) for one, two in pairwise(found))
+    whole = found[1:-1]
+    assert all(use.missing == 0 for use in whole)
+    lasted = [(use.end.astimezone(UTC) - use.start.astimezone(UTC)) for use in whole]
+    assert [use.litres for use in whole] == [
+        pytest.approx(60 * (time / timedelta(hours=1)), abs=0.01) for time in lasted
+    ]
+    return [f"{use.start:%d %H:%M%z}" for use in whole]
+
+
+@pytest.mark.parametrize(
+    ("zone", "change", "starts"),
+    [
+        (
+            "Asia/Kolkata",
+            datetime(2026, 3, 1, 12, 30, tzinfo=UTC),
+            ["01 16:00+0530", "01 17:00+0530", "01 18:00+0530", "01 19:00+0530"],
+        ),
+        (
+            "Australia/Lord_Howe",  # back by half an hour
+            datetime(2026, 4, 4, 15, tzinfo=UTC),
+            ["05 00:00+1100", "05 01:00+1100", "05 01:30+1030", "05 02:00+1030"],
+        ),
+        (
+            "Australia/Lord_Howe",  # forth
+            datetime(2026, 10, 3, 15, 30, tzinfo=UTC),
+            ["04 00:00+1030", "04 01:00+1030", "04 02:30+1100", "04 03:00+1100"],
+        ),
+        (
+            "America/Caracas",  # in the middle of an hour
+            datetime(2016, 5, 1, 7, tzinfo=UTC),
+            ["01 01:00-0430", "01 02:00-0430", "01 03:00-0400", "01 04:00-0400"],
+        ),
+        (
+            "America/Havana",
+            datetime(2026, 11, 1, 5, tzinfo=UTC),
+            ["31 23:00-0400", "01 00:00-0400", "01 00:00-0500", "01 01:00-0500"],
+        ),
+        (
+            "America/Sao_Paulo",
+            datetime(2018, 11, 4, 3, tzinfo=UTC),
+            ["03 22:00-0300", "03 23:00-0300", "04 01:00-0200", "04 02:00-0200"],
+        ),
+    ],
+)
+def test_hours_are_those_of_the_clock(zone: str, change: datetime, starts: list[str]) -> None:
+    found = local_starts(zone, change, "hour", 6)
+    first = found.index(starts[0])
+    assert found[first : first + len(starts)] == starts
+
+
+@pytest.mark.parametrize(
+    ("zone", "change", "starts"),
+    [
+        (
+            "Asia/Kolkata",
+            datetime(2026, 3, 1, tzinfo=UTC),
+            ["28 00:00+0530", "01 00:00+0530", "02 00:00+0530"],
+        ),
+        (
+            "Australia/Lord_Howe",
+            datetime(2026, 4, 4, 15, tzinfo=UTC),
+            ["04 00:00+1100", "05 00:00+1100", "06 00:00+1030"],
+        ),
+        (
+            "America/Havana",  # the second midnight begins no day
+            datetime(2026, 11, 1, 5, tzinfo=UTC),
+            ["31 00:00-0400", "01 00:00-0400", "02 00:00-0500"],
+        ),
+        (
+            "America/Sao_Paulo",  # no midnight
+            datetime(2018, 11, 4, 3, tzinfo=UTC),
+            ["03 00:00-0300", "04 01:00-0200", "05 00:00-0200"],
+        ),
+    ],
+)
+def test_days_are_those_of_the_clock(zone: str, change: datetime, starts: list[str]) -> None:
+    found = local_starts(zone, change, "day", 60)
+    first = found.index(starts[0])
+    assert found[first : first + len(starts)] == starts
+
+
+def test_a_day_that_is_first_seen_in_its_second_midnight_hour() -> None:
+    begin = datetime(2026, 11, 1, 5, 20, tzinfo=UTC)
+    readings = [sample_reading(time=begin + timedelta(hours=n), value=n) for n in range(3)]
+    (day,) = usage(readings, "day", ZoneInfo("America/Havana"))
+    assert f"{day.start:%d %H:%M%z}" == "01 00:00-0400"
+    assert day.missing == pytest.approx(1 - 2 / 25, abs=1e-4)
+
+
+CHANGES = [datetime(2026, month, 1, tzinfo=UTC) for month in (4, 10, 11)]
+"""Near these, clocks change in some zone."""
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[Reading]:
     drawn = st.lists(st.tuples(st.integers(60, 100_000), st.integers(0, 800)), min_size=2)
-    time, total, readings = START, 0, []
+    begin = draw(st.sampled_from([START, *CHANGES]))
+    time, total, readings = begin, 0, []
     for seconds, litres in draw(drawn):
         time, total = time + timedelta(seconds=seconds), total + litres
         readings.append(sample_reading(time=time, value=total))
@@ -220,7 +345,7 @@ def test_nothing_is_lost_or_made(readings: list[Reading], by: Period, zone: str)
     used = readings[-1].value - readings[0].value
     assert sum(use.litres for use in found) == pytest.approx(used, abs=0.001 * len(found))
     assert all(0 <= use.estimated_l <= use.litres and 0 <= use.missing <= 1 for use in found)
-    assert all(one.end.astimezone(UTC) <= two.start.astimezone(UTC) for one, two in pairwise(found))
+    assert all(one.end.astimezone(UTC) == two.start.astimezone(UTC) for one, two in pairwise(found))
 
 
 @given(histories(), PERIODS, st.integers(-1000, 500_000))
