@@ -40,6 +40,8 @@ _LONGEST: Final = 46
 _MOST_TICKS: Final = 32
 
 Sums = dict[Water | None, list[float]]
+Place = tuple[datetime, int]
+"""When a period begins by the clock on the wall, and whether it shows that for the second time."""
 
 
 def check_plot(file: Path) -> None:
@@ -59,9 +61,9 @@ def draw(uses: Sequence[Usage], by: Period, file: Path) -> None:
 
     if not uses:
         raise click.ClickException("no meter has two readings there, so there is nothing to draw")
-    moments = sorted({use.start.replace(tzinfo=None) for use in uses})
-    litres = _sums(uses, moments, lambda use: use.litres)
-    estimated = _sums(uses, moments, lambda use: use.estimated_l)
+    places = sorted({_place(use) for use in uses})
+    litres = _sums(uses, places, lambda use: use.litres)
+    estimated = _sums(uses, places, lambda use: use.estimated_l)
     most = max(map(sum, zip(*litres.values(), strict=True)))
     factor, unit = (1 / _M3, "m³") if most >= _M3 else (1, "L")
     style = rc_context({"font.size": 10, "hatch.linewidth": 1.4, "svg.hashsalt": "sst-cloud"})
@@ -71,7 +73,7 @@ def draw(uses: Sequence[Usage], by: Period, file: Path) -> None:
         axes = figure.add_axes((0.075, 0.13, 0.905, 0.69))
         _bars(axes, litres, estimated, factor)
         _decorate(axes, unit, most * factor)
-        _ticks(axes, moments, by)
+        _ticks(axes, [moment for moment, _ in places], by)
         title: dict[str, Any] = {"size": 14, "color": _INK, "weight": "bold", "va": "center"}
         figure.text(0.075, 0.925, _title(uses), parse_math=False, **title)
         _legend(figure, litres, estimated)
@@ -82,13 +84,16 @@ def draw(uses: Sequence[Usage], by: Period, file: Path) -> None:
             raise click.ClickException(f"{file} cannot be written: {error.strerror}") from None
 
 
-def _sums(
-    uses: Iterable[Usage], moments: Sequence[datetime], amount: Callable[[Usage], float]
-) -> Sums:
-    places = {moment: place for place, moment in enumerate(moments)}
-    sums: Sums = defaultdict(lambda: [0.0] * len(moments))
+def _place(use: Usage) -> Place:
+    """Those of all houses have the same place, whatever their zones."""
+    return use.start.replace(tzinfo=None), use.start.fold
+
+
+def _sums(uses: Iterable[Usage], places: Sequence[Place], amount: Callable[[Usage], float]) -> Sums:
+    numbers = {place: number for number, place in enumerate(places)}
+    sums: Sums = defaultdict(lambda: [0.0] * len(places))
     for use in uses:
-        sums[use.water][places[use.start.replace(tzinfo=None)]] += amount(use)
+        sums[use.water][numbers[_place(use)]] += amount(use)
     return {water: sums[water] for water in _COLOURS if water in sums}
 
 

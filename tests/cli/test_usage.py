@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -440,6 +441,28 @@ def _comments(file: Path) -> list[str]:
     parser = ET.XMLParser(target=ET.TreeBuilder(insert_comments=True))
     tree = ET.parse(file, parser)
     return [node.text or "" for node in tree.iter() if callable(node.tag)]
+
+
+def test_the_hour_that_comes_twice_has_two_bars(sst: Run, fill: Fill) -> None:
+    midnight = datetime(2026, 10, 24, 22, tzinfo=UTC)  # in Berlin, of a day with 25 hours
+    tenth_an_hour = [(midnight + timedelta(hours=n), 10 * n) for n in range(26)]
+    fill([sample_reading(time=time, value=total) for time, total in tenth_an_hour])
+    words = ("usage", "sqlite:home.db", "--timezone", "Europe/Berlin", "--by", "hour")
+    assert sst(*words, "--plot", "it.svg").status == 0
+    tops = {round(y, 1) for _, y in _corners(Path("it.svg"), "#3d8fd1")}
+    assert len(tops) == 2, "all are as high: none is two in one"
+    assert len({round(x, 1) for x, _ in _corners(Path("it.svg"), "#3d8fd1")}) == 2 * 25
+
+
+def _corners(file: Path, colour: str) -> list[tuple[float, float]]:
+    """Where the bars of a colour have their corners."""
+    tree = ET.parse(file)
+    return [
+        (float(x), float(y))
+        for node in tree.iter("{http://www.w3.org/2000/svg}path")
+        if f"fill: {colour}" in node.get("style", "") and node.get("clip-path")
+        for x, y in re.findall(r"[ML] (\S+) (\S+)", node.get("d", ""))
+    ]
 
 
 @pytest.mark.usefixtures("stored")
