@@ -17,6 +17,10 @@ _TELLS_OF_PAUSES: Final = 1.5
 """Two readings that lie further apart than so many pauses do not tell whether there was one."""
 
 
+_SET_BACK: Final = timedelta(days=2)
+"""By how much a clock may be set back and forth; one that was further ahead was wrong."""
+
+
 @attrs.frozen(kw_only=True)
 class Running:
     """What is known of the water through a meter, as after its last good reading."""
@@ -105,10 +109,13 @@ def _night(
 ) -> dict[str, Any]:
     """What changes in what is known of the night: only what ran between two of its readings counts.
 
-    The first of them may show a total from before the night: the cloud is that late.
+    The first of them may show a total from before the night: the cloud is that late. Once a night
+    has been told, those before it are over, though the clock may be set back.
     """
     night = _night_of(meter.time - REFRESH, zone, rules)
     if night is None or night != _night_of(time, zone, rules):
+        return {}
+    if meter.night_told and meter.night and night < meter.night <= night + _SET_BACK:
         return {}
     before, told = (meter.night_l, meter.night_told) if night == meter.night else (0, False)
     litres = before + used

@@ -7,7 +7,7 @@ the valves have closed. A suspect total tells of nothing.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 import attrs
@@ -22,6 +22,8 @@ from .troubles import EVERYWHERE, Place, Since, Troubles, hours
 
 __all__ = ["WatchRules", "WatchState", "watch"]
 
+_A_MOMENT: Final = timedelta(seconds=1)
+"""Before an answer that a device is not in: so the next one knows that it was not."""
 _RECOVERED: Final = 5
 """A battery is good again when it has so many percent more than a low one: it wavers."""
 
@@ -185,14 +187,21 @@ def _silence(
     """Nobody answers; or one device is no longer in the answers.
 
     Clocks are set back: nothing was heard later than now. After silence every device has as long
-    again to come back.
+    again to come back; if nobody was asked meanwhile, those that were there before.
     """
     kind, now = EventKind.NO_READINGS, troubles.now
     answered = min(state.answered or now, now)
-    back = bool(readings) and troubles.lasts(kind, EVERYWHERE)
+    told = bool(readings) and troubles.lasts(kind, EVERYWHERE)
+    unasked = bool(readings) and now - answered >= rules.silence
+
+    def since(last: datetime) -> datetime:
+        """From when on a device counts as not heard of."""
+        if told or (unasked and last >= answered):
+            return now - _A_MOMENT
+        return min(last, now)
+
     heard = {
-        device: attrs.evolve(last, time=now) if back or last.time > now else last
-        for device, last in state.heard.items()
+        device: attrs.evolve(last, time=since(last.time)) for device, last in state.heard.items()
     }
     if not readings:
         if now - answered >= rules.silence:

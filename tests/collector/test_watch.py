@@ -269,6 +269,32 @@ def test_after_silence_every_device_has_time_to_come_back() -> None:
     assert home.poll(here, late) == []
 
 
+@pytest.mark.parametrize("failed", [True, False], ids=["nobody answered", "nobody asked"])
+def test_after_silence_a_device_that_stays_away_is_told_when_its_time_is_over(
+    failed: bool,
+) -> None:
+    """The collector was off, say, and the first answer lacks a device."""
+    home = Home()
+    here, late = {"value": 5}, {"value": 5, "device_id": 7}
+    home.poll(here, late)
+    if failed:
+        home.poll(after=5 * HOUR)
+    home.events.clear()
+    home.poll(here, after=5 * HOUR)
+    assert [home.poll(here) for _ in range(8)] == [[]] * 8
+    assert home.poll(here) == [(EventKind.NO_READINGS, False)]
+    assert home.events[-1].device_id == 7
+    assert home.poll(here, late) == [(EventKind.NO_READINGS, True)]
+
+
+def test_a_device_that_has_vanished_is_missed_by_seldom_polls_too() -> None:
+    home = Home()
+    here, gone = {"value": 5}, {"value": 5, "device_id": 7}
+    home.poll(here, gone)
+    assert home.poll(here, after=6 * HOUR) == []
+    assert home.poll(here, after=6 * HOUR) == [(EventKind.NO_READINGS, False)]
+
+
 def test_seldom_polls_are_no_silence() -> None:
     home = Home()
     assert [home.poll({"value": 5}, after=6 * HOUR) for _ in range(5)] == [[]] * 5
@@ -411,6 +437,25 @@ def test_every_night_is_a_new_one() -> None:
     assert home.count([40, 70], 24 * HOUR) == []
     assert home.count([70, 110]) == AT_NIGHT
     assert [event.details["night"] for event in home.events] == ["2026-03-02", "2026-03-04"]
+
+
+def test_a_night_is_told_once_also_when_the_clock_is_set_back_and_forth() -> None:
+    home = Home(NIGHT)
+    assert home.count([0, 40]) == AT_NIGHT
+    assert home.count([41], -24 * HOUR) == []
+    assert home.count([80]) == [], "the night before that one is over"
+    assert home.count([81], 24 * HOUR - POLL) == []
+    assert home.count([120, 160]) == []
+    assert home.count([161], 24 * HOUR) == []
+    assert home.count([200]) == AT_NIGHT
+    assert [event.details["night"] for event in home.events] == ["2026-03-02", "2026-03-03"]
+
+
+def test_a_clock_that_was_years_ahead_hides_no_night() -> None:
+    home = Home(NIGHT + timedelta(days=3650))
+    assert home.count([0, 40]) == AT_NIGHT
+    assert home.count([40], -timedelta(days=3650)) == []
+    assert home.count([80]) == AT_NIGHT
 
 
 def test_nights_are_not_added_up() -> None:
