@@ -95,15 +95,31 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     """Look at an outbox that may be in use. Raises `OutboxError` if there is none to be read."""
     if not path.exists():
         raise OutboxError(f"there is no outbox in {path.parent}; has `sst-cloud collect` run?")
-    connection = sqlite3.connect(path.resolve().as_uri() + "?mode=ro", uri=True, timeout=_BUSY)
+    modes = ["mode=ro"]
+    if not path.with_name(path.name + "-wal").exists():
+        modes.append("immutable=1")  # it is in no use, and nothing may be written beside it
+    for mode in modes:
+        try:
+            return _to_read(path, mode)
+        except sqlite3.OperationalError as error:
+            reason = str(error)
+        except sqlite3.Error as error:
+            raise OutboxError(f"{path} cannot be read: {error}") from None
+    raise OutboxError(
+        f"{path} cannot be read: {reason}; look at it as the user that the collector runs as"
+    )
+
+
+def _to_read(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=_BUSY)
     try:
-        if connection.execute("PRAGMA application_id").fetchone() == (_APPLICATION,):
-            return connection
-    except sqlite3.Error as error:
+        if _pragma(connection, "application_id") != _APPLICATION:
+            raise OutboxError(f"{path} is not an outbox of sst-cloud")
+        connection.execute("SELECT count(*) FROM consumers").fetchone()
+    except BaseException:
         connection.close()
-        raise OutboxError(f"{path} cannot be read: {error}") from None
-    connection.close()
-    raise OutboxError(f"{path} is not an outbox of sst-cloud")
+        raise
+    return connection
 
 
 def _opened(path: Path) -> sqlite3.Connection:

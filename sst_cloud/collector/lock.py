@@ -34,11 +34,20 @@ class Lock:
         except (OSError, sqlite3.Error) as error:
             if connection is not None:
                 connection.close()
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-                raise OutboxError(self._holder) from None
-            raise OutboxError(f"{self._path} cannot be made: {error}") from error
+            raise OutboxError(self._sentence(error)) from error
         self._connection = connection
         return self
+
+    def _sentence(self, error: OSError | sqlite3.Error) -> str:
+        match getattr(error, "sqlite_errorcode", None):
+            case sqlite3.SQLITE_BUSY:
+                return self._holder
+            case sqlite3.SQLITE_FULL:
+                return f"the disk is full on which {self._path.parent} lies: make room on it"
+            case sqlite3.SQLITE_NOTADB:
+                return f"{self._path} is no lock of sst-cloud; remove it"
+        reason = error.strerror if isinstance(error, OSError) else error
+        return f"{self._path} cannot be made: {reason}"
 
     def __exit__(
         self,

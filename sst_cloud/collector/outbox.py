@@ -137,16 +137,13 @@ class Outbox:
             (added, _encode(list(reading.as_dict().values()))) for reading in entry.readings
         ]
         events = [(added, _encode(event.as_dict())) for event in entry.events]
-        notes = [(key, _storable(text)) for key, text in entry.notes.items()]
+        notes = {key: _storable(text) for key, text in entry.notes.items()}
 
         def append(database: sqlite3.Connection) -> None:
             insert = "INSERT INTO {} (added, record) VALUES (?, ?)"
             database.executemany(insert.format(Stream.READINGS), readings)
             database.executemany(insert.format(Stream.EVENTS), events)
-            database.executemany(
-                "INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-                notes,
-            )
+            queries.note(database, notes)
 
         await self._run(append)
         texts = (record for _, record in readings)
@@ -164,7 +161,7 @@ class Outbox:
             database.execute(
                 "INSERT INTO consumers (name, stream, cursor) VALUES (?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET joined = 1, course = 'flowing'",
-                (name, stream, max(cursor, queries.oldest(database, stream) - 1)),
+                (name, stream, max(cursor, queries.first(database, stream) - 1)),
             )
             _skip_dropped(database, stream, _KEPT_NO_LONGER)
 
@@ -190,7 +187,7 @@ class Outbox:
             for seq, record in found:
                 try:
                     items.append(fresh.get(record) or decode(json.loads(record)))
-                except (ValueError, TypeError, KeyError):
+                except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
                     unreadable += 1
                     _log.error("entry %d of the outbox cannot be read, and is left out", seq)
             self._outdated.discard((stream, name))
@@ -246,11 +243,12 @@ class Outbox:
         """Remove some of each stream, and let the file shrink; whether there may be more."""
         more = [self._locked(partial(self._tidy, stream=stream), write=True) for stream in Stream]
         self._locked(queries.give_back, write=False)
+        self._locked(queries.write_back, write=False)
         return any(more)
 
     def _tidy(self, database: sqlite3.Connection, stream: Stream) -> bool:
         """Remove some; whether there may be more."""
-        oldest, newest = queries.oldest(database, stream), queries.newest(database, stream)
+        oldest, newest = queries.first(database, stream), queries.newest(database, stream)
         if oldest > newest:
             return False
         now = int(self._clock.now().timestamp())
@@ -261,20 +259,16 @@ class Outbox:
         over = queries.size(database) > self._limits.size
         last = oldest + max(1, min(_AT_ONCE, (newest - oldest) // 20))
         if not over:
+            too_old = queries.too_old(
+                database, stream, now, now - int(self._limits.age.total_seconds())
+            )
             last = min(oldest + _AT_ONCE, newest + 1)
             (last,) = database.execute(
                 # The first that has to stay.
                 f"SELECT coalesce(min(seq), ?) FROM {stream} WHERE seq < ? AND NOT "  # noqa: S608
                 # What a clock that was ahead has added would otherwise stay until then.
-                "(added < ? OR (abs(added - ?) > ? AND seq <= ?))",
-                (
-                    last,
-                    last,
-                    now - int(self._limits.age.total_seconds()),
-                    now,
-                    int(self._limits.keep.total_seconds()),
-                    everyone,
-                ),
+                "(seq <= ? OR (abs(added - ?) > ? AND seq <= ?))",
+                (last, last, too_old, now, int(self._limits.keep.total_seconds()), everyone),
             ).fetchone()
         if last == oldest:
             return False

@@ -1,7 +1,7 @@
 """What is asked of the outbox's file, in SQL."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -9,6 +9,9 @@ from typing import Any, Final
 from .status import Course, SinkStatus, Status
 
 _PAGES_AT_ONCE: Final = 2_000
+_DAY: Final = 86_400
+_OWN: Final = "outbox: "
+"""How the names of notes begin that the outbox makes for itself."""
 
 
 class Stream(StrEnum):
@@ -24,8 +27,39 @@ def everybody_left(database: sqlite3.Connection) -> None:
 
 
 def notes(database: sqlite3.Connection) -> dict[str, str]:
-    """What was noted last, by name."""
-    return dict(database.execute("SELECT key, value FROM notes"))
+    """What was noted last, by name; without what the outbox notes for itself."""
+    return dict(
+        database.execute("SELECT key, value FROM notes WHERE key NOT LIKE ?", (f"{_OWN}%",))
+    )
+
+
+def note(database: sqlite3.Connection, notes: Mapping[str, str]) -> None:
+    """Note texts by name, in place of what was noted before."""
+    database.executemany(
+        "INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+        list(notes.items()),
+    )
+
+
+def too_old(database: sqlite3.Connection, stream: str, now: int, oldest: int) -> int:
+    """The number up to which entries were added before `oldest`, and have been for a day.
+
+    A clock that is ahead for a while makes everything look old.
+    """
+    young = database.execute(
+        f"SELECT seq FROM {stream} WHERE added >= ? ORDER BY seq LIMIT 1",  # noqa: S608  one of two
+        (oldest,),
+    ).fetchone()
+    upto = young[0] - 1 if young else newest(database, stream)
+    key = f"{_OWN}too old {stream}"
+    found = database.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
+    since, until = map(int, found[0].split()) if found else (now, 0)
+    seen_for_a_day = now - _DAY - since >= 0
+    confirmed = min(upto, until) if seen_for_a_day else 0
+    gone = confirmed < first(database, stream)
+    if found is None or now < since or (seen_for_a_day and gone):
+        note(database, {key: f"{now} {upto}"})
+    return confirmed
 
 
 def newest(database: sqlite3.Connection, stream: str) -> int:
@@ -34,7 +68,7 @@ def newest(database: sqlite3.Connection, stream: str) -> int:
     return int(found[0]) if found else 0
 
 
-def oldest(database: sqlite3.Connection, stream: str) -> int:
+def first(database: sqlite3.Connection, stream: str) -> int:
     """The lowest number that is still there, or the one that comes next."""
     (found,) = database.execute(f"SELECT min(seq) FROM {stream}").fetchone()  # noqa: S608
     return newest(database, stream) + 1 if found is None else int(found)
@@ -42,7 +76,7 @@ def oldest(database: sqlite3.Connection, stream: str) -> int:
 
 def skip_dropped(database: sqlite3.Connection, stream: str) -> list[tuple[str, int]]:
     """Move cursors to what is still there, and count what they missed: numbers have no gaps."""
-    before = oldest(database, stream) - 1
+    before = first(database, stream) - 1
     behind = database.execute(
         "SELECT name, ? - cursor FROM consumers WHERE stream = ? AND joined AND cursor < ?",
         (before, stream, before),
@@ -53,6 +87,11 @@ def skip_dropped(database: sqlite3.Connection, stream: str) -> list[tuple[str, i
         (before, before, stream, before),
     )
     return behind
+
+
+def write_back(database: sqlite3.Connection) -> None:
+    """Have the file itself hold what is committed, for the case that its log gets lost."""
+    database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def give_back(database: sqlite3.Connection) -> None:

@@ -55,7 +55,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Take all the room there is."""
+    """Take all the room there is, with what the outbox's log has taken for later."""
+    outbox = folder / "state" / "outbox.db"
+    if outbox.exists():
+        with closing(sqlite3.connect(outbox)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:
@@ -95,6 +99,14 @@ async def test_full_disk_loses_nothing_and_is_told_once(
     assert sorted(set(sink.values)) == list(range(1, POLLS + 1))
     assert caplog.text.count("is held in memory") == 1
     assert caplog.text.count(ROOM_AGAIN) == 1
+
+
+async def test_full_disk_is_named_where_the_collector_cannot_even_begin(
+    clock: ManualClock, small_disk: Path
+) -> None:
+    fill(small_disk)
+    with pytest.raises(OutboxError, match=r"the disk is full on which .* lies: make room on it"):
+        await collected(Meter(clock), {}, small_disk, 1)
 
 
 async def test_what_is_held_in_memory_is_committed_at_the_end_if_there_is_room_by_then(
