@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -24,7 +25,7 @@ from yarl import URL
 from sst_cloud._version import __version__
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
-from sst_cloud.redaction import redact_text
+from sst_cloud.redaction import MASK, redact_text
 from sst_cloud.transport import seconds_until
 
 from .events import Event
@@ -38,6 +39,8 @@ TOO_LATE: Final = timedelta(days=1)
 
 _SAID: Final = 2000
 """Characters of what a command says that are kept."""
+_SHORT: Final = 5
+"""Characters of an argument that is no secret."""
 _CONNECT_LIMIT: Final = 10.0
 _OK: Final = range(200, 300)
 _FAULTS: Final = 500
@@ -157,7 +160,8 @@ class Handler(ABC):
 class CommandHandler(Handler):
     """Runs a command for every event, with the event as JSON on its stdin. No shell.
 
-    What it prints goes to the log: stdout at DEBUG, stderr at WARNING.
+    What it prints goes to the log: stdout at DEBUG, stderr at WARNING. Its arguments may be secret,
+    and are masked in it.
     """
 
     def __init__(
@@ -168,6 +172,7 @@ class CommandHandler(Handler):
             raise SinkOptionsError("a handler is a command with its arguments, or a web address")
         super().__init__(clock, limit)
         self._argv = tuple(argv)
+        self._secrets = _secrets(argv[1:])
         self.name: str = _name(argv[0], shlex.join(argv))
 
     async def check(self) -> None:
@@ -182,8 +187,9 @@ class CommandHandler(Handler):
             given.write(_json(content) + b"\n")
             given.seek(0)
             status = await self._run(given, out, err)
-            said = _said(err)
-            for level, words in ((logging.DEBUG, _said(out)), (logging.WARNING, said)):
+            said = _said(err, self._secrets)
+            shown = ((logging.DEBUG, _said(out, self._secrets)), (logging.WARNING, said))
+            for level, words in shown:
                 if words:
                     _log.log(level, "%s: %s", self.name, words)
         if status is None:
@@ -316,8 +322,25 @@ def _json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def _said(file: IO[bytes]) -> str:
+def _secrets(arguments: Sequence[str]) -> list[str]:
+    """The arguments, and the words and values in them, but for short ones; longest first."""
+    words = {
+        word
+        for argument in arguments
+        for word in (" ".join(argument.split()), *re.split(r"[\s='\"]+", argument))
+        if len(word) > _SHORT
+    }
+    return sorted(words, key=len, reverse=True)
+
+
+def _said(file: IO[bytes], secrets: Sequence[str]) -> str:
     """The beginning of what a command has printed, on one line, without secrets."""
     file.seek(0)
-    words = file.read(_SAID * 4).decode("utf-8", "replace").split()
-    return redact_text(" ".join(words))[:_SAID]
+    printed = file.read(_SAID * 4)
+    words = printed.decode("utf-8", "replace").split()
+    if len(printed) == _SAID * 4:  # the last word may be half a secret
+        words = words[:-1]
+    said = " ".join(words)
+    for secret in secrets:
+        said = said.replace(secret, MASK)
+    return redact_text(said)[:_SAID]

@@ -155,6 +155,44 @@ async def test_what_a_command_prints_is_logged(
     assert lines[logging.WARNING].endswith(": careful: ***")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--to https://chat.example/hook/s3cret",
+        "--to=https://chat.example/hook/s3cret",
+        "-c 'curl -H x https://chat.example/hook/s3cret'",
+        "s3cret https://chat.example/hook/s3cret",
+        "'of two  s3cret words'",
+    ],
+)
+async def test_what_a_command_prints_does_not_tell_its_arguments(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, words: str
+) -> None:
+    """They may be secret, as the address of a chat is; the name of a handler hides them, too."""
+    caplog.set_level(logging.DEBUG, "sst_cloud")
+    text = (
+        'echo "asking $*"; for word; do set -- $word; done\n'
+        'echo "cannot reach $1 $2 $3 $4, only https://chat.example/hook/s3cret" >&2; exit 1'
+    )
+    handler = handler_from(f"{script(tmp_path, text)} {words}", clock=ManualClock())
+    with pytest.raises(SinkUnavailableError, match=r"exit status 1\): cannot reach .*") as failed:
+        await handler.write([event()])
+    for line in (str(failed.value), caplog.text):
+        assert "s3cret" not in line
+        assert "***" in line
+
+
+async def test_an_argument_is_not_told_either_where_the_output_is_cut_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Masked, what was printed is short enough to be told to its end."""
+    text = 'n=0; while [ $n -lt 400 ]; do echo "$1" >&2; n=$((n + 1)); done'
+    handler = handler_from(f"{script(tmp_path, text)} s3cret/{'x/' * 60}", clock=ManualClock())
+    await handler.write([event()])
+    assert "***" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
 async def test_a_command_that_fails_is_tried_again(tmp_path: Path) -> None:
     text = script(tmp_path, 'echo "no modem" >&2; exit 3')
     with pytest.raises(SinkUnavailableError, match=r"failed \(exit status 3\): no modem"):
