@@ -18,6 +18,7 @@ from sst_cloud.readings import Reading, format_time
 from sst_cloud.totals import only_repeats
 
 from .events import Event, EventKind, point_in_words
+from .remembered import opened, readable
 from .rules import JudgeRules
 
 __all__ = ["JudgeRules", "JudgeState", "Meter", "MeterId", "Verdict", "judge"]
@@ -58,11 +59,8 @@ class JudgeState:
 
     @classmethod
     def from_json(cls, text: str) -> "JudgeState":
-        """The state that `to_json` was made from; a fresh one if the text cannot be read."""
-        try:
-            return cls(dict(_row(**row) for row in json.loads(text)))
-        except (ValueError, TypeError, OverflowError, RecursionError):
-            return cls()
+        """The state that `to_json` was made from, as far as the text can be read."""
+        return cls(dict(readable(_row, opened(text))))
 
 
 @attrs.frozen(kw_only=True)
@@ -234,8 +232,8 @@ def _m3(litres: float) -> str:
     return f"{litres / 1000:.3f} m³"
 
 
-def _row(meter: Any, time: Any, total_l: Any, candidates: Any) -> tuple[MeterId, Meter]:
-    house_id, device_id, point_id = meter
-    moment = datetime.fromisoformat(time).astimezone(UTC)
-    held = tuple(Reading.from_dict(record) for record in candidates)
-    return (int(house_id), int(device_id), str(point_id)), Meter(moment, int(total_l), held)
+def _row(row: Any) -> tuple[MeterId, Meter]:
+    house_id, device_id, point_id = row["meter"]
+    time = datetime.fromisoformat(row["time"]).astimezone(UTC)
+    held = tuple(readable(Reading.from_dict, row.get("candidates")))
+    return (int(house_id), int(device_id), str(point_id)), Meter(time, int(row["total_l"]), held)

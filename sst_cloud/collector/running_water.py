@@ -1,6 +1,6 @@
 """Water that runs without a pause, and water that runs at night: one meter, reading by reading."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from sst_cloud.flow import REFRESH, litres_between
 from sst_cloud.readings import Reading, format_time
 
 from .events import Event, EventKind, point_in_words
+from .remembered import moment
 from .rules import WatchRules
 from .troubles import hours
 
@@ -52,24 +53,22 @@ class Running:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Running":
-        """What `as_dict` was made from."""
-        night = record["night"]
-        return cls(
-            time=datetime.fromisoformat(record["time"]).astimezone(UTC),
-            total=int(record["total"]),
-            since=moment(record["since"]),
-            rose=moment(record["rose"]),
-            ran_l=int(record["ran_l"]),
-            told=bool(record["told"]),
-            night=None if night is None else date.fromisoformat(night),
-            night_l=int(record["night_l"]),
-            night_told=bool(record["night_told"]),
-        )
+        """What `as_dict` was made from; what is not in it yet is as at the first."""
+        return cls(**{name: _READ[name](record[name]) for name in _READ if name in record})
 
 
-def moment(text: str | None) -> datetime | None:
-    """A time as `format_time` wrote it, or None."""
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "time": lambda text: datetime.fromisoformat(text).astimezone(UTC),
+    "total": int,
+    "since": moment,
+    "rose": moment,
+    "ran_l": int,
+    "told": bool,
+    "night": lambda text: None if text is None else date.fromisoformat(text),
+    "night_l": int,
+    "night_told": bool,
+}
+"""How each field is read from JSON."""
 
 
 def run(

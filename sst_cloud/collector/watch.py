@@ -16,9 +16,10 @@ from sst_cloud.enums import Quality, Quantity
 from sst_cloud.readings import Reading, format_time
 
 from .events import Event, EventKind
+from .remembered import moment, opened, readable
 from .rules import WatchRules
-from .running_water import Running, moment, run
-from .troubles import EVERYWHERE, Place, Since, Troubles, hours
+from .running_water import Running, run
+from .troubles import EVERYWHERE, Place, Since, Troubles, Where, hours
 
 __all__ = ["WatchRules", "WatchState", "watch"]
 
@@ -77,31 +78,38 @@ class WatchState:
 
     @classmethod
     def from_json(cls, text: str) -> "WatchState":
-        """The state that `to_json` was made from; a fresh one if the text cannot be read."""
-        try:
-            return _read(json.loads(text))
-        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        """The state that `to_json` was made from, as far as the text can be read."""
+        record = opened(text)
+        if not isinstance(record, dict):
             return cls()
+        return cls(
+            troubles=dict(readable(_trouble, record.get("troubles"))),
+            water=dict(readable(_water, record.get("water"))),
+            heard=dict(readable(_heard, record.get("heard"))),
+            answered=next(readable(moment, [record.get("answered")]), None),
+        )
 
 
-def _read(record: Any) -> WatchState:
-    return WatchState(
-        troubles={
-            (EventKind(kind), (house, device, point, point_id)): moment(since)
-            for kind, house, device, point, point_id, since in record["troubles"]
-        },
-        water={
-            (int(house), int(device), str(point_id)): Running.from_dict(running)
-            for house, device, point_id, running in record["water"]
-        },
-        heard={
-            (int(house_id), int(device_id)): Heard(
-                datetime.fromisoformat(time).astimezone(UTC), str(house), str(device)
-            )
-            for house_id, device_id, time, house, device in record["heard"]
-        },
-        answered=moment(record["answered"]),
+def _trouble(row: Any) -> tuple[tuple[EventKind, Where], datetime | None]:
+    kind, house_id, device_id, point, point_id, since = row
+    where = (
+        None if house_id is None else int(house_id),
+        None if device_id is None else int(device_id),
+        None if point is None else str(point),
+        None if point_id is None else str(point_id),
     )
+    return (EventKind(kind), where), moment(since)
+
+
+def _water(row: Any) -> tuple[_MeterId, Running]:
+    house_id, device_id, point_id, running = row
+    return (int(house_id), int(device_id), str(point_id)), Running.from_dict(running)
+
+
+def _heard(row: Any) -> tuple[_DeviceId, Heard]:
+    house_id, device_id, time, house, device = row
+    heard = datetime.fromisoformat(time).astimezone(UTC)
+    return (int(house_id), int(device_id)), Heard(heard, str(house), str(device))
 
 
 def watch(

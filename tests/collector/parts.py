@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from hypothesis import strategies as st
 
 from sst_cloud import (
     Counter,
@@ -128,6 +129,21 @@ class Always(list[BaseException | None]):
 
     def pop(self, _index: object = -1) -> BaseException | None:
         return self[0]
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: Any) -> Any:
+    """JSON in which one thing, of whatever size, is another."""
+    if not isinstance(whole, list | dict) or not whole or draw(st.integers(0, 3)) == 0:
+        return draw(LEAVES)
+    if isinstance(whole, list):
+        place = draw(st.integers(0, len(whole) - 1))
+        return [*whole[:place], draw(damaged(whole[place])), *whole[place + 1 :]]
+    name = draw(st.sampled_from(sorted(whole)))
+    return {**whole, name: draw(damaged(whole[name]))}
 
 
 class Threads:

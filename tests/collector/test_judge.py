@@ -15,6 +15,8 @@ from sst_cloud.collector.events import Event, EventKind
 from sst_cloud.collector.judge import JudgeRules, JudgeState, Verdict, judge
 from sst_cloud.testing.sink_contract import sample_reading, sample_readings
 
+from .parts import damaged
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLL = timedelta(minutes=20)
 RULES = JudgeRules()
@@ -418,6 +420,39 @@ def test_a_lasting_new_truth_is_accepted_after_two_more(
     assert held <= came_back or start < trusted <= truth[-1].value
     assert not held or one.told[-1] == (REPLACED if held <= came_back else OVER)
     assert one.state.meters[1, 2, "3"].candidates == ()
+
+
+def test_a_meter_that_cannot_be_read_takes_no_other_with_it() -> None:
+    """A state may have been written by another version."""
+    one = Judge()
+    one.poll(volume(0, 1000), volume(0, 2000, point_id="4"), volume(0, 3000, point_id="5"))
+    one.poll(volume(1, 0), volume(1, 0, point_id="4"), volume(1, 0, point_id="5"))
+    first, second, third = json.loads(one.state.to_json())
+    first["colour"] = "blue"
+    del second["time"]
+    third["candidates"][0]["quantity"] = "pressure"
+    state = JudgeState.from_json(json.dumps([first, second, third]))
+    meters = one.state.meters
+    assert state.meters == {
+        (1, 2, "3"): meters[1, 2, "3"],
+        (1, 2, "5"): attrs.evolve(meters[1, 2, "5"], candidates=()),
+    }
+    del first["candidates"]
+    state = JudgeState.from_json(json.dumps([first]))
+    assert state.meters[1, 2, "3"] == attrs.evolve(meters[1, 2, "3"], candidates=())
+
+
+@given(st.data())
+def test_of_a_damaged_state_the_rest_is_left(data: st.DataObject) -> None:
+    one = Judge()
+    one.poll(*(volume(0, 1000, point_id=name) for name in "345"))
+    one.poll(*(volume(1, 0, point_id=name) for name in "345"))
+    whole = json.loads(one.state.to_json())
+    state = JudgeState.from_json(json.dumps(data.draw(st.just(whole).flatmap(damaged))))
+    kept = [meter for meter in state.meters.values() if meter in one.state.meters.values()]
+    assert len(kept) >= 2 or not state.meters
+    assert JudgeState.from_json(state.to_json()) == state
+    assert judge(state, [volume(2, 5)], [], RULES).readings
 
 
 @given(

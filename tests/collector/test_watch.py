@@ -6,14 +6,18 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sst_cloud import Point, Quality, Quantity, Reading
 from sst_cloud.collector.events import Event, EventKind
+from sst_cloud.collector.running_water import Running
 from sst_cloud.collector.watch import WatchRules, WatchState, watch
 from sst_cloud.testing.sink_contract import sample_reading, sample_readings
+
+from .parts import damaged
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLL = timedelta(minutes=20)
@@ -559,6 +563,62 @@ def test_the_same_again_is_no_news(readings: list[Reading]) -> None:
     told = len(home.events)
     home.see({reading.key[:-1]: reading for reading in readings}.values())
     assert len(home.events) == told
+
+
+def test_what_cannot_be_read_of_a_state_takes_nothing_else_with_it() -> None:
+    """It may have been written by another version: nothing that was told is told again."""
+    home = Home(NIGHT, continuous_flow=HOUR)
+    wet, meter = is_(Quantity.LEAK, True, **SENSOR), {"value": 0}
+    home.poll(wet, meter, {"value": 0, "point_id": "4"})
+    for total in (20, 40, 60, 80):
+        home.poll(wet, {"value": total}, {"value": 0, "point_id": "4"})
+    assert len(home.events) == 3
+    record = json.loads(home.state.to_json())
+    record["troubles"].insert(0, ["flood", 1, 2, "module", "module", None])
+    record["troubles"].append(["leak"])
+    record["heard"].append("nobody")
+    record["water"].insert(0, [1, 2, "5", {"total": 5}])
+    record["colour"] = "blue"
+    home.state = WatchState.from_json(json.dumps(record))
+    assert home.poll(wet, {"value": 100}, {"value": 0, "point_id": "4"}) == []
+
+
+def test_what_a_state_does_not_tell_yet_is_as_at_the_first() -> None:
+    home = Home(NIGHT, continuous_flow=HOUR)
+    home.poll(is_(Quantity.LEAK, True, **SENSOR), {"value": 0})
+    home.count([20, 40, 60])
+    whole = json.loads(home.state.to_json())
+    (row,) = whole["water"]
+    for part in ("water", "heard", "answered"):
+        less = WatchState.from_json(json.dumps({k: v for k, v in whole.items() if k != part}))
+        assert less.troubles == home.state.troubles
+    for name in set(row[-1]) - {"time", "total"}:
+        running = {key: value for key, value in row[-1].items() if key != name}
+        less = WatchState.from_json(json.dumps(whole | {"water": [[*row[:-1], running]]}))
+        default = getattr(Running(time=home.now, total=0), name)
+        assert less.water == {
+            meter: attrs.evolve(was, **{name: default}) for meter, was in home.state.water.items()
+        }
+
+
+@given(st.data())
+def test_of_a_damaged_state_the_rest_is_left(data: st.DataObject) -> None:
+    home = Home(NIGHT, continuous_flow=HOUR)
+    for number in range(4):
+        home.poll(
+            is_(Quantity.LEAK, True, **SENSOR),
+            is_(Quantity.LEAK, number == 0, **VALVES),
+            {"value": 20 * number},
+            {"value": 0, "point_id": "4", "device_id": 7},
+        )
+    whole = home.state
+    changed = data.draw(st.just(json.loads(whole.to_json())).flatmap(damaged))
+    state = WatchState.from_json(json.dumps(changed))
+    lost = len(whole.troubles.items() - state.troubles.items())
+    lost += len(whole.water.items() - state.water.items())
+    assert lost <= 1 or not (state.troubles and state.water)
+    assert WatchState.from_json(state.to_json()) == state
+    watch(state, sample_readings(), home.now, zones={}, rules=home.rules)
 
 
 WORDS = st.sampled_from(["leak", "2026-03-01T12:00:00Z", "x", ""])
