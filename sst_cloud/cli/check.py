@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 import attrs
@@ -17,9 +19,10 @@ from sst_cloud.wording import NO_HOUSES
 
 from .account import choose, house_option
 from .config import config_option
+from .ending import Leaving
 from .output import json_option, print_json
 from .serving import on_event_option
-from .settings import Settings, account_options
+from .settings import Settings, account_options, state_option
 from .sink_names import sink_name
 
 _LIMIT: Final = 60.0
@@ -40,6 +43,7 @@ class Finding:
 @click.option("--sink", "sinks", multiple=True, metavar="URL", help="Where to; none is written to.")
 @on_event_option
 @house_option
+@state_option
 @json_option
 @account_options
 @click.pass_obj
@@ -54,27 +58,43 @@ def check(
     """Try what `collect` would use, with the same options or the same file; write nothing.
 
     Logs in and reads the account once, asks every sink whether it would take readings, and looks
-    for the commands of --on-event. The exit status is 0 if all is well.
+    for the outbox's folder and the commands of --on-event. The exit status is 0 if all is well.
     """
-    findings = asyncio.run(_check(settings, sinks, on_event, wanted))
+    leaving = Leaving()
+    try:
+        all_well = asyncio.run(_check(settings, sinks, on_event, wanted, leaving, as_json=as_json))
+    finally:
+        leaving.over()
+    if not all_well:
+        raise click.exceptions.Exit(1)
+
+
+async def _check(  # noqa: PLR0913
+    settings: Settings,
+    sinks: Sequence[str],
+    on_event: Sequence[str],
+    wanted: Sequence[str],
+    leaving: Leaving,
+    *,
+    as_json: bool,
+) -> bool:
+    """Try all and print what came of it; a sink that hangs in a thread does not keep that back."""
+    findings = await asyncio.gather(
+        _try(settings.base_url, partial(_read, settings, wanted)),
+        _try(str(settings.state), partial(_ask_folder, settings.state)),
+        *(_try(sink_name(url), partial(_ask_sink, url)) for url in sinks),
+        *(_try_handler(text) for text in on_event),
+    )
     if as_json:
         print_json(findings)
     else:
         for finding in findings:
             verdict = click.style("ok", "green") if finding.ok else click.style("WRONG", "red")
             click.echo(f"{finding.name}: {verdict}{finding.said and f' - {finding.said}'}")
-    if not all(finding.ok for finding in findings):
-        raise click.exceptions.Exit(1)
-
-
-async def _check(
-    settings: Settings, sinks: Sequence[str], on_event: Sequence[str], wanted: Sequence[str]
-) -> list[Finding]:
-    return await asyncio.gather(
-        _try(settings.base_url, partial(_read, settings, wanted)),
-        *(_try(sink_name(url), partial(_ask_sink, url)) for url in sinks),
-        *(_try_handler(text) for text in on_event),
-    )
+    all_well = all(finding.ok for finding in findings)
+    leaving.status = 0 if all_well else 1
+    leaving.begin()
+    return all_well
 
 
 async def _try(name: str, attempt: Callable[[], Awaitable[str]]) -> Finding:
@@ -106,6 +126,20 @@ async def _read(settings: Settings, wanted: Sequence[str]) -> str:
     if not snapshot.houses and not snapshot.unreadable:
         raise click.ClickException(NO_HOUSES)
     return ", ".join(seen)
+
+
+async def _ask_folder(folder: Path) -> str:
+    await asyncio.to_thread(_write_nothing, folder)
+    return ""
+
+
+def _write_nothing(folder: Path) -> None:
+    """Raise `ClickException` if the outbox cannot be in a folder, which may have to be made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        TemporaryFile(dir=there).close()  # has no name where the system can do without
+    except OSError as error:
+        raise click.ClickException(f"{there} cannot be written to: {error.strerror}") from None
 
 
 async def _ask_sink(url: str) -> str:

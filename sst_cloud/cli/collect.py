@@ -1,12 +1,8 @@
 """`sst-cloud collect`: from the cloud into sinks, for years."""
 
 import asyncio
-import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import time, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
@@ -26,6 +22,7 @@ from sst_cloud.sink import Sink, WriteReport
 from .account import choose, house_option
 from .config import config_option
 from .durations import Duration, spell
+from .ending import Leaving, heeding_signals
 from .serving import metrics_option, on_event_option
 from .settings import Settings, account_options, state_option
 from .sink_names import open_sinks, sink_option
@@ -34,8 +31,6 @@ from .units import LITRES_PER_M3, Hours, Size
 _LIMITS: Final = Limits()
 _JUDGE: Final = JudgeRules()
 _WATCH: Final = WatchRules()
-_LEAVE_AFTER: Final = 4.5
-"""Seconds from the wish to stop to the end, whatever a store is doing: all is committed."""
 
 
 @attrs.frozen
@@ -171,6 +166,8 @@ def collect(  # noqa: PLR0913  one per option
         raise click.UsageError("say where to: --sink sqlite:home.db, for one")
     if log_format == "json":
         settings.log_as_json()
+    if not (once or polls):
+        settings.expect_outages()
     flow = max_flow * LITRES_PER_M3
     watch_rules = WatchRules(
         max_flow=flow,
@@ -180,8 +177,7 @@ def collect(  # noqa: PLR0913  one per option
         silence=silence,
         battery_percent=battery_low,
     )
-    leaving = threading.Timer(_LEAVE_AFTER, _leave)
-    leaving.daemon = True
+    leaving = Leaving()
     try:
         asyncio.run(
             _collect(
@@ -201,7 +197,7 @@ def collect(  # noqa: PLR0913  one per option
             )
         )
     finally:
-        leaving.cancel()
+        leaving.over()
 
 
 async def _collect(  # noqa: PLR0913
@@ -209,7 +205,7 @@ async def _collect(  # noqa: PLR0913
     urls: Sequence[str],
     wanted: Sequence[str],
     on_event: Sequence[str],
-    leaving: threading.Timer,
+    leaving: Leaving,
     *,
     polls: int | None,
     metrics: tuple[str, int] | None,
@@ -219,7 +215,7 @@ async def _collect(  # noqa: PLR0913
 ) -> None:
     sinks = open_sinks(urls)
     pipe = None
-    if len(sinks) == 1 and urls[0].startswith("stdout:"):
+    if len(sinks) == 1 and urls[0].lower().startswith("stdout:"):
         ((name, sink),) = sinks.items()
         sinks = {name: (pipe := _Pipe(sink, lambda: collector.stop()))}  # noqa: PLW0108  made below
     handlers = [handler_from(text, clock=settings.clock) for text in on_event]
@@ -228,7 +224,8 @@ async def _collect(  # noqa: PLR0913
     def saw(poll: Poll) -> None:
         lookout.saw(poll)
         if not quiet:
-            _report(poll)
+            with suppress(OSError):  # nobody reads it, or the disk is full that it goes to
+                _report(poll)
 
     async with settings.client() as cloud:
         collector = Collector(
@@ -241,15 +238,28 @@ async def _collect(  # noqa: PLR0913
             on_poll=saw,
             **rules,
         )
-        with _heeding_signals(collector, leaving):
+
+        def stop() -> None:
+            collector.stop()
+            leaving.begin()
+
+        with heeding_signals(stop, collector.try_again):
             async with collector, lookout.over(collector, metrics):
                 await collector.run(polls)
+                _end(collector, polls, leaving)
         if pipe is not None and pipe.closed:
             raise BrokenPipeError
         if polls and collector.errors:
-            name, error = next(iter(collector.errors.items()))
-            click.echo(f"{name}: what it has not received is kept for the next time.", err=True)
-            raise error
+            raise next(iter(collector.errors.values()))
+
+
+def _end(collector: Collector, polls: int | None, leaving: Leaving) -> None:
+    """All is done; what is left takes no longer than a stop does."""
+    if polls and collector.errors:
+        name, error = next(iter(collector.errors.items()))
+        click.echo(f"{name}: what it has not received is kept for the next time.", err=True)
+        leaving.status, leaving.words = 1, f"Error: {error}"
+    leaving.begin()
 
 
 class _Pipe:
@@ -284,37 +294,6 @@ class _Pipe:
             raise SinkUnavailableError("its reader has gone") from None
 
 
-@contextmanager
-def _heeding_signals(collector: Collector, leaving: threading.Timer) -> Iterator[None]:
-    """SIGTERM and SIGINT stop it, SIGHUP has it try everything again."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        collector.stop()
-        with suppress(RuntimeError):  # told so once more
-            leaving.start()
-
-    heeded = []
-    for name, action in (("SIGTERM", stop), ("SIGINT", stop), ("SIGHUP", collector.try_again)):
-        # Signals are for the main thread; Windows has few, and no handlers in its loop.
-        with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
-            number = getattr(signal, name)
-            loop.add_signal_handler(number, action)
-            heeded.append(number)
-    try:
-        yield
-    finally:
-        for number in heeded:
-            loop.remove_signal_handler(number)
-
-
-def _leave() -> None:
-    """End at once. A thread that waits for a store can be neither cancelled nor left behind."""
-    with suppress(OSError, ValueError):
-        sys.stderr.flush()
-    os._exit(0)
-
-
 def _report(poll: Poll) -> None:
     """One line per poll on stderr."""
     if poll.error is not None:
@@ -322,6 +301,8 @@ def _report(poll: Poll) -> None:
         return
     suspect = sum(reading.quality is Quality.SUSPECT for reading in poll.readings)
     parts = [f"{len(poll.readings)} readings"]
+    if not poll.committed:
+        parts.append("held in memory")
     if suspect:
         parts.append(f"{suspect} suspect")
     if poll.redelivered:

@@ -77,6 +77,11 @@ class Settings:
         for name in _LOGGERS:
             logging.getLogger(name).setLevel(logging.DEBUG)
 
+    def expect_outages(self) -> None:
+        """Do not show every request that is tried again, unless all is to be shown."""
+        transport = logging.getLogger("sst_cloud.transport")
+        transport.setLevel(logging.DEBUG if transport.level == logging.DEBUG else logging.WARNING)
+
     def log_as_json(self) -> None:
         """Log JSON lines, for machines."""
         self._handler.setFormatter(JsonLines())

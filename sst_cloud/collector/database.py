@@ -113,13 +113,15 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 def _to_read(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=_BUSY)
     try:
-        if _pragma(connection, "application_id") != _APPLICATION:
-            raise OutboxError(f"{path} is not an outbox of sst-cloud")
-        connection.execute("SELECT count(*) FROM consumers").fetchone()
+        application = _pragma(connection, "application_id")
+        tables = _pragma(connection, "schema_version")
     except BaseException:
         connection.close()
         raise
-    return connection
+    if application == _APPLICATION and tables:
+        return connection
+    connection.close()
+    raise OutboxError(f"{path} is not an outbox of sst-cloud")
 
 
 def _opened(path: Path) -> sqlite3.Connection:

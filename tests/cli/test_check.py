@@ -1,6 +1,9 @@
 """`sst-cloud check`: one line for each thing that `collect` would use."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,9 +21,10 @@ def test_all_is_well(
     sinks = ("--sink", "sqlite:home.db", "--sink", "csv:readings.csv")
     status, out, err = sst("check", *sinks, "--on-event", "true --not-run")
     assert (status, err) == (0, "")
-    cloud, sqlite, csv, handler = out.splitlines()
+    cloud, folder, sqlite, csv, handler = out.splitlines()
     assert cloud.startswith(f"{logged_in.url}: ok - 2 houses, 4 devices, ")
     assert cloud.endswith(" readings")
+    assert folder.endswith("/sst-cloud: ok")
     assert (sqlite, csv) == ("sqlite:home.db: ok", "csv:readings.csv: ok")
     assert handler.startswith("true…")
     assert handler.endswith(": ok")
@@ -41,14 +45,16 @@ def test_each_thing_that_is_wrong_has_its_line(
         *("--on-event", "/nowhere/ring"),
         *("--on-event", "'unclosed"),
         *("--on-event", "https://hooks.example/s3cret"),
+        *("--state", "/proc/nowhere"),
     )
     assert (status, err) == (1, "")
     lines = out.splitlines()
-    assert len(lines) == 9
+    assert len(lines) == 10
     for line, words in zip(
         lines,
         (
             "WRONG - ",
+            "/proc/nowhere: WRONG - /proc cannot be written to: ",
             "sqlite:/nowhere/home.db: WRONG - ",
             f"WRONG - 127.0.0.1:{unused_tcp_port} cannot be reached",
             "WRONG - the sqlite sink has no option 'colour'",
@@ -68,7 +74,7 @@ def test_each_thing_that_is_wrong_has_its_line(
 def test_json(sst: Run, logged_in: FakeCloud) -> None:
     status, out, _ = sst("check", "--json", "--house", "Palace", "--sink", "stdout:")
     assert status == 1
-    cloud, sink = json.loads(out)
+    cloud, _, sink = json.loads(out)
     assert (cloud["name"], cloud["ok"]) == (logged_in.url, False)
     assert "there is no house 'Palace'; this account has: Flat" in cloud["said"]
     assert sink == {"name": "stdout:", "ok": True, "said": ""}
@@ -81,8 +87,9 @@ def test_one_house(sst: Run, logged_in: FakeCloud) -> None:
 def test_nobody_is_logged_in(sst: Run, cloud: FakeCloud) -> None:
     status, out, _ = sst("check")
     assert status == 1
-    assert "WRONG - nobody is logged in to" in out
-    assert out.count("\n") == 1
+    first, *others = out.splitlines()
+    assert "WRONG - nobody is logged in to" in first
+    assert len(others) == 1
 
 
 def test_a_cloud_with_a_fault(sst: Run, logged_in: FakeCloud) -> None:
@@ -96,7 +103,7 @@ def test_a_device_that_cannot_be_read_is_told(sst: Run, logged_in: FakeCloud) ->
     logged_in.devices[0].overrides["type"] = "?"
     status, out, _ = sst("check")
     assert status == 0
-    assert out.endswith(", 1 unreadable\n")
+    assert out.splitlines()[0].endswith(", 1 unreadable")
 
 
 def test_an_account_that_was_moved(sst: Run, logged_in: FakeCloud) -> None:
@@ -104,6 +111,28 @@ def test_an_account_that_was_moved(sst: Run, logged_in: FakeCloud) -> None:
     status, out, _ = sst("check")
     assert status == 1
     assert "WRONG - the account has no house; was it moved to the ATLAS app?" in out
+
+
+def test_a_sink_that_hangs_in_a_thread_holds_nothing_back(
+    logged_in: FakeCloud, tmp_path: Path
+) -> None:
+    """A pipe that nobody writes to."""
+    os.mkfifo(tmp_path / "pipe")
+    program = (
+        "import sys; from sst_cloud.cli import check, ending, main; "
+        "check._LIMIT = ending._LEAVE_AFTER = 0.2; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "check", "--sink", "csv:pipe", "--state", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1:] == [".: ok", "csv:pipe: WRONG - no answer in 0.2 s"]
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(

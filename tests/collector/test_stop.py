@@ -1,6 +1,7 @@
 """SIGTERM and SIGINT to a running `sst-cloud collect`: soon over, and all is kept."""
 
 import asyncio
+import os
 import signal
 import sqlite3
 import sys
@@ -15,8 +16,9 @@ import pytest
 from aiohttp import web
 
 from sst_cloud import Quantity, SSTCloudError
-from sst_cloud.collector import Status, read_status
-from sst_cloud.testing import FakeCloud, Hang
+from sst_cloud import collector as collecting
+from sst_cloud.collector import read_status
+from sst_cloud.testing import FakeCloud, Hang, Status
 from sst_cloud_sinks.sqlite import SqliteSink
 
 LIMIT = 5.0
@@ -33,7 +35,7 @@ class Running:
     process: Process
     state: Path
 
-    async def until(self, condition: Callable[[Status], bool]) -> Status:
+    async def until(self, condition: Callable[[collecting.Status], bool]) -> collecting.Status:
         """Wait until its state is such; it must not end before."""
         async with asyncio.timeout(PATIENCE):
             while True:
@@ -64,12 +66,21 @@ class Running:
 
 
 @asynccontextmanager
-async def collector(cloud: FakeCloud, state: Path, sinks: Sequence[str]) -> AsyncIterator[Running]:
-    options = [option for sink in sinks for option in ("--sink", sink)]
+async def collector(
+    cloud: FakeCloud,
+    state: Path,
+    sinks: Sequence[str],
+    *options: str,
+    how: Sequence[str] = ("-m", "sst_cloud.cli"),
+    stdin: int | None = None,
+    stderr: int = PIPE,
+) -> AsyncIterator[Running]:
+    to = [option for sink in sinks for option in ("--sink", sink)]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sst_cloud.cli", "collect", *options, "--state", str(state)),
+        *(sys.executable, *how, "collect", *to, "--state", str(state), *options),
         *("--url", cloud.url, "--token", cloud.token),
-        stderr=PIPE,
+        stdin=stdin,
+        stderr=stderr,
     )
     try:
         yield Running(process, state)
@@ -188,6 +199,84 @@ async def test_stopped_while_another_process_has_the_store_locked(
         await running.end(sign)
 
 
+async def test_ended_by_itself_though_a_store_hangs(
+    fake: FakeCloud, state: Path, tmp_path: Path
+) -> None:
+    """In a thread, which can be neither cancelled nor left behind."""
+    sinks = [f"csv:{tmp_path / 'readings.csv'}"]
+    async with collector(fake, state, sinks, "--once", how=("-c", HANGING)) as running:
+        async with asyncio.timeout(PATIENCE):
+            log = await running.log()
+            assert await running.process.wait() == 1
+    assert log.endswith("Error: a write has not ended for 0.5 s\n")
+    assert read_status(state).sinks[0].waiting == read_status(state).readings > 0
+
+
+async def test_goes_on_where_nobody_can_read_what_it_says(
+    fake: FakeCloud, state: Path, tmp_path: Path
+) -> None:
+    """The disk is full that its log goes to."""
+    sinks = [f"sqlite:{tmp_path / 'home.db'}"]
+    full = os.open("/dev/full", os.O_WRONLY)
+    async with collector(fake, state, sinks, "--every", "1s", stderr=full) as running:
+        os.close(full)
+        await running.until(lambda status: status.polls >= 3)
+        running.process.terminate()
+        async with asyncio.timeout(PATIENCE):
+            assert await running.process.wait() == 0
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_hang_up_ends_it_where_its_terminal_has_closed_and_has_it_try_again_elsewhere(
+    fake: FakeCloud, state: Path, tmp_path: Path, closed: bool
+) -> None:
+    ours, theirs = os.openpty()
+    sinks = [f"sqlite:{tmp_path / 'home.db'}"]
+    async with collector(fake, state, sinks, stdin=theirs, stderr=theirs) as running:
+        await running.until(lambda status: delivered(status) > 0)
+        if closed:
+            os.close(ours)
+        running.process.send_signal(signal.SIGHUP)
+        if not closed:
+            await running.until(lambda status: status.polls == 2)
+            running.process.terminate()
+        async with asyncio.timeout(PATIENCE):
+            assert await running.process.wait() == 0
+    os.close(theirs)
+    if not closed:
+        os.close(ours)
+
+
+@pytest.mark.parametrize(("options", "told"), [((), 0), (("--verbose",), 1), (("--once",), 1)])
+async def test_every_single_try_is_told_of_where_somebody_looks_on(
+    fake: FakeCloud, state: Path, tmp_path: Path, options: tuple[str, ...], told: int
+) -> None:
+    """What runs for years would fill its log with them while the cloud is away."""
+    fake.inject(Status(502), times=1)
+    sinks = [f"sqlite:{tmp_path / 'home.db'}"]
+    async with collector(fake, state, sinks, *options) as running:
+        await running.until(lambda status: delivered(status) > 0)
+        if "--once" in options:
+            log = await running.log()
+        else:
+            log = await running.end(signal.SIGTERM)
+    assert log.count("attempt 2 in") == told
+
+
+async def test_second_one_is_refused(fake: FakeCloud, state: Path, tmp_path: Path) -> None:
+    sinks = [f"sqlite:{tmp_path / 'home.db'}"]
+    async with collector(fake, state, sinks) as first:
+        await first.until(lambda status: status.polls == 1)
+        async with collector(fake, state, sinks) as second, asyncio.timeout(PATIENCE):
+            log = await second.log()
+            assert await second.process.wait() == 1
+        await first.end(signal.SIGTERM)
+    assert log == (
+        f"Error: another collector is running on {state}; give this one a folder of its own "
+        "with --state\n"
+    )
+
+
 async def test_stopped_before_it_has_begun(fake: FakeCloud, state: Path, tmp_path: Path) -> None:
     async with collector(fake, state, [f"sqlite:{tmp_path / 'home.db'}"]) as running:
         async with asyncio.timeout(PATIENCE):
@@ -196,5 +285,21 @@ async def test_stopped_before_it_has_begun(fake: FakeCloud, state: Path, tmp_pat
         await running.end(signal.SIGTERM)
 
 
-def delivered(status: Status) -> int:
+HANGING = """
+import asyncio, threading
+from sst_cloud.cli import ending, main
+from sst_cloud.collector import courier
+from sst_cloud_sinks.csv import CsvSink
+
+async def write(self, readings):
+    await asyncio.to_thread(threading.Event().wait)
+
+CsvSink.write = write
+ending._LEAVE_AFTER = courier.TOO_LONG = 0.5
+main()
+"""
+"""A program whose CSV sink never comes to an end, and whose time is short."""
+
+
+def delivered(status: collecting.Status) -> int:
     return sum(sink.delivered for sink in status.sinks)
