@@ -175,7 +175,7 @@ class Collector:
         for number in count(1):
             last = number == polls
             await self._unless_stopped(self._turn(last=last))
-            self.turns = number
+            self.turns += 1
             if last:
                 await self._unless_stopped(self._rest())
             if last or self._stopped.is_set():

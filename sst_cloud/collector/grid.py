@@ -12,6 +12,8 @@ from .waiting import sleep_unless
 EVERY: Final = timedelta(minutes=20)
 """The cloud learns new values about every 10 minutes; twice that is often enough for a plot."""
 
+POLL_LIMIT: Final = timedelta(minutes=5)
+"""How long a poll may take: four attempts of a minute, and the waiting between them."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_JITTER: Final = timedelta(seconds=30)
 _LOOK: Final = timedelta(seconds=30)

@@ -1,16 +1,35 @@
 """Who looks after a running collector: systemd, Prometheus, a health check."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
+from time import monotonic
+
+import attrs
 
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.readings import format_time
 
 from .collector import Collector, Poll
-from .grid import EVERY
+from .grid import EVERY, POLL_LIMIT
 from .systemd import Notifier
+
+
+@attrs.define
+class _Progress:
+    """Whether turn follows turn: a collector that waits for a dead disk is not alive."""
+
+    collector: Collector
+    limit: timedelta
+    monotonic: Callable[[], float]
+    _turns: int = -1
+    _since: float = 0.0
+
+    def goes_on(self) -> bool:
+        if self._turns != self.collector.turns:
+            self._turns, self._since = self.collector.turns, self.monotonic()
+        return self.monotonic() - self._since <= self.limit.total_seconds()
 
 
 class Lookout:
@@ -22,8 +41,13 @@ class Lookout:
         every: timedelta = EVERY,
         clock: Clock | None = None,
         notifier: Notifier | None = None,
+        monotonic: Callable[[], float] = monotonic,
     ) -> None:
-        """`notifier` is by default what the environment tells of systemd."""
+        """`notifier` is by default what the environment tells of systemd.
+
+        `monotonic` counts seconds, whatever becomes of the clock.
+        """
+        self._monotonic = monotonic
         self._every = every
         self._clock = clock or SystemClock()
         self._notifier = notifier or Notifier.from_environment()
@@ -52,7 +76,8 @@ class Lookout:
         async with AsyncExitStack() as stack:
             if metrics is not None:
                 await stack.enter_async_context(self._serving(collector, *metrics))
-            feeding = asyncio.create_task(self._notifier.keep_alive())
+            progress = _Progress(collector, 2 * self._every + POLL_LIMIT, self._monotonic)
+            feeding = asyncio.create_task(self._notifier.keep_alive(progress.goes_on))
             self._notifier.ready()
             try:
                 yield

@@ -18,6 +18,7 @@ from sst_cloud.enums import Quality, Quantity
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.readings import Reading, format_time
 
+from .grid import POLL_LIMIT
 from .status import Course, Status
 
 if TYPE_CHECKING:
@@ -206,14 +207,10 @@ class Vitals:
         if reason := self.trouble():
             return f"the outbox cannot be written: {reason}"
         tried = max(filter(None, (self.since, status.last_poll)))
-        if self.clock.now() - tried > 2 * self.every + _GRACE:
+        if self.clock.now() - tried > 2 * self.every + POLL_LIMIT:
             because = f"; then: {status.source_error}" if status.source_error else ""
             return f"no poll has been tried since {format_time(tried)}{because}"
         return None
-
-
-_GRACE: Final = timedelta(minutes=5)
-"""How long a poll may take: four attempts of a minute, and the waiting between them."""
 
 
 @asynccontextmanager

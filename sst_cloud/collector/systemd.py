@@ -6,7 +6,7 @@ It speaks plain text to a datagram socket (sd_notify(3)), so no package is neede
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from sst_cloud.clock import Clock, SystemClock
@@ -50,8 +50,10 @@ class Notifier:
         """The service is on its way out."""
         self._tell("STOPPING=1")
 
-    async def keep_alive(self, clock: Clock | None = None) -> None:
-        """Say twice per watchdog time that the event loop turns, until cancelled.
+    async def keep_alive(
+        self, is_alive: Callable[[], bool] = lambda: True, clock: Clock | None = None
+    ) -> None:
+        """Say twice per watchdog time that all goes on, as long as it does, until cancelled.
 
         Returns at once where no watchdog is set: run it as a task beside the rest.
         """
@@ -59,7 +61,8 @@ class Notifier:
         if self._address is None or self._watchdog is None:
             return
         while True:
-            self._tell("WATCHDOG=1")
+            if is_alive():
+                self._tell("WATCHDOG=1")
             await clock.sleep(self._watchdog / 2)
 
     def _tell(self, message: str) -> None:

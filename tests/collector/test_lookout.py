@@ -1,5 +1,6 @@
 """A running collector and those who look after it."""
 
+import asyncio
 import json
 import os
 import socket
@@ -62,6 +63,34 @@ async def test_systemd_is_told(systemd: socket.socket, clock: ManualClock, tmp_p
         "STATUS=1 readings at 2026-01-01T00:40:00Z",
         "STOPPING=1",
     ]
+
+
+async def test_the_watchdog_starves_when_the_turns_stop(
+    systemd: socket.socket,
+    clock: ManualClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A disk that does not answer, say: systemd then starts it anew."""
+    monkeypatch.setenv("WATCHDOG_USEC", "1")  # as often as the event loop turns
+    seconds = [0.0]
+    lookout = Lookout(clock=clock, monotonic=lambda: seconds[0])
+    collector = Collector(Meter(clock), {}, tmp_path / "state", clock=clock, on_poll=lookout.saw)
+
+    async def fed(after: float) -> bool:
+        seconds[0] += after
+        heard(systemd)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        return heard(systemd).count("WATCHDOG=1") > 1
+
+    async with collector, lookout.over(collector):
+        assert await fed(after=0)
+        await collector.run(1)
+        assert await fed(after=44 * 60)
+        assert not await fed(after=2 * 60)
+        await collector.run(2)
+        assert await fed(after=44 * 60)
 
 
 async def test_stopping_is_told_even_when_it_fails(

@@ -69,7 +69,7 @@ async def test_the_watchdog_is_fed_twice_in_its_time(systemd: Systemd, path: str
 
     environ = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}
     with pytest.raises(asyncio.CancelledError):
-        await Notifier.from_environment(environ).keep_alive(FourTurns())
+        await Notifier.from_environment(environ).keep_alive(clock=FourTurns())
     assert waits == [30] * 4
     assert systemd.heard() == ["WATCHDOG=1"] * 4
 
