@@ -5,8 +5,6 @@ import logging
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final
@@ -31,6 +29,7 @@ from .errors import (
     TokenRejectedError,
     TransportError,
 )
+from .over_http import seconds_until, what_failed
 from .redaction import MASK, is_sensitive, redact_text
 
 _log = logging.getLogger(__name__)
@@ -56,7 +55,6 @@ _NOT_LOGGED_IN: Final = re.compile("invalid token|credentials were not|токе�
 _REFUSED_LOGIN: Final = frozenset({400, 401, 403})
 _SESSION_COOKIES: Final = frozenset({"sessionid", "csrftoken"})
 """Set by the cloud at login. Sent along with a token they would call for a CSRF header too."""
-_SECONDS: Final = re.compile(r"\d{1,9}")
 _MAX_DETAIL: Final = 200
 _OK: Final = range(200, 300)
 
@@ -196,29 +194,21 @@ class Transport:
         return wait if asked is None else max(wait, asked)
 
     def _transport_error(self, error: Exception) -> TransportError:
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            limit = f"{self._timeout.sock_connect:g} s"
-            return RequestTimeoutError(
-                f"{self._host} could not be connected to within {limit}", request_sent=False
-            )
+        limit = self._timeout.total or 0
+        connect_limit = self._timeout.sock_connect or 0
+        said = what_failed(error, self._host, limit=limit, connect_limit=connect_limit)
         if isinstance(error, TimeoutError):
-            return RequestTimeoutError(f"{self._host} did not answer in {self._timeout.total:g} s")
+            connected = not isinstance(error, aiohttp.ConnectionTimeoutError)
+            return RequestTimeoutError(said, request_sent=connected)
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            reason = getattr(error.certificate_error, "verify_message", "it does not check")
             why = "The vendor has let it expire before (August 2023, for days)"
-            if "not yet valid" in reason:
+            if "not yet valid" in said:
                 why = "The clock of this machine seems to be wrong"
             return _UntrustedError(
-                f"the TLS certificate of {self._host} cannot be trusted: {reason}. {why}; nothing "
-                "was sent, try again later",
-                request_sent=False,
+                f"{said}. {why}; nothing was sent, try again later", request_sent=False
             )
-        if isinstance(error, aiohttp.ClientConnectorError):
-            reason = error.os_error.strerror or str(error.os_error)
-            return ConnectionFailedError(
-                f"{self._host} cannot be reached: {reason}", request_sent=False
-            )
-        return ConnectionFailedError(f"the connection to {self._host} broke: {_reason(error)}")
+        connected = not isinstance(error, aiohttp.ClientConnectorError)
+        return ConnectionFailedError(said, request_sent=connected)
 
     def _api_error(self, status: int, detail: str, path: str, retry_after: str | None) -> ApiError:
         if path == LOGIN_PATH and status in _REFUSED_LOGIN:
@@ -240,21 +230,6 @@ class _UntrustedError(ConnectionFailedError):
     """The certificate does not check: asking again at once would not change that."""
 
 
-def seconds_until(retry_after: str | None, now: datetime) -> float | None:
-    """A Retry-After header, seconds or a date, as seconds from now."""
-    if retry_after is None:
-        return None
-    if _SECONDS.fullmatch(retry_after.strip()):
-        return float(retry_after)
-    try:
-        moment = parsedate_to_datetime(retry_after)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
-
-
 def _given_up(state: tenacity.RetryCallState) -> bool:
     waiting = state.idle_for + state.upcoming_sleep
     return state.attempt_number >= ATTEMPTS or waiting > MAX_WAITING
@@ -263,10 +238,6 @@ def _given_up(state: tenacity.RetryCallState) -> bool:
 def _log_retry(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     _log.info("%s; attempt %d in %.1f s", error, state.attempt_number + 1, state.upcoming_sleep)
-
-
-def _reason(error: Exception) -> str:
-    return redact_text(str(error)) or type(error).__name__
 
 
 def _content(body: bytes, path: str) -> Any:

@@ -5,7 +5,6 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, Literal
 
@@ -13,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from sst_cloud.errors import SinkError, SinkOptionsError, SinkRefusedError, SinkUnavailableError
+from sst_cloud.over_http import http_date, seconds_until, what_failed
 
 from ._partial_write import Complaint, shorten
 
@@ -118,22 +118,10 @@ class Server:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> SinkError:
+        said = what_failed(error, self.host, limit=self._timeout, connect_limit=_CONNECT_TIMEOUT)
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            reason = getattr(error.certificate_error, "verify_message", "it does not check")
-            return SinkRefusedError(
-                f"the TLS certificate of {self.host} cannot be trusted: {reason}"
-            )
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            limit = f"{_CONNECT_TIMEOUT:g} s"
-            return SinkUnavailableError(f"{self.host} could not be connected to within {limit}")
-        if isinstance(error, TimeoutError):
-            return SinkUnavailableError(f"{self.host} did not answer in {self._timeout:g} s")
-        if isinstance(error, aiohttp.ClientConnectorError):
-            reason = error.os_error.strerror or str(error.os_error)
-            return SinkUnavailableError(f"{self.host} cannot be reached: {reason}")
-        return SinkUnavailableError(
-            f"the connection to {self.host} broke: {str(error) or type(error).__name__}"
-        )
+            return SinkRefusedError(said)
+        return SinkUnavailableError(said)
 
     def failure(
         self, response: aiohttp.ClientResponse, complaint: Complaint, aim: Aim
@@ -143,10 +131,12 @@ class Server:
         missing = any(words in said for words in _MISSING)
         passing = status in _PASSING or status >= _ANY_FAULT
         if passing and not missing:  # which InfluxDB 1 calls a fault of its own
+            # A date is by the server's own clock, which tells the time beside it.
+            now = http_date(response.headers.get("Date", "")) or datetime.now(UTC)
             cannot = "cannot take readings now" if aim == "write" else "cannot be read now"
             return SinkUnavailableError(
                 f"{self.host} {cannot}: {said} (HTTP {status})",
-                retry_after=_retry_after(response),
+                retry_after=seconds_until(response.headers.get("Retry-After"), now),
             )
         missing |= complaint.is_json and status == HTTPStatus.NOT_FOUND
         if missing:
@@ -198,23 +188,3 @@ def _stranger(aim: Aim) -> str:
     if aim == "write":
         return "check the address, and whether it needs version=1 or version=2"
     return "check the address; VictoriaMetrics takes InfluxDB's lines, but cannot be read so"
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """A Retry-After header, seconds or a date by the server's own clock, as seconds from now."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
-    moment = _date(text)
-    if moment is None:
-        return None
-    now = _date(response.headers.get("Date", "")) or datetime.now(UTC)
-    return max(0.0, (moment - now).total_seconds())
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

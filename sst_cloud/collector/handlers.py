@@ -25,8 +25,8 @@ from yarl import URL
 from sst_cloud._version import __version__
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
+from sst_cloud.over_http import seconds_until, what_failed
 from sst_cloud.redaction import MASK, redact_text
-from sst_cloud.transport import seconds_until
 
 from .events import Event
 
@@ -273,20 +273,13 @@ class WebhookHandler(Handler):
             ) as response:
                 status = response.status
                 asked = seconds_until(response.headers.get("Retry-After"), self._clock.now())
-        except aiohttp.ClientConnectorCertificateError as error:
-            reason = getattr(error.certificate_error, "verify_message", "it does not check")
-            raise SinkRefusedError(
-                f"the TLS certificate of {self._host} cannot be trusted: {reason}"
-            ) from None
-        except TimeoutError:
-            raise SinkUnavailableError(f"{self._host} did not answer in time") from None
-        except aiohttp.ClientConnectorError as error:
-            reason = error.os_error.strerror or type(error.os_error).__name__
-            raise SinkUnavailableError(f"{self._host} cannot be reached: {reason}") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise SinkUnavailableError(
-                f"the connection to {self._host} broke: {type(error).__name__}"
-            ) from None
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            said = what_failed(
+                error, str(self._host), limit=self._limit, connect_limit=_CONNECT_LIMIT
+            )
+            if isinstance(error, aiohttp.ClientConnectorCertificateError):
+                raise SinkRefusedError(said) from None
+            raise SinkUnavailableError(said) from None
         if status in _OK:
             return
         if status in _PASSING or status >= _FAULTS:

@@ -72,6 +72,8 @@ async def test_no_secret_no_header(stand_in: StandIn) -> None:
         ({}, None),
         ({"Retry_After": "7"}, 7.0),
         ({"Retry_After": "soon"}, None),
+        ({"Retry_After": "9" * 400}, None),
+        ({"Retry_After": "Wed, 21 Oct 99999999999 07:28:00 GMT"}, None),
         (
             {
                 "Retry_After": "Mon, 23 Nov 2026 17:21:30 GMT",
