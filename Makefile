@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev hooks servers test lint docs docs-serve devices-page notebooks pictures bench wheel test-wheel lambda deploy clean
+.PHONY: help demo dev hooks servers test lint docs docs-serve devices-page notebooks pictures bench wheel test-wheel test-floors lambda deploy clean
 
 # As many processes as there are cores; the tests of a file stay together, and share what it starts.
 # Their order is what tests/conftest.py makes of it.
@@ -13,6 +13,8 @@ PYTEST := pytest -n auto --dist loadfile --no-loadscope-reorder
 # The wheel is installed with what it needs, and nothing else; then .venv lends what the tests need
 # beside it. What .venv has of the project itself comes after the wheel, and is not looked at.
 WHEEL := .venv-wheel/bin
+# With old packages the same way; but not all plugins that .venv has would work with them.
+FLOORS := .venv-floors/bin
 PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
 # The tests start many programs, each of which would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -81,6 +83,17 @@ test-wheel: ## Run the suite against the wheel in dist/, installed into .venv-wh
 	cd .venv-wheel && bin/python -m $(PYTEST) -c ../pyproject.toml --rootdir .. -p no:cacheprovider \
 	  --installed --hypothesis-profile=brief --kill-rounds 20 ../tests
 
+test-floors: $(VENV)/.dev ## Run program and tests with the oldest packages that it allows
+	rm -rf .venv-floors
+	$(BIN)/python -m venv .venv-floors
+	$(FLOORS)/python -m pip install --quiet --disable-pip-version-check --no-compile $$($(BIN)/python tests/floors.py)
+	$(FLOORS)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --editable .
+	$(FLOORS)/python -m pip check
+	$(FLOORS)/sst-cloud demo
+	$(BIN)/python -c '$(PACKAGES)' >"$$($(FLOORS)/python -c '$(PACKAGES)')/lent.pth"
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(FLOORS)/python -m pytest -q -p no:cacheprovider \
+	  -p pytest_asyncio.plugin -p pytest_cov.plugin tests/client tests/cli tests/sinks
+
 lambda: $(VENV)/.dev ## Build the zip for AWS Lambda (arm64, Python 3.13) into dist/
 	@$(BIN)/python examples/lambda_timestream/build.py $(if $(COMPILER),--compiler $(COMPILER))
 
@@ -89,7 +102,7 @@ deploy: lambda ## Build it, and deploy it with the SAM command line, which asks 
 	sam deploy --guided --template-file examples/lambda_timestream/template.yaml
 
 clean: ## Remove what the other commands made
-	rm -rf .venv .venv-wheel dist site .coverage* .hypothesis .*_cache demo.db*
+	rm -rf .venv .venv-wheel .venv-floors dist site .coverage* .hypothesis .*_cache demo.db*
 
 # The first Python on the path that is new enough; PYTHON=… names another.
 # Debian's leaves half a venv behind where python3-venv is missing, which is not to count as one.

@@ -68,7 +68,7 @@ def test_the_base_dependencies_are_few(wheel: Path) -> None:
     metadata = Parser().parsestr(content(wheel)[f"{info}/METADATA"].decode())
     needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = sorted(line.split(">")[0].strip() for line in needed)
-    assert names == ["aiohttp", "attrs", "cattrs", "tenacity"]
+    assert names == ["aiohttp", "attrs", "cattrs", "tenacity", "yarl"]
 
 
 @pytest.mark.parametrize(
