@@ -66,6 +66,16 @@ def test_the_workflow_makes_what_the_ci_makes() -> None:
     assert called <= targets()
 
 
+def test_the_full_disk_may_be_mounted_where_all_tests_run() -> None:
+    """Without the capability its test fails there: where CI is set, nothing is skipped."""
+    ci = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    container = ci["jobs"]["test"]["container"]
+    assert {"run": "make test"} in ci["jobs"]["test"]["steps"]
+    assert {"--cap-add SYS_ADMIN", "--security-opt apparmor=unconfined"} == {
+        f"--{option.strip()}" for option in container["options"].split("--")[1:]
+    }
+
+
 def test_every_package_of_the_program_has_a_lower_bound() -> None:
     assert len(floors()) > 10
     assert [floor for floor in floors() if not re.fullmatch(r"[\w-]+==[\d.]+", floor)] == []
