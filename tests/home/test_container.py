@@ -11,7 +11,7 @@ from datetime import timedelta
 from fnmatch import fnmatch
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -25,6 +25,8 @@ from sst_cloud.collector.metrics import Vitals, serving
 from sst_cloud.collector.status import Status
 
 from .conftest import ROOT
+
+WRAPPER: Final = "collect-or-wait.sh"
 
 
 @attrs.frozen
@@ -125,10 +127,13 @@ def test_it_runs_as_nobody_and_ends_when_told(last_stage: list[Step]) -> None:
 
 
 def test_the_program_is_that_of_the_wheel(
-    last_stage: list[Step], environment: dict[str, str]
+    last_stage: list[Step], environment: dict[str, str], home: Path
 ) -> None:
-    (program,) = one(last_stage, "ENTRYPOINT").words
-    assert program in {script.name for script in entry_points(group="console_scripts")}
+    shell, script = one(last_stage, "ENTRYPOINT").words
+    assert shell == "sh"
+    assert f"examples/home/{WRAPPER} {script}" in [s.value for s in last_stage if s.name == "COPY"]
+    programs = re.findall(r"(?m)([\w-]+) \"\$@\"", (home / WRAPPER).read_text())
+    assert set(programs) <= {script.name for script in entry_points(group="console_scripts")}
     venv = environment["PATH"].partition(":")[0].removesuffix("/bin")
     assert f"--from=build {venv} {venv}" in [s.value for s in last_stage if s.name == "COPY"]
     assert one(last_stage, "CMD").words[0] == "collect"
@@ -194,6 +199,32 @@ def test_the_compose_file_and_the_image_agree(
     (port,) = service["ports"]
     assert port.split(":") == ["127.0.0.1", *[one(last_stage, "EXPOSE").value] * 2]
     assert int(service["stop_grace_period"].removesuffix("s")) > 5
+
+
+def test_the_image_is_built_here_and_started_with_the_machine(service: dict[str, Any]) -> None:
+    """No registry has it; and `on-failure` would not start it with the machine."""
+    assert service["pull_policy"] == "build"
+    assert service["restart"] == "unless-stopped"
+
+
+def test_docker_run_is_told_what_compose_is(service: dict[str, Any]) -> None:
+    (command,) = re.findall(
+        r"(?m)^docker run (?:.*\\\n)+ .*$", (ROOT / "docs" / "docker.md").read_text("utf-8")
+    )
+    told = shlex.split(command.replace("\\\n", " "))
+    for option, value in (
+        ("--restart", service["restart"]),
+        ("--tmpfs", *service["tmpfs"]),
+        ("--cap-drop", *service["cap_drop"]),
+        ("--security-opt", *service["security_opt"]),
+        ("--memory", service["mem_limit"]),
+        ("--publish", *service["ports"]),
+        ("--stop-timeout", service["stop_grace_period"].removesuffix("s")),
+    ):
+        assert told[told.index(option) + 1] == value
+    assert service["init"]
+    assert service["read_only"]
+    assert {"--init", "--read-only"} <= set(told)
 
 
 def test_the_comments_name_what_is_there(home: Path) -> None:
