@@ -1,12 +1,12 @@
 """Tokens that `login` keeps, one per cloud, in the user's config folder."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import click
 import platformdirs
+
+from sst_cloud.files import replace_file
 
 
 def path() -> Path:
@@ -26,10 +26,7 @@ def save(url: str, token: str) -> Path:
     tokens = _read() | {url: token}
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=file.parent)  # made with mode 0600
-        with os.fdopen(handle, "w", encoding="utf-8") as new:
-            json.dump(tokens, new, indent=2)
-        os.replace(temporary, file)  # noqa: PTH105  atomic, and the name says so
+        replace_file(file, json.dumps(tokens, indent=2).encode())
     except OSError as error:
         raise click.ClickException(
             f"the token cannot be kept in {file}: {error.strerror}"

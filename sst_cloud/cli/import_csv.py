@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sst_cloud.clock import Clock
 from sst_cloud.errors import SinkUnavailableError
+from sst_cloud.files import replace_file
 from sst_cloud.readings import Reading
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import Sink, SinkURL, open_sink
@@ -37,7 +38,7 @@ _REASONS: Final = 20
 _BLOCK: Final = 1 << 20
 
 
-class _History(Protocol):
+class _Rows(Protocol):
     """What the CSV sink can do beside being a sink."""
 
     def rows(
@@ -77,14 +78,12 @@ class Progressed:
 
     def save(self) -> None:
         """Keep it, whole or not at all."""
-        part = self.path.with_suffix(".part")
         kept = attrs.asdict(self, filter=lambda field, _: field.name != "path")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(kept))
-            part.replace(self.path)
+            replace_file(self.path, json.dumps(kept).encode())
         except OSError as error:
-            _log.warning("%s cannot be written (%s): no going on later", part, error.strerror)
+            _log.warning("%s cannot be written (%s): no going on later", self.path, error.strerror)
 
     def forget(self) -> None:
         """The import is done."""
@@ -153,14 +152,14 @@ class _Import:
             total = await asyncio.to_thread(_lines, self.file)
             with _bar() as bar:
                 task = bar.add_task("importing", total=total, completed=self.progressed.rows)
-                async for chunk in self._chunks(cast("_History", source)):
+                async for chunk in self._chunks(cast("_Rows", source)):
                     await self._write(sink, chunk)
                     bar.update(task, completed=self.progressed.rows + self.unreadable_count)
         if (more := self.unreadable_count - len(self.unreadable)) > 0:
             self.unreadable.append(f"and {more:,} more rows that cannot be read")
         return self.unreadable
 
-    async def _chunks(self, source: _History) -> AsyncIterator[list[Reading]]:
+    async def _chunks(self, source: _Rows) -> AsyncIterator[list[Reading]]:
         chunk: list[Reading] = []
         done = self.progressed.rows
         async for reading in source.rows(self._note):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import resource
 import stat
 import sys
 from pathlib import Path
@@ -93,6 +94,25 @@ def test_login_again_keeps_other_clouds(
     monkeypatch.setenv("SST_CLOUD_PASSWORD", cloud.password)
     assert sst("login").status == 0
     assert set(json.loads(file.read_text())) == {"https://elsewhere.example", cloud.url}
+
+
+def test_a_full_disk_keeps_the_old_token_and_no_piece_of_the_new(
+    sst: Run, cloud: FakeCloud
+) -> None:
+    file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"https://elsewhere.example": "abc"}')
+    before = file.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before), hard))
+    try:
+        outcome = sst("login", "--email", cloud.email, "--password", cloud.password)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert outcome.status == 1
+    assert f"the token cannot be kept in {file}: File too large" in outcome.err
+    assert [entry.name for entry in file.parent.iterdir()] == ["credentials.json"]
+    assert file.read_bytes() == before
 
 
 def test_a_wrong_password(sst: Run, cloud: FakeCloud) -> None:
