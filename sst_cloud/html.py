@@ -28,7 +28,7 @@ from .models import (
 )
 from .readings import Quality, Reading
 from .redaction import MASK, is_sensitive, redact, redact_text
-from .wording import by_point, point_of, trouble, value_of, what
+from .wording import Reported, by_house, by_point, point_of, trouble, value_of, what
 
 _LINE: Final = "border:0;border-bottom:1px solid rgba(128,128,128,.28)"
 _CELL: Final = f"{_LINE};padding:.2em 1.2em .2em 0;text-align:left;vertical-align:top"
@@ -66,24 +66,12 @@ def html(shown: Any) -> str:
 
 
 def _snapshot(snapshot: Snapshot) -> str:
-    readings: dict[tuple[int, int], list[Reading]] = {}
-    for reading in readings_from(snapshot):
-        readings.setdefault((reading.house_id, reading.device_id), []).append(reading)
     crowded = len(snapshot.devices) > _OPEN
     houses = []
-    for house in snapshot.houses:
-        devices = [
-            _device(device, readings.pop((house.id, device.id), ()), snapshot.time, crowded)
-            for device in snapshot.devices
-            if device.house_id == house.id
-        ]
-        # Of a device that could not be read, or was not asked for, the meters may be known.
-        devices += [
-            _fold(_strong(f"device {key[1]}"), _points(readings.pop(key)), unfolded=True)
-            for key in [key for key in readings if key[0] == house.id]
-        ]
+    for house, devices in by_house(snapshot, readings_from(snapshot)):
         title = f"{_strong(house.name or f'house {house.id}')} {_pale(house.timezone or '')}"
-        houses.append(_fold(title, "".join(devices), unfolded=True))
+        shown = "".join(_device(reported, snapshot.time, crowded) for reported in devices)
+        houses.append(_fold(title, shown, unfolded=True))
     counts = (
         _count(len(snapshot.houses), "house"),
         _count(len(snapshot.devices), "device"),
@@ -94,7 +82,10 @@ def _snapshot(snapshot: Snapshot) -> str:
     return f"<div>{head}</div>{''.join(houses)}{_unreadable(snapshot.unreadable)}"
 
 
-def _device(device: Device, readings: Sequence[Reading], now: datetime, crowded: bool) -> str:  # noqa: FBT001
+def _device(reported: Reported, now: datetime, crowded: bool) -> str:  # noqa: FBT001
+    device, readings = reported.device, reported.readings
+    if device is None:
+        return _fold(_strong(f"device {reported.id}"), _points(readings), unfolded=True)
     troubled = any(trouble(reading) for reading in readings)
     signs = [_alarm("leak")] if isinstance(device, LeakModule) and device.alarm else []
     signs += [_alarm("silent")] if is_stale(device, now) else []

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from .enums import Quantity
+from .models import Device, House, Snapshot
 from .models.wireless_sensor import LOW_BATTERY
 from .readings import Reading, Value
 
@@ -48,6 +49,28 @@ def trouble(reading: Reading) -> str | None:
     if percent and reading.value < LOW_BATTERY:
         return f"battery {value_of(reading)}"
     return _TROUBLES.get((reading.quantity, reading.value))
+
+
+class Reported(NamedTuple):
+    """A device and what it reports; None where its meters are known, and it could not be read."""
+
+    id: int
+    device: Device | None
+    readings: list[Reading]
+
+
+def by_house(snapshot: Snapshot, readings: Iterable[Reading]) -> list[tuple[House, list[Reported]]]:
+    """The houses of a snapshot, and each device there of which anything is known."""
+    found = {
+        (device.house_id, device.id): Reported(device.id, device, []) for device in snapshot.devices
+    }
+    for reading in readings:
+        key = (reading.house_id, reading.device_id)
+        found.setdefault(key, Reported(reading.device_id, None, [])).readings.append(reading)
+    return [
+        (house, [reported for (at, _), reported in found.items() if at == house.id])
+        for house in snapshot.houses
+    ]
 
 
 def by_point(readings: Iterable[Reading]) -> list[Sequence[Reading]]:

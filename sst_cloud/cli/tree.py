@@ -1,7 +1,6 @@
 """`sst-cloud tree` and `sst-cloud watch`: the account for people."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
@@ -18,9 +17,9 @@ from rich.tree import Tree
 from sst_cloud.enums import Quality
 from sst_cloud.errors import PASSING
 from sst_cloud.measurements import readings_from
-from sst_cloud.models import Device, Snapshot
+from sst_cloud.models import Snapshot
 from sst_cloud.readings import Reading
-from sst_cloud.wording import by_point, point_of, trouble, value_of, what
+from sst_cloud.wording import Reported, by_house, by_point, point_of, trouble, value_of, what
 
 from .account import choose, house_option, read_snapshot
 from .durations import Duration
@@ -86,21 +85,20 @@ async def _watch(
 
 
 def _tree(snapshot: Snapshot) -> Tree:
-    by_device: dict[int, list[Reading]] = defaultdict(list)
-    for reading in readings_from(snapshot):
-        by_device[reading.device_id].append(reading)
     root = Tree(Text(f"SST Cloud, {snapshot.time:%Y-%m-%d %H:%MZ}"))
-    for house in snapshot.houses:
+    for house, devices in by_house(snapshot, readings_from(snapshot)):
         branch = root.add(Text.assemble((house.name, "bold"), f"  {house.timezone or ''}"))
-        for device in snapshot.devices:
-            if device.house_id == house.id:
-                twig = branch.add(_device(device))
-                for line in _points(by_device[device.id]):
-                    twig.add(line)
+        for reported in devices:
+            twig = branch.add(_device(reported))
+            for line in _points(reported.readings):
+                twig.add(line)
     return root
 
 
-def _device(device: Device) -> Text:
+def _device(reported: Reported) -> Text:
+    device = reported.device
+    if device is None:
+        return Text(f"device {reported.id}", "bold")
     access = "" if device.access_status is None else f"  {device.access_status}"
     return Text.assemble((device.name or str(device.id), "bold"), f"  {device.model}{access}")
 

@@ -119,6 +119,18 @@ def test_the_tree(sst: Run, logged_in: FakeCloud) -> None:
     assert logged_in.email not in out
 
 
+def test_the_tree_shows_meters_of_devices_that_cannot_be_read(
+    sst: Run, logged_in: FakeCloud
+) -> None:
+    (flat,) = [house for house in logged_in.houses if house.name == "Flat"]
+    logged_in.inject(Status(500), path=f"/houses/{flat.id}/devices/")
+    status, out, err = sst("tree", "--house", "Flat")
+    assert status == 0
+    assert "Bath cold  cold " in out
+    assert f"device {named(logged_in, 'Kitchen').id}\n" in out
+    assert "devices" in err
+
+
 def test_the_tree_as_json(sst: Run, logged_in: FakeCloud) -> None:
     found = json.loads(sst("tree", "--json", "--house", "Flat").out)
     bathroom, kitchen, floor = found["devices"]
