@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from sst_cloud.client import SSTCloud
 from sst_cloud.models import House, Listing, Snapshot
 
 from .output import add_row, console, json_option, print_json, table, warn_missing
@@ -58,7 +59,7 @@ def houses(settings: Settings, *, as_json: bool) -> None:
 @click.pass_obj
 def devices(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> None:
     """List the devices: leak modules and thermostats."""
-    snapshot = asyncio.run(read_snapshot(settings, wanted))
+    snapshot = asyncio.run(read_account(settings, wanted))
     if as_json:
         print_json(snapshot.devices)
     else:
@@ -81,7 +82,7 @@ def devices(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> No
 @click.pass_obj
 def counters(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> None:
     """List the water meters and what they show."""
-    snapshot = asyncio.run(read_snapshot(settings, wanted))
+    snapshot = asyncio.run(read_account(settings, wanted))
     if as_json:
         print_json(snapshot.counters)
     else:
@@ -108,8 +109,15 @@ async def _houses(settings: Settings) -> Listing[House]:
         return await cloud.houses()
 
 
-async def read_snapshot(settings: Settings, wanted: Sequence[str]) -> Snapshot:
-    """The account, or the houses wanted."""
+async def read_snapshot(cloud: SSTCloud, wanted: Sequence[str]) -> Snapshot:
+    """The account, or the houses wanted. Raises `ClickException` for an unknown one."""
+    if not wanted:
+        return await cloud.snapshot()
+    houses = await cloud.houses()
+    return await cloud.snapshot(houses=houses, house_ids=choose(houses, wanted))
+
+
+async def read_account(settings: Settings, wanted: Sequence[str]) -> Snapshot:
+    """The same, with a client for this once."""
     async with settings.client() as cloud:
-        house_ids = choose(await cloud.houses(), wanted) if wanted else None
-        return await cloud.snapshot(house_ids=house_ids)
+        return await read_snapshot(cloud, wanted)

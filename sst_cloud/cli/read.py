@@ -10,7 +10,7 @@ import click
 from sst_cloud.measurements import readings_from
 from sst_cloud.sink import Sink
 
-from .account import choose, house_option
+from .account import house_option, read_snapshot
 from .output import json_option, warn_missing
 from .settings import Settings, account_options
 from .sink_names import open_sinks, sink_option
@@ -36,8 +36,7 @@ def read(
 
 async def _read(settings: Settings, urls: Sequence[str], wanted: Sequence[str]) -> None:
     async with _opened(urls) as sinks, settings.client() as cloud:
-        house_ids = choose(await cloud.houses(), wanted) if wanted else None
-        snapshot = await cloud.snapshot(house_ids=house_ids)
+        snapshot = await read_snapshot(cloud, wanted)
         warn_missing(snapshot.houses, snapshot.unreadable)
         readings = readings_from(snapshot)
         for name, sink in sinks.items():

@@ -21,7 +21,7 @@ from sst_cloud.models import Snapshot
 from sst_cloud.readings import Reading
 from sst_cloud.wording import Reported, by_house, by_point, point_of, trouble, value_of, what
 
-from .account import choose, house_option, read_snapshot
+from .account import house_option, read_account, read_snapshot
 from .durations import Duration
 from .output import add_row, console, json_option, print_json, table, warn_missing
 from .settings import Settings, account_options
@@ -34,7 +34,7 @@ from .settings import Settings, account_options
 @click.pass_obj
 def tree(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> None:
     """Show the account as a tree: houses, devices, and what they report."""
-    snapshot = asyncio.run(read_snapshot(settings, wanted))
+    snapshot = asyncio.run(read_account(settings, wanted))
     if as_json:
         print_json(snapshot)
     else:
@@ -71,11 +71,10 @@ async def _watch(
                 live.update(shown, refresh=True)
 
         async with settings.client() as cloud:
-            house_ids = choose(await cloud.houses(), wanted) if wanted else None
             seen: RenderableType = ""
             for number in count(1):
                 try:
-                    seen = _table(await cloud.snapshot(house_ids=house_ids))
+                    seen = _table(await read_snapshot(cloud, wanted))
                     show(seen)
                 except PASSING as error:
                     show(Stack(seen, Text(f"{error}; trying again")))
