@@ -92,7 +92,7 @@ test-floors: $(VENV)/.dev ## Run program and tests with the oldest packages that
 	$(FLOORS)/sst-cloud demo
 	$(BIN)/python -c '$(PACKAGES)' >"$$($(FLOORS)/python -c '$(PACKAGES)')/lent.pth"
 	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(FLOORS)/python -m pytest -q -p no:cacheprovider \
-	  -p pytest_asyncio.plugin -p pytest_cov.plugin tests/client tests/cli tests/sinks
+	  -p pytest_asyncio.plugin -p pytest_cov.plugin tests/client tests/cli tests/sinks tests/influxdb
 
 lambda: $(VENV)/.dev ## Build the zip for AWS Lambda (arm64, Python 3.13) into dist/
 	@$(BIN)/python examples/lambda_timestream/build.py $(if $(COMPILER),--compiler $(COMPILER))
