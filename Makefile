@@ -10,6 +10,10 @@ SHELL := /bin/sh
 # As many processes as there are cores; the tests of a file stay together, and share what it starts.
 # Their order is what tests/conftest.py makes of it.
 PYTEST := pytest -n auto --dist loadfile --no-loadscope-reorder
+# fail_under counts lines and branches together, and there are more lines.
+BRANCHES := import json, sys; totals = json.load(sys.stdin)["totals"]; \
+  share = totals["covered_branches"] / totals["num_branches"]; \
+  sys.exit(share < 0.95 and f"{share:.1%} of the branches are covered, less than 95 %")
 # The wheel is installed with what it needs, and nothing else; then .venv lends what the tests need
 # beside it. What .venv has of the project itself comes after the wheel, and is not looked at.
 WHEEL := .venv-wheel/bin
@@ -39,6 +43,7 @@ ifdef ARGS
 else
 	$(BIN)/coverage erase
 	$(BIN)/$(PYTEST) --cov --cov-report=term
+	@$(BIN)/coverage json --quiet -o - | $(BIN)/python -c '$(BRANCHES)'
 endif
 
 lint: $(VENV)/.dev ## Style, types and the directions of imports
