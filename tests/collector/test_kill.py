@@ -103,7 +103,7 @@ async def test_killed_collectors_of_a_troubled_cloud_lose_and_invent_nothing(
         plan = Plan(
             folder=str(folder),
             seed=seed,
-            rounds=max(1, rounds // 5),
+            rounds=rounds,
             longest=0.3,
             speed=clock.speed,
             started=clock.started,

@@ -84,6 +84,34 @@ async def test_a_clock_that_is_ahead_for_a_while_drops_nothing(tmp_path: Path, h
     assert await poll(5) == [0, 1, 2, 3, 4, 5]
 
 
+async def test_a_clock_that_was_ahead_does_not_keep_what_is_too_old(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with Outbox(tmp_path, limits=Limits(age=timedelta(days=30)), clock=clock) as outbox:
+        await outbox.join("away", READINGS)
+        await outbox.append(Entry(readings(3)))
+        for days in (3650, -3650, 31, 1):
+            clock.advance(timedelta(days=days))
+            await outbox.tidy()
+        status = await outbox.status()
+    assert status.sinks[0].dropped == 3
+
+
+async def test_what_arrives_after_all_is_not_counted_as_dropped(tmp_path: Path) -> None:
+    """A slow sink has had a batch for so long that the outbox has dropped it meanwhile."""
+    async with Outbox(tmp_path, limits=Limits(size=200_000)) as outbox:
+        await outbox.join("slow", READINGS)
+        await outbox.append(Entry(readings(100)))
+        batch = await outbox.batch("slow", READINGS, 100)
+        await outbox.append(Entry(readings(1_500, 100)))
+        await outbox.tidy()
+        dropped = (await outbox.status()).sinks[0].dropped
+        assert dropped > 100
+        await outbox.deliver("slow", READINGS, batch.upto, accepted=100)
+        (sink,) = (await outbox.status()).sinks
+    assert (sink.delivered, sink.dropped) == (100, dropped - 100)
+    assert sink.delivered + sink.dropped + sink.waiting == 1_600
+
+
 async def test_what_is_committed_is_in_the_file_after_every_poll(tmp_path: Path) -> None:
     """And not in its log alone, which somebody may take for rubbish."""
     async with Outbox(tmp_path) as outbox:
