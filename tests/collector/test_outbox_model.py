@@ -353,7 +353,7 @@ class OutboxMachine(RuleBasedStateMachine):
                 row.forget(gone)
 
     def _too_old(self, row: Row, now: int) -> int:
-        """Up to which number all are too old, and have been for a day: clocks are ahead at times."""
+        """Up to which number all are too old and have been for a day: a clock may be ahead."""
         upto = row.gone
         while upto < len(row.items) and row.items[upto][0] < now - self.limits.age.total_seconds():
             upto += 1
