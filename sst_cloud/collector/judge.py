@@ -6,8 +6,8 @@ pipe delivers is suspect, until later polls go on from it: then the meter has be
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import attrs
 
@@ -26,6 +26,29 @@ __all__ = ["JudgeRules", "JudgeState", "Meter", "MeterId", "Verdict", "judge"]
 MeterId = tuple[int, int, str]
 """House, device, the counter's id."""
 
+_FORMER: Final = timedelta(days=1)
+"""How long after it was last shown a former total may turn out to have been the true one."""
+
+
+@attrs.frozen
+class Former:
+    """What was believed of a meter before its new total, which may have been a long glitch."""
+
+    time: datetime
+    total: int
+    since: tuple[Reading, ...] = ()
+    """What has been believed since, as it came."""
+
+    def later(self, *readings: Reading) -> "Former | None":
+        """With what is believed now, too; None when it is too long ago."""
+        if not self.holds(readings[-1]):
+            return None
+        return attrs.evolve(self, since=(*self.since, *readings))
+
+    def holds(self, reading: Reading) -> bool:
+        """Whether it may still turn out to have been the true one."""
+        return abs(reading.time - self.time) <= _FORMER
+
 
 @attrs.frozen
 class Meter:
@@ -36,6 +59,7 @@ class Meter:
     """The last total that is trusted, in litres, and its time."""
     candidates: tuple[Reading, ...] = ()
     """Suspect readings that agree with each other, oldest first, as they came."""
+    former: Former | None = None
 
 
 @attrs.frozen
@@ -52,6 +76,12 @@ class JudgeState:
                 "time": format_time(meter.time),
                 "total_l": meter.total,
                 "candidates": [reading.as_dict() for reading in meter.candidates],
+                "former": meter.former
+                and {
+                    "time": format_time(meter.former.time),
+                    "total_l": meter.former.total,
+                    "since": [reading.as_dict() for reading in meter.former.since],
+                },
             }
             for meter_id, meter in self.meters.items()
         ]
@@ -70,7 +100,8 @@ class Verdict:
     readings: tuple[Reading, ...]
     """The poll's own, in their order; nothing but their quality has changed."""
     redelivered: tuple[Reading, ...] = ()
-    """Held as suspect, now confirmed: good, at their own times."""
+    """Earlier ones, at their own times: good if they were held as suspect and are confirmed now,
+    suspect if they were believed and have been a glitch after all."""
     events: tuple[Event, ...] = ()
     state: JudgeState
 
@@ -92,7 +123,7 @@ def judge(
         found = _weigh(meters.get(meter_id), reading, known.get(meter_id), rules)
         meters[meter_id] = found.meter
         judged.append(found.reading)
-        redelivered += found.confirmed
+        redelivered += found.redelivered
         if found.event:
             events.append(found.event)
     return Verdict(
@@ -107,7 +138,7 @@ def judge(
 class _Finding:
     meter: Meter
     reading: Reading
-    confirmed: tuple[Reading, ...] = ()
+    redelivered: tuple[Reading, ...] = ()
     event: Event | None = None
 
 
@@ -124,20 +155,30 @@ def _weigh(
     if not risen and pipe.explains(meter.time, meter.total, reading):
         heard = bool(reading.model) and reading.quality is not Quality.STALE
         seen_anew = heard or total != meter.total
-        trusted = Meter(reading.time if seen_anew else meter.time, total)
-        event = _goes_on(meter, reading) if meter.candidates else None
+        former = meter.former and meter.former.later(reading)
+        trusted = Meter(reading.time if seen_anew else meter.time, total, former=former)
+        event = _goes_on(meter, reading) if row else None
         return _Finding(meter=trusted, reading=reading, event=event)
 
+    former = meter.former
+    if former and former.holds(reading) and pipe.explains(former.time, former.total, reading):
+        return _Finding(
+            meter=Meter(reading.time, total),
+            reading=reading,
+            redelivered=_as(Quality.SUSPECT, former.since),
+            event=_not_replaced(former, reading),
+        )
     suspect = attrs.evolve(reading, quality=Quality.SUSPECT)
     if row and _repeats(row[-1], reading):
         return _Finding(meter=meter, reading=suspect)
     row = (*row, reading) if continued else (reading,)
     lasted = abs(reading.time - row[0].time)
     if len(row) > rules.confirmations and lasted >= rules.confirmations * REFRESH:
-        good = tuple(attrs.evolve(held, quality=Quality.GOOD) for held in row[:-1])
-        replaced = _replaced(meter, row)
         return _Finding(
-            meter=Meter(reading.time, total), reading=reading, confirmed=good, event=replaced
+            meter=Meter(reading.time, total, former=_former_of(meter, row, pipe)),
+            reading=reading,
+            redelivered=_as(Quality.GOOD, row[:-1]),
+            event=_replaced(meter, row),
         )
     event = None if meter.candidates else _begins(meter, suspect)
     return _Finding(meter=attrs.evolve(meter, candidates=row), reading=suspect, event=event)
@@ -164,15 +205,26 @@ class _Pipe:
 
     def explains(self, time: datetime, total: int, reading: Reading) -> bool:
         """Whether a total may have become that of a reading."""
+        return self.delivers(total, int(reading.value), reading.time - time)
+
+    def delivers(self, before: int, after: int, lasted: timedelta) -> bool:
+        """Whether a total may become another one in so much time."""
         litres = litres_between(
-            total,
-            int(reading.value),
-            reading.time - time,
+            before,
+            after,
+            lasted,
             max_flow=self.max_flow,
             step=self.step,
             limits=self.limits,
         )
         return litres is not None
+
+
+def _former_of(meter: Meter, row: tuple[Reading, ...], pipe: _Pipe) -> Former | None:
+    """The truth before a new one, unless the day may bring it there, too: then neither is told."""
+    if pipe.delivers(meter.total, int(row[-1].value), _FORMER):
+        return None
+    return Former(meter.time, meter.total).later(*row)
 
 
 def _first_sight(reading: Reading, counter: Counter | None) -> Meter:
@@ -185,6 +237,10 @@ def _first_sight(reading: Reading, counter: Counter | None) -> Meter:
 def _repeats(last: Reading, reading: Reading) -> bool:
     """Whether a reading confirms nothing."""
     return reading.key == last.key or only_repeats(last, reading)
+
+
+def _as(quality: Quality, readings: Iterable[Reading]) -> tuple[Reading, ...]:
+    return tuple(attrs.evolve(reading, quality=quality) for reading in readings)
 
 
 def _begins(meter: Meter, reading: Reading) -> Event:
@@ -205,6 +261,17 @@ def _goes_on(meter: Meter, reading: Reading) -> Event:
         f"{point_in_words(reading)} goes on from {_m3(meter.total)}: it was a glitch",
         over=True,
         before_l=meter.total,
+        after_l=int(reading.value),
+    )
+
+
+def _not_replaced(former: Former, reading: Reading) -> Event:
+    return Event.at_point(
+        reading,
+        EventKind.COUNTER_REPLACED,
+        f"{point_in_words(reading)} goes on from {_m3(former.total)}: it was a glitch after all",
+        over=True,
+        before_l=former.total,
         after_l=int(reading.value),
     )
 
@@ -234,6 +301,15 @@ def _m3(litres: float) -> str:
 
 def _row(row: Any) -> tuple[MeterId, Meter]:
     house_id, device_id, point_id = row["meter"]
-    time = datetime.fromisoformat(row["time"]).astimezone(UTC)
     held = tuple(readable(Reading.from_dict, row.get("candidates")))
-    return (int(house_id), int(device_id), str(point_id)), Meter(time, int(row["total_l"]), held)
+    former = next(readable(_former, [row.get("former")]), None)
+    return (int(house_id), int(device_id), str(point_id)), Meter(*_shown(row), held, former)
+
+
+def _former(row: Any) -> Former:
+    return Former(*_shown(row), tuple(readable(Reading.from_dict, row.get("since"))))
+
+
+def _shown(row: Any) -> tuple[datetime, int]:
+    """A time and a total."""
+    return datetime.fromisoformat(row["time"]).astimezone(UTC), int(row["total_l"])
