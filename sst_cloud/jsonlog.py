@@ -6,7 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import Final
 
-from sst_cloud.redaction import redact, redact_text
+from .redaction import redact, redact_text
 
 _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 """What every record has; anything else came as `extra`."""

@@ -13,16 +13,16 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote, urlencode
 
-from sst_cloud.auth import TOKEN_VARIABLES, Auth, StoredTokenAuth, TokenAuth
-from sst_cloud.client import SSTCloud
-from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.enums import Water
-from sst_cloud.errors import RequestTimeoutError, SinkRefusedError, SSTCloudError
-from sst_cloud.measurements import readings_from
-from sst_cloud.models import Counter, House, Listing, Snapshot
-from sst_cloud.readings import Reading
-from sst_cloud.sink import Sink, SinkURL, open_sink
-from sst_cloud.wording import NO_HOUSES
+from .auth import TOKEN_VARIABLES, Auth, StoredTokenAuth, TokenAuth
+from .client import SSTCloud
+from .clock import Clock, SystemClock
+from .enums import Water
+from .errors import RequestTimeoutError, SinkRefusedError, SSTCloudError
+from .measurements import readings_from
+from .models import Counter, House, Listing, Snapshot
+from .readings import Reading
+from .sink import Sink, SinkURL, WarmUp, open_sink
+from .wording import NO_HOUSES
 
 _log = logging.getLogger(__name__)
 
@@ -46,18 +46,20 @@ class ScheduledPoll:
         sink_url: str,
         *,
         house_id: int | None = None,
+        counters_only: bool = False,
         base_url: str | None = None,
         remember: timedelta = REMEMBER,
         clock: Clock | None = None,
     ) -> None:
         """Nothing is opened yet. Raises `SinkOptionsError` if `sink_url` is malformed.
 
-        `house_id` narrows it to one house. The list of houses is asked for again after `remember`.
+        `house_id` narrows it to one house, `counters_only` to its meters, without the names and
+        models of devices. The list of houses is asked for again after `remember`.
         """
         self._sink_url = sink_url
         self._house_ids = None if house_id is None else [house_id]
-        # Timestream's records hold nothing of what the lists of devices would add.
-        self._counters_only = SinkURL.parse(sink_url).scheme == "timestream"
+        SinkURL.parse(sink_url)
+        self._counters_only = counters_only
         self._remember = remember
         self._clock = clock or SystemClock()
         self._client = SSTCloud(auth, base_url=base_url, clock=self._clock)
@@ -75,15 +77,18 @@ class ScheduledPoll:
 
         `SST_CLOUD_TOKEN` is the token, or the ARN of a secret for `secret` to fetch. `SINK` is a
         sink's URL; without it, `DATABASE_NAME`, `TABLE_NAME` and `LOCATION` name a Timestream
-        table. `HOUSE_ID` and `SST_CLOUD_URL` may be left out.
+        table, into which only meters go. `HOUSE_ID` and `SST_CLOUD_URL` may be left out.
         """
+        sink_url = sink_url_from(environ)
         house = environ.get("HOUSE_ID", "").strip()
         if house and not house.isdecimal():
             raise ValueError("HOUSE_ID must be a house's number, or be left out for all houses")
         return cls(
             _auth(environ, secret),
-            sink_url_from(environ),
+            sink_url,
             house_id=int(house) if house else None,
+            # The tables of the old function hold meters, and nothing that devices would add.
+            counters_only=SinkURL.parse(sink_url).scheme == "timestream",
             base_url=environ.get("SST_CLOUD_URL") or None,
         )
 
@@ -175,8 +180,8 @@ class ScheduledPoll:
     async def _open(self) -> Sink:
         sink = await asyncio.to_thread(open_sink, self._sink_url)
         await sink.__aenter__()
-        if (warm_up := getattr(sink, "open", None)) is not None:
-            await warm_up()
+        if isinstance(sink, WarmUp):
+            await sink.warm_up()
         return sink
 
     def _opened(self, task: asyncio.Task[Sink]) -> None:

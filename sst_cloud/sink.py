@@ -82,6 +82,15 @@ class History(Protocol):
         ...
 
 
+@runtime_checkable
+class WarmUp(Protocol):
+    """A sink that takes long to get ready, and can begin while there is something else to do."""
+
+    async def warm_up(self) -> None:
+        """Get ready for the first write, which would otherwise do it."""
+        ...
+
+
 class Guarantee(StrEnum):
     """What a sink promises about a reading that is written twice."""
 

@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-from sst_cloud.collector.jsonlog import log_json_lines
-from sst_cloud.collector.scheduled import Answer, ScheduledPoll
+from sst_cloud.jsonlog import log_json_lines
+from sst_cloud.scheduled import Answer, ScheduledPoll
 from sst_cloud_sinks.aws import secret
 
 RESERVE = 1.0

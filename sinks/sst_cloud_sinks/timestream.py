@@ -115,7 +115,7 @@ class TimestreamSink:
     ) -> None:
         await self._aws.close()
 
-    async def open(self) -> None:
+    async def warm_up(self) -> None:
         """Import aioboto3 and create the client, mostly in a thread; the first use does it else.
 
         Await it, or run it as a task, while there is something else to wait for.

@@ -16,8 +16,8 @@ from click.core import ParameterSource
 from sst_cloud.auth import TOKEN_VARIABLES, Auth, StoredTokenAuth, TokenAuth
 from sst_cloud.client import SSTCloud
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.collector.jsonlog import JsonLines
 from sst_cloud.errors import SSTCloudError
+from sst_cloud.jsonlog import JsonLines
 from sst_cloud.transport import BASE_URL
 
 from . import credentials, identity

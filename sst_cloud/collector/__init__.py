@@ -1,4 +1,4 @@
-"""Poll a source, judge, commit to an outbox, deliver to sinks; and a single poll on a schedule."""
+"""Poll a source, judge, commit to an outbox, deliver to sinks."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -61,7 +61,7 @@ _HOME_OF: Final = {
 }
 
 if not TYPE_CHECKING:
-    __getattr__ = lazily(__name__, _HOME_OF)  # a scheduled poll needs nothing of all this
+    __getattr__ = lazily(__name__, _HOME_OF)  # who reads the status needs no aiohttp
 
 
 def __dir__() -> list[str]:

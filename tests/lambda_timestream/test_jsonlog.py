@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sst_cloud.collector.jsonlog import JsonLines, log_json_lines
+from sst_cloud.jsonlog import JsonLines, log_json_lines
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 

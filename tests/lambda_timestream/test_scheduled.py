@@ -21,7 +21,7 @@ from sst_cloud import (
     TokenRejectedError,
     UnknownSinkError,
 )
-from sst_cloud.collector.scheduled import Answer, ScheduledPoll, sink_url_from
+from sst_cloud.scheduled import Answer, ScheduledPoll, sink_url_from
 from sst_cloud.sink import Sink
 from sst_cloud.testing import FakeAccount, FakeCloud, Html, Status
 from sst_cloud_sinks.sqlite import SqliteSink
@@ -140,7 +140,7 @@ async def test_rejected_readings_are_a_failure(
     def open_choosy(url: str) -> Sink:
         return Choosy(caller.path)
 
-    monkeypatch.setattr("sst_cloud.collector.scheduled.open_sink", open_choosy)
+    monkeypatch.setattr("sst_cloud.scheduled.open_sink", open_choosy)
     poll = await caller.make()
     with pytest.raises(SinkRefusedError, match=r"1 of \d+ readings were rejected.* too blue"):
         await poll()
@@ -157,14 +157,36 @@ async def test_a_sink_that_cannot_be_opened_is_opened_again(
     assert len(await poll()) == 5
 
 
-async def test_timestream_needs_no_devices_other_sinks_have_their_names(
-    caller: Caller, fake: FakeCloud
+@pytest.mark.parametrize("counters_only", [True, False])
+async def test_devices_are_asked_for_unless_only_counters_are_wanted(
+    caller: Caller, fake: FakeCloud, counters_only: bool
 ) -> None:
-    poll = await caller.make()
+    poll = await caller.make(counters_only=counters_only)
     await poll()
+    assert any("/devices/" in seen.path for seen in fake.requests) is not counters_only
     async with SqliteSink(caller.path) as sink:
         named = {reading.device for reading in await sink.latest()}
-    assert named == {device.name for device in fake.devices}
+    assert named == ({""} if counters_only else {device.name for device in fake.devices})
+
+
+async def test_a_sink_that_takes_long_to_get_ready_is_given_the_time(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    class Slow(SqliteSink):
+        async def warm_up(self) -> None:
+            done.append("ready")
+
+        async def write(self, readings: Any) -> Any:
+            done.append("written")
+            return await super().write(readings)
+
+    monkeypatch.setattr("sst_cloud.scheduled.open_sink", lambda _: Slow(caller.path))
+    poll = await caller.make()
+    await poll()
+    await poll()
+    assert done == ["ready", "written", "written"]
 
 
 async def test_a_cloud_out_of_order_is_a_failure(caller: Caller, fake: FakeCloud) -> None:

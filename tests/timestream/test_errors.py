@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
+import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from sst_cloud.errors import SinkError, SinkOptionsError, SinkRefusedError, Sink
 from sst_cloud.sink import SinkURL, open_sink
 from sst_cloud.testing import Drop, Fault, Hang, Html
 from sst_cloud.testing.sink_contract import sample_reading
+from sst_cloud_sinks._timestream_aws import Connection
 from sst_cloud_sinks.timestream import TimestreamSink
 from timestream.conftest import MakeSink
 from timestream.stand_in import DropAfter, Error, Timestream
@@ -85,7 +88,7 @@ async def test_a_stalled_service_is_given_up(timestream: Timestream, table: Tabl
     timestream.inject(Hang())
     sink = TimestreamSink("mydb", "meters", endpoint_url=timestream.url, timeout=1.0)
     async with sink:
-        await sink.open()
+        await sink.warm_up()
         started = time.monotonic()
         with pytest.raises(SinkUnavailableError, match="within 1 s"):
             await sink.write([sample_reading()])
@@ -181,22 +184,26 @@ async def test_errors_hold_no_secret(timestream: Timestream, table: Table) -> No
 
 
 async def test_opening_happens_once_and_beside_other_work(
-    timestream: Timestream, table: Table
+    timestream: Timestream, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`open` as a task while something else is waited for; a write then joins it."""
-    beats = 0
+    """`warm_up` as a task while something else is waited for; a write then joins it."""
+    prepare = Connection._prepare
+    going_on = threading.Event()
+    prepared = []
 
-    async def beat() -> None:
-        nonlocal beats
-        while True:
-            await asyncio.sleep(0.01)
-            beats += 1
+    def slow(self: Connection, service: str) -> Any:
+        assert going_on.wait(10), "the event loop stands still"
+        prepared.append(service)
+        return prepare(self, service)
 
+    async def other_work() -> None:
+        going_on.set()
+
+    monkeypatch.setattr(Connection, "_prepare", slow)
     sink = TimestreamSink("mydb", "meters", endpoint_url=timestream.url)
     async with sink:
-        heart = asyncio.create_task(beat())
-        await asyncio.gather(sink.open(), sink.open(), sink.write([sample_reading()]))
-        heart.cancel()
-    assert beats > 1
+        write = sink.write([sample_reading()])
+        await asyncio.gather(sink.warm_up(), sink.warm_up(), write, other_work())
+    assert prepared == ["timestream-write"]
     async with sink:  # and again, after it was closed
         assert (await sink.write([sample_reading()])).accepted == 1
