@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev hooks servers test lint docs docs-serve devices-page notebooks pictures bench wheel test-wheel test-floors lambda deploy clean
+.PHONY: help demo dev hooks servers test lint docs docs-serve devices-page notebooks pictures bench wheel test-wheel test-floors image lambda deploy clean
 
 # As many processes as there are cores; the tests of a file stay together, and share what it starts.
 # Their order is what tests/conftest.py makes of it.
@@ -98,6 +98,9 @@ test-floors: $(VENV)/.dev ## Run program and tests with the oldest packages that
 	$(BIN)/python -c '$(PACKAGES)' >"$$($(FLOORS)/python -c '$(PACKAGES)')/lent.pth"
 	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(FLOORS)/python -m pytest -q -p no:cacheprovider \
 	  -p pytest_asyncio.plugin -p pytest_cov.plugin tests/client tests/cli tests/sinks tests/influxdb
+
+image: ## Build the Docker image, and see it collect from a fake cloud; needs Docker
+	.ci/test-image
 
 lambda: $(VENV)/.dev ## Build the zip for AWS Lambda (arm64, Python 3.13) into dist/
 	@$(BIN)/python examples/lambda_timestream/build.py $(if $(COMPILER),--compiler $(COMPILER))

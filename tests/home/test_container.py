@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import shutil
@@ -26,6 +27,7 @@ from sst_cloud.collector.status import Status
 
 from .conftest import ROOT
 
+SCRIPT: Final = ROOT / ".ci" / "test-image"
 WRAPPER: Final = "collect-or-wait.sh"
 
 
@@ -112,10 +114,10 @@ def test_the_extras_of_the_image_exist(steps: list[Step]) -> None:
 
 
 def test_the_python_of_the_image_is_one_we_support(steps: list[Step]) -> None:
-    version = one(steps, "ARG").value.removeprefix("PYTHON=")
-    assert f"Python :: {version}" in (ROOT / "pyproject.toml").read_text()
-    froms = [step.value.split()[0] for step in steps if step.name == "FROM"]
-    assert froms == ["python:${PYTHON}-slim"] * 2
+    froms = {step.value.split()[0] for step in steps if step.name == "FROM"}
+    (version,) = (re.fullmatch(r"python:(3\.\d+)\.\d+-slim-\w+", image) for image in froms)
+    assert version
+    assert f"Python :: {version[1]}" in (ROOT / "pyproject.toml").read_text()
 
 
 def test_it_runs_as_nobody_and_ends_when_told(last_stage: list[Step]) -> None:
@@ -211,7 +213,14 @@ def test_docker_run_is_told_what_compose_is(service: dict[str, Any]) -> None:
     (command,) = re.findall(
         r"(?m)^docker run (?:.*\\\n)+ .*$", (ROOT / "docs" / "docker.md").read_text("utf-8")
     )
+    (tried,) = re.findall(r"docker run (--detach --init .*(?:\n .*)+)\)", SCRIPT.read_text())
     told = shlex.split(command.replace("\\\n", " "))
+    assert {word for word in told if word.startswith("--")} - set(shlex.split(tried)) == {
+        "--name",
+        "--restart",
+        "--stop-timeout",
+        "--publish",
+    }
     for option, value in (
         ("--restart", service["restart"]),
         ("--tmpfs", *service["tmpfs"]),
@@ -232,3 +241,30 @@ def test_the_comments_name_what_is_there(home: Path) -> None:
     words = shlex.split(first.removeprefix("# "))
     assert words[:3] == ["docker", "build", "-f"]
     assert (ROOT / words[3]).samefile(home / "Dockerfile")
+
+
+DOCKER: Final = """\
+#!/bin/sh
+echo "$@" >>"$SEEN"
+case $1 in
+  run) echo "id-of-$(grep -c '^run' "$SEEN")" ;;
+  logs) echo 'export SST_CLOUD_URL=http://127.0.0.1:8043' ;;
+  inspect) echo "$HEALTH" ;;
+  wait) echo 0 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("health", "status"), [("healthy", 0), ("starting", 1)])
+def test_the_image_is_tried_out(tmp_path: Path, health: str, status: int) -> None:
+    """With a docker that only says what it would say: no engine is at hand."""
+    for name, text in (("docker", DOCKER), ("sleep", "#!/bin/sh\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    seen = tmp_path / "seen"
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "SEEN": str(seen), "HEALTH": health}
+    done = subprocess.run([SCRIPT], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    last = seen.read_text().splitlines()[-1]
+    assert last == "rm --force --volumes id-of-1 id-of-2"
