@@ -20,11 +20,6 @@ class DeviceType(IntEnum):
     NEPTUN_SMART = 7
 
 
-LEAK_MODULES: Final = frozenset(
-    {DeviceType.NEPTUN_PROW, DeviceType.EQUATION_PROW, DeviceType.NEPTUN_SMART}
-)
-"""Types that watch for leaks and drive valves."""
-
 MODELS: Final = {
     DeviceType.MCS300: "Teploluxe MCS300",
     DeviceType.MCS350: "Teploluxe MCS350",
@@ -116,6 +111,11 @@ class Quantity(StrEnum):
         return self in _BOOLEANS
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the value is as a rule a whole number: a store of fractions gives it back so."""
+        return self in _WHOLE
+
+    @property
     def unit(self) -> str:
         """The unit of the value: `L`, `°C`, `%`, or empty for booleans and levels."""
         return _UNITS.get(self, "")
@@ -131,6 +131,7 @@ _BOOLEANS: Final = frozenset(
         Quantity.ONLINE,
     }
 )
+_WHOLE: Final = frozenset({Quantity.VOLUME, Quantity.BATTERY, Quantity.SIGNAL})
 _UNITS: Final = {
     Quantity.VOLUME: "L",
     Quantity.AIR_TEMPERATURE: "°C",

@@ -15,6 +15,7 @@ from yarl import URL
 
 from sst_cloud.readings import Quality, Quantity, Reading, Value, format_time
 
+from ._history import each_once, keep_newest
 from ._influxdb_http import Server
 from ._line_protocol import FIELDS, FIRST, LAST, MEASUREMENTS, QUALITIES
 from ._partial_write import Complaint
@@ -28,11 +29,8 @@ _TAGS: Final = ", ".join(
     f'"{tag}"::tag'
     for tag in ("house_id", "house", "device_id", "device", "point", "point_id", "name", "water")
 )
-_WHOLE: Final = frozenset({Quantity.VOLUME, Quantity.BATTERY, Quantity.SIGNAL})
-"""Numbers that are whole where nothing stands behind the point: every field is a float."""
 _INT64: Final = 2**63
 _QUALITIES: Final = {float(number): quality for quality, number in QUALITIES.items()}
-_TRUST: Final = (Quality.STALE, Quality.SUSPECT, Quality.GOOD)
 
 Row = Mapping[str, Any]
 
@@ -59,18 +57,9 @@ async def history(
         _readings(server, endpoint, quantity, f"{selected} FROM {place}{where}")
         for place in _PLACES
     ]
-    moment: dict[object, Reading] = {}
-    time: datetime | None = None
-    async with aclosing(_by_time(streams)) as readings:
-        async for reading in readings:
-            if reading.time != time:
-                for each in moment.values():
-                    yield each
-                moment.clear()
-                time = reading.time
-            _keep(moment, reading.key, reading)
-    for each in moment.values():
-        yield each
+    async with aclosing(_by_time(streams)) as readings, aclosing(each_once(readings)) as found:
+        async for reading in found:
+            yield reading
 
 
 async def newest(server: Server, endpoint: URL, at_once: asyncio.Semaphore) -> Sequence[Reading]:
@@ -82,11 +71,7 @@ async def newest(server: Server, endpoint: URL, at_once: asyncio.Semaphore) -> S
         statement = f"SELECT {selected} FROM {', '.join(_PLACES)} GROUP BY {_SERIES}"  # noqa: S608  our own names
         async with at_once, aclosing(_readings(server, endpoint, quantity, statement)) as readings:
             async for reading in readings:
-                known = found.get(reading.series)
-                if known is None or known.time < reading.time:
-                    found[reading.series] = reading
-                elif known.time == reading.time:
-                    _keep(found, reading.series, reading)
+                keep_newest(found, reading)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -105,12 +90,6 @@ def _moment(moment: datetime) -> str:
     # Readings have whole seconds: rounding up keeps a half-open range exact.
     since = min(max(moment, FIRST), LAST) - _EPOCH
     return format_time(_EPOCH + timedelta(seconds=math.ceil(since.total_seconds())))
-
-
-def _keep(found: dict[object, Reading], key: object, reading: Reading) -> None:
-    known = found.get(key)
-    if known is None or _TRUST.index(known.quality) <= _TRUST.index(reading.quality):
-        found[key] = reading
 
 
 async def _by_time(streams: Sequence[AsyncGenerator[Reading]]) -> AsyncGenerator[Reading]:
@@ -214,7 +193,8 @@ def _value(quantity: Quantity, number: float) -> Value:
         if number not in (0, 1):
             raise ValueError(f"{number:g} is neither 0 nor 1")
         return number == 1
-    whole = quantity in _WHOLE and number.is_integer() and -_INT64 <= number < _INT64
+    # Every field is a float; where nothing stands behind the point, it may have been an int.
+    whole = quantity.is_whole and number.is_integer() and -_INT64 <= number < _INT64
     return int(number) if whole else number
 
 

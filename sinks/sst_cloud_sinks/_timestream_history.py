@@ -2,19 +2,20 @@
 
 import logging
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Final
 
-from sst_cloud.readings import Quality, Quantity, Reading
+from sst_cloud.readings import Quantity, Reading
 
+from ._history import each_once, keep_newest
 from ._timestream_aws import QUERY, Connection
 from ._timestream_records import DIMENSIONS, reading_of
 
 _log = logging.getLogger(__name__)
 
 _PAGE: Final = 1000
-_TRUST: Final = (Quality.STALE, Quality.SUSPECT, Quality.GOOD)
 _VALUES: Final = {
     f"measure_value::{kind}": f"value_{kind}" for kind in ("bigint", "boolean", "double")
 }
@@ -27,7 +28,7 @@ async def rows(
     quantity: Quantity,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> AsyncIterator[Reading]:
+) -> AsyncGenerator[Reading]:
     """Readings by time, as they are stored."""
     where = [f"measure_name = '{quantity.value}'"]
     if since is not None:
@@ -47,17 +48,14 @@ async def history(
     quantity: Quantity,
     since: datetime | None,
     until: datetime | None,
-) -> AsyncIterator[Reading]:
+) -> AsyncGenerator[Reading]:
     """Readings by time, each key once: of several rows the one whose quality is best."""
-    moment: dict[object, Reading] = {}
-    async for reading in rows(aws, table, quantity, since, until):
-        if moment and next(iter(moment.values())).time != reading.time:
-            for each in moment.values():
-                yield each
-            moment.clear()
-        _keep(moment, reading.key, reading)
-    for each in moment.values():
-        yield each
+    async with (
+        aclosing(rows(aws, table, quantity, since, until)) as readings,
+        aclosing(each_once(readings)) as found,
+    ):
+        async for reading in found:
+            yield reading
 
 
 async def newest(aws: Connection, table: str) -> Sequence[Reading]:
@@ -80,18 +78,8 @@ async def newest(aws: Connection, table: str) -> Sequence[Reading]:
     async for row in _ask(aws, sql):
         named = {**row, **{column: row.get(alias) for column, alias in _VALUES.items()}}
         if (reading := _reading(named)) is not None:
-            known = found.get(reading.series)
-            if known is None or known.time < reading.time:
-                found[reading.series] = reading
-            elif known.time == reading.time:
-                _keep(found, reading.series, reading)
+            keep_newest(found, reading)
     return tuple(found.values())
-
-
-def _keep(found: dict[object, Reading], key: object, reading: Reading) -> None:
-    known = found.get(key)
-    if known is None or _TRUST.index(known.quality) <= _TRUST.index(reading.quality):
-        found[key] = reading
 
 
 def _reading(row: Mapping[str, str | None]) -> Reading | None:

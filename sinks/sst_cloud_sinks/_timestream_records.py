@@ -46,8 +46,6 @@ _SERVICES_OF_POINTS: Final = {
     Point.VALVE_GROUP: "leak",
     Point.THERMOSTAT: "heating",
 }
-_WHOLE: Final = frozenset({Quantity.VOLUME, Quantity.BATTERY, Quantity.SIGNAL})
-"""Numbers that are whole unless `value_type` says otherwise; others are fractions."""
 
 
 @attrs.frozen(eq=False)
@@ -99,10 +97,11 @@ def reading_of(row: Mapping[str, str | None]) -> Reading:
 
 
 def series_of(reading: Reading, location: str | None) -> Series:
+    """The time series that a reading belongs to, and why it can have none there, if it cannot."""
     quantity, point = reading.quantity, reading.point
     counter = point is Point.COUNTER
     value_type = None
-    if not quantity.is_boolean and isinstance(reading.value, int) is not (quantity in _WHOLE):
+    if not quantity.is_boolean and isinstance(reading.value, int) is not quantity.is_whole:
         value_type = "int" if isinstance(reading.value, int) else "float"
     candidates = {
         "service": _SERVICES.get(quantity) or _SERVICES_OF_POINTS.get(point, "module"),
@@ -152,7 +151,7 @@ def _value(quantity: Quantity, row: Mapping[str, str | None]) -> Value:
         return text == "true"
     if kind == "BIGINT":
         return int(text)
-    whole = row.get("value_type") == "int" if row.get("value_type") else quantity in _WHOLE
+    whole = row.get("value_type") == "int" if row.get("value_type") else quantity.is_whole
     return int(float(text)) if whole else float(text)
 
 
