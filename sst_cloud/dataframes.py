@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from importlib import import_module
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from .enums import Point, Quality, Quantity, Water
-from .readings import FIELDS, Reading
+from .readings import FIELDS, Reading, plain_fields
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,13 +24,6 @@ _ENUMS: Final[Mapping[str, type[StrEnum]]] = {
 }
 _EMPTY: Final[Mapping[str, Sequence[Any]]] = dict.fromkeys(FIELDS, ())
 _WHOLE: Final = frozenset({"house_id", "device_id"})
-_fields: Final = attrgetter(
-    *(
-        f"{field}._value_" if field in ("quantity", "point", "quality") else field
-        for field in FIELDS
-    )
-)
-"""A reading's fields, enums as plain text; `water` may be None and is its own text."""
 
 
 @overload
@@ -59,7 +51,7 @@ def readings_frame(readings: Iterable[Reading], *, library: Library | None = Non
     Raises ModuleNotFoundError, which says what to install, where the library is missing.
     """
     names, make = _loaded(library)
-    rows = list(map(_fields, readings))
+    rows = list(map(plain_fields, readings))
     columns = dict(zip(FIELDS, zip(*rows, strict=True), strict=True)) if rows else _EMPTY
     return make(names, columns)
 

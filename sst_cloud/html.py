@@ -26,9 +26,10 @@ from .models import (
     Snapshot,
     Unreadable,
 )
+from .models.thermostat import MINUTES_A_DAY
 from .readings import Quality, Reading
 from .redaction import MASK, is_sensitive, redact, redact_text
-from .wording import Reported, by_house, by_point, point_of, trouble, value_of, what
+from .wording import Reported, by_house, by_point, count, point_of, trouble, value_of, what
 
 _LINE: Final = "border:0;border-bottom:1px solid rgba(128,128,128,.28)"
 _CELL: Final = f"{_LINE};padding:.2em 1.2em .2em 0;text-align:left;vertical-align:top"
@@ -73,10 +74,10 @@ def _snapshot(snapshot: Snapshot) -> str:
         shown = "".join(_device(reported, snapshot.time, crowded) for reported in devices)
         houses.append(_fold(title, shown, unfolded=True))
     counts = (
-        _count(len(snapshot.houses), "house"),
-        _count(len(snapshot.devices), "device"),
-        _count(len(snapshot.counters), "meter"),
-        _count(len(snapshot.wireless_sensors), "radio sensor"),
+        count(len(snapshot.houses), "house"),
+        count(len(snapshot.devices), "device"),
+        count(len(snapshot.counters), "meter"),
+        count(len(snapshot.wireless_sensors), "radio sensor"),
     )
     head = f"{_strong(_plain(snapshot.time))} {_pale(' · '.join(counts))}"
     return f"<div>{head}</div>{''.join(houses)}{_unreadable(snapshot.unreadable)}"
@@ -216,7 +217,7 @@ def _week(schedule: Schedule) -> Iterable[str]:
     """A line for each run of days that are alike."""
     days: list[list[str]] = [[] for _ in _DAYS]
     for entry in schedule.entries:
-        day, minute = divmod(entry.minute, 24 * 60)
+        day, minute = divmod(entry.minute, MINUTES_A_DAY)
         days[day].append(f"{minute // 60:02}:{minute % 60:02} {entry.temperature} °C")
     for plan, alike in groupby(zip(_DAYS, map(", ".join, days), strict=True), lambda day: day[1]):
         names = [name for name, _ in alike]
@@ -259,10 +260,6 @@ _WORDS: Final[Mapping[type, Callable[[Any], str]]] = {
 def _words(name: str) -> str:
     words = name.replace("_", " ")
     return f"{words.removesuffix(' l')}, L" if words.endswith(" l") else words
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _safe(text: str) -> str:

@@ -1,8 +1,9 @@
 """The reading: one flat, plain record for every consumer."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, Final
 
 import attrs
@@ -18,6 +19,7 @@ __all__ = [
     "Value",
     "Water",
     "format_time",
+    "plain_fields",
 ]
 
 Value = int | float | bool
@@ -166,3 +168,14 @@ class Reading:
 
 FIELDS: Final = tuple(field.name for field in attrs.fields(Reading))
 """The keys of a reading's record, in their order."""
+
+plain_fields: Final[Callable[[Reading], tuple[Any, ...]]] = attrgetter(
+    *(
+        f"{field}._value_" if field in ("quantity", "point", "quality") else field
+        for field in FIELDS
+    )
+)
+"""A reading's fields, enums as plain text but for `water`, which may be None and is its own text.
+
+A property of an enum costs four times as much, and stores ask for many.
+"""

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Final
 
 from . import frame
@@ -59,28 +60,34 @@ def redact_text(text: str) -> str:
     return text
 
 
-def mask(value: Any) -> Any:
-    """Copy a payload with its secrets masked and their shapes kept.
+def name_of(shown: str, whole: str) -> str:
+    """What may be shown of something, and a mark by which two that look the same differ."""
+    shown = redact_text(shown)
+    return shown if shown == whole else f"{shown}…{sha256(whole.encode()).hexdigest()[:6]}"
+
+
+def disguise(value: Any) -> Any:
+    """Copy a payload with other letters and digits in place of its secrets.
 
     Letters become x and digits 0; MAC addresses inside binary frames are replaced and the frames
     check again. What comes out can be read like what went in.
     """
     if isinstance(value, Mapping):
-        return {key: _mask_item(str(key), item) for key, item in value.items()}
+        return {key: _disguise_item(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [mask(item) for item in value]
+        return [disguise(item) for item in value]
     if isinstance(value, str):
         opened = _open(value)
         if opened is not None:
-            return json.dumps(mask(opened), ensure_ascii=False)
+            return json.dumps(disguise(opened), ensure_ascii=False)
         for pattern in _SECRET_TEXT:
             value = pattern.sub(lambda found: _shape(found[0]), value)
     return value
 
 
-def _mask_item(key: str, value: Any) -> Any:
+def _disguise_item(key: str, value: Any) -> Any:
     if not is_sensitive(key):
-        return mask(value)
+        return disguise(value)
     if key == "configuration" and isinstance(value, str):
         return frame.mask(value) or _shape(value)
     return _shape(value)
@@ -112,7 +119,7 @@ def _open(text: str) -> Any:
 
 
 def redact(value: Any) -> Any:
-    """Copy a payload with its secrets masked; JSON held in strings is opened, masked, closed."""
+    """Copy a payload with its secrets cut out; JSON held in strings is opened, masked, closed."""
     if isinstance(value, Mapping):
         return {
             key: MASK if is_sensitive(str(key)) and item else redact(item)

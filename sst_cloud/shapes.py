@@ -37,6 +37,7 @@ from .models import (
     WiredLine,
     WirelessSensor,
 )
+from .models.thermostat import MINUTES_A_DAY, MINUTES_A_WEEK
 
 Read = Callable[[Any, Any], Any]
 """Value and type → the value as that type, or None."""
@@ -55,8 +56,6 @@ _FLAGS: Final = {
     **dict.fromkeys(("yes", "on", "true", "selected", "blocked"), True),
     **dict.fromkeys(("no", "off", "false", "unselected", "unblocked"), False),
 }
-_DAY: Final = 24 * 60
-_WEEK: Final = 7 * _DAY
 _LEVELS: Final = 4
 """Old firmware of radio sensors gives the battery as a level from 0 to this."""
 
@@ -287,9 +286,9 @@ def _schedule(chart: Sequence[tuple[int, int]]) -> Schedule | None:
     """A schedule by minutes of the week, or by minutes of the day with as many for each day."""
     minutes = [minute for minute, _ in chart]
     per_day, rest = divmod(len(chart), 7)
-    if minutes and not rest and all(0 <= minute < _DAY for minute in minutes):
-        minutes = [at // per_day * _DAY + minute for at, minute in enumerate(minutes)]
-    if not minutes or minutes[0] < 0 or minutes[-1] >= _WEEK:
+    if minutes and not rest and all(0 <= minute < MINUTES_A_DAY for minute in minutes):
+        minutes = [at // per_day * MINUTES_A_DAY + minute for at, minute in enumerate(minutes)]
+    if not minutes or minutes[0] < 0 or minutes[-1] >= MINUTES_A_WEEK:
         return None
     if any(later < earlier for earlier, later in pairwise(minutes)):
         return None

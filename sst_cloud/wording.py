@@ -51,6 +51,11 @@ def trouble(reading: Reading) -> str | None:
     return _TROUBLES.get((reading.quantity, reading.value))
 
 
+def count(number: int, noun: str) -> str:
+    """So many of a thing whose plural takes an s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 class Reported(NamedTuple):
     """A device and what it reports; None where its meters are known, and it could not be read."""
 

@@ -5,6 +5,7 @@ an account holds besides devices.
 """
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,11 @@ from sst_cloud.shapes import sensors_of_one_device
 from sst_cloud.structuring import Structurer
 
 ROOT: Final = Path(__file__).parent / "payloads"
+RECORDED: Final = Path(
+    os.environ.get("SST_CLOUD_PAYLOADS", Path(__file__).parents[2] / "shared/facts/payloads")
+)
+"""Recorded ones, where they are at hand beside the project; not for everybody's eyes."""
+NO_RECORDINGS: Final = "the recorded payloads are not beside the project"
 NOW: Final = datetime(2026, 11, 23, 9, 2, tzinfo=UTC)
 """When the cloud was asked; a Monday noon in Moscow."""
 ALL: Final = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.*"))

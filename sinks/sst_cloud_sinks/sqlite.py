@@ -6,13 +6,12 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
-from sst_cloud.readings import FIELDS, Quantity, Reading, format_time
+from sst_cloud.readings import FIELDS, Quantity, Reading, format_time, plain_fields
 from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport
 
 from ._files import check_writable
@@ -63,13 +62,6 @@ _PASSING: Final = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 )
 """Somebody writes to it, or the disk is full or ailing. Anything else needs somebody to mend it."""
-_plain_fields: Final = attrgetter(
-    *(
-        f"{field}._value_" if field in ("quantity", "point", "quality") else field
-        for field in FIELDS
-    )
-)
-"""A reading's fields, enums as plain text: the driver binds that four times as fast."""
 
 
 class SqliteSink:
@@ -222,7 +214,7 @@ class SqliteSink:
 def _rows(readings: Sequence[Reading]) -> list[tuple[Any, ...]]:
     times: dict[datetime, str] = {}
     rows = []
-    for time, *fields, water, quality in map(_plain_fields, readings):
+    for time, *fields, water, quality in map(plain_fields, readings):
         text = times.get(time) or times.setdefault(time, format_time(time))
         rows.append((text, *fields, water and water.value, quality))
     return rows

@@ -9,7 +9,7 @@ import click
 from sst_cloud.client import SSTCloud
 from sst_cloud.models import House, Listing, Snapshot
 
-from .output import add_row, console, json_option, print_json, table, warn_missing
+from .output import add_row, console, json_option, minute, print_json, table, warn_missing
 from .settings import Settings, account_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,10 +66,14 @@ def devices(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> No
         names = {house.id: house.name for house in snapshot.houses}
         made = table("id", "house", "name", "model", "access", "updated", right=("id",))
         for device in snapshot.devices:
-            updated = device.updated_at.strftime("%Y-%m-%d %H:%MZ") if device.updated_at else ""
-            house = names.get(device.house_id, device.house_id)
             add_row(
-                made, device.id, house, device.name, device.model, device.access_status, updated
+                made,
+                device.id,
+                names.get(device.house_id, device.house_id),
+                device.name,
+                device.model,
+                device.access_status,
+                minute(device.updated_at),
             )
         console().print(made)
     warn_missing(snapshot.houses, snapshot.unreadable)

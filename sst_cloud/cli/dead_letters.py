@@ -14,7 +14,7 @@ from sst_cloud.redaction import MASK
 from sst_cloud.sink import History, Sink, open_sink
 from sst_cloud.wording import value_of
 
-from .output import add_row, console, json_option, print_json, table
+from .output import add_row, console, json_option, minute, print_json, table
 from .settings import Settings, state_option, verbose_option
 from .sink_names import sink_name
 
@@ -47,13 +47,13 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
         reading = letter.reading
         add_row(
             made,
-            letter.time.strftime("%Y-%m-%d %H:%MZ"),
+            minute(letter.time),
             letter.sink,
             letter.reason,
             reading.name or reading.point_id,
             reading.quantity,
             value_of(reading),
-            reading.time.strftime("%Y-%m-%d %H:%MZ"),
+            minute(reading.time),
         )
     console().print(made)
 

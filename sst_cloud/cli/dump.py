@@ -9,7 +9,7 @@ import click
 
 from sst_cloud.client import SSTCloud
 from sst_cloud.errors import AuthenticationError, SSTCloudError
-from sst_cloud.redaction import mask
+from sst_cloud.redaction import disguise
 
 from .settings import Settings, account_options
 
@@ -30,7 +30,7 @@ def dump(settings: Settings, *, redact: bool) -> None:
     found = asyncio.run(_dump(settings))
     if not redact:
         click.echo("Warning: this holds secrets; do not pass it on.", err=True)
-    shown = mask(found) if redact else found
+    shown = disguise(found) if redact else found
     click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
 
 

@@ -10,7 +10,7 @@ from sst_cloud.readings import Reading
 from sst_cloud.sink import open_sink
 from sst_cloud.wording import point_of, value_of, what
 
-from .output import add_row, console, json_option, print_json, table
+from .output import add_row, console, json_option, minute, print_json, table
 from .settings import verbose_option
 from .stores import history, store_argument
 
@@ -45,7 +45,7 @@ def latest(*, store: str, quantity: str | None, as_json: bool) -> None:
             reading.water,
             "meter" if reading.point is Point.COUNTER else what(reading),
             value_of(reading),
-            reading.time.strftime("%Y-%m-%d %H:%MZ"),
+            minute(reading.time),
         )
     console().print(made)
 

@@ -6,7 +6,7 @@ rich is imported when a table is made: what runs for years prints none.
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
@@ -54,6 +54,11 @@ def add_row(made: "Table", *cells: object) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     made.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
+
+
+def minute(moment: datetime | None) -> str:
+    """A moment in UTC, to the minute; nothing where there is none."""
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
 def print_json(content: Any) -> None:

@@ -1,11 +1,10 @@
 """`--sink URL`, and what a sink is called on the screen, in the outbox and among dead letters."""
 
-import hashlib
 from collections.abc import Sequence
 
 import click
 
-from sst_cloud.redaction import redact_text
+from sst_cloud.redaction import name_of
 from sst_cloud.sink import Sink, open_sink
 
 sink_option = click.option(
@@ -15,8 +14,7 @@ sink_option = click.option(
 
 def sink_name(url: str) -> str:
     """The URL, or what may be shown of it and a mark by which two that look the same differ."""
-    shown = redact_text(url)
-    return url if shown == url else f"{shown}…{hashlib.sha256(url.encode()).hexdigest()[:6]}"
+    return name_of(url, url)
 
 
 def open_sinks(urls: Sequence[str]) -> dict[str, Sink]:

@@ -23,7 +23,7 @@ from sst_cloud.wording import Reported, by_house, by_point, point_of, trouble, v
 
 from .account import house_option, read_account, read_snapshot
 from .durations import Duration
-from .output import add_row, console, json_option, print_json, table, warn_missing
+from .output import add_row, console, json_option, minute, print_json, table, warn_missing
 from .settings import Settings, account_options
 
 
@@ -84,7 +84,7 @@ async def _watch(
 
 
 def _tree(snapshot: Snapshot) -> Tree:
-    root = Tree(Text(f"SST Cloud, {snapshot.time:%Y-%m-%d %H:%MZ}"))
+    root = Tree(Text(f"SST Cloud, {minute(snapshot.time)}"))
     for house, devices in by_house(snapshot, readings_from(snapshot)):
         branch = root.add(Text.assemble((house.name, "bold"), f"  {house.timezone or ''}"))
         for reported in devices:

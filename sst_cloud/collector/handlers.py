@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -26,7 +25,7 @@ from sst_cloud._version import __version__
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
 from sst_cloud.over_http import seconds_until, what_failed
-from sst_cloud.redaction import MASK, redact_text
+from sst_cloud.redaction import MASK, name_of, redact_text
 
 from .events import Event
 
@@ -173,7 +172,7 @@ class CommandHandler(Handler):
         super().__init__(clock, limit)
         self._argv = tuple(argv)
         self._secrets = _secrets(argv[1:])
-        self.name: str = _name(argv[0], shlex.join(argv))
+        self.name: str = name_of(argv[0], shlex.join(argv))
 
     async def check(self) -> None:
         """Look whether the command is there and may be run."""
@@ -241,7 +240,7 @@ class WebhookHandler(Handler):
         if not self._host or self._url.scheme not in ("http", "https"):
             raise SinkOptionsError("a handler's address must look like https://host/path")
         port = "" if self._url.is_default_port() else f":{self._url.port}"
-        self.name: str = _name(f"{self._url.scheme}://{self._host}{port}/", str(self._url))
+        self.name: str = name_of(f"{self._url.scheme}://{self._host}{port}/", str(self._url))
         self._timeout = aiohttp.ClientTimeout(total=limit, sock_connect=_CONNECT_LIMIT)
         self._session: aiohttp.ClientSession | None = None
 
@@ -302,13 +301,6 @@ def handler_from(text: str, *, clock: Clock | None = None) -> Handler:
         return CommandHandler(shlex.split(text), clock=clock)
     except ValueError as error:
         raise SinkOptionsError(f"the command of a handler cannot be read: {error}") from None
-
-
-def _name(shown: str, whole: str) -> str:
-    """What may be shown, and a mark by which two that look the same differ."""
-    if shown == whole:
-        return redact_text(shown)
-    return f"{redact_text(shown)}…{hashlib.sha256(whole.encode()).hexdigest()[:6]}"
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -3,8 +3,6 @@
 import contextlib
 import json
 import logging
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +10,7 @@ from aioresponses import aioresponses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from payload_files import NO_RECORDINGS, RECORDED
 from sst_cloud import (
     Counter,
     Device,
@@ -28,9 +27,6 @@ from sst_cloud.structuring import Structurer
 from sst_cloud.testing import demo_account
 from sst_cloud.testing.account import number
 
-RECORDED = Path(
-    os.environ.get("SST_CLOUD_PAYLOADS", Path(__file__).parents[3] / "shared/facts/payloads")
-)
 ACCOUNT = demo_account()
 number([ACCOUNT])
 NOW = ManualClock().now()
@@ -198,9 +194,7 @@ def recorded(name: str) -> Any:
     return json.loads((RECORDED / name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.skipif(
-    not RECORDED.is_dir(), reason="the recorded payloads are not beside the project"
-)
+@pytest.mark.skipif(not RECORDED.is_dir(), reason=NO_RECORDINGS)
 class TestRecordedPayloads:
     """Real accounts, where their recordings are at hand."""
 

@@ -4,9 +4,7 @@ import base64
 import binascii
 import json
 import logging
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,10 +15,6 @@ from sst_cloud import Device, NeptunSmart, frame
 from sst_cloud.structuring import Structurer
 from sst_cloud.testing.account import frame as build
 
-RECORDED = Path(
-    os.environ.get("SST_CLOUD_PAYLOADS", Path(__file__).parents[3] / "shared/facts/payloads")
-)
-NO_RECORDINGS = "the recorded payloads are not beside the project"
 SMART = files.load("neptun_smart/device_lost_sensor")["configuration"]
 tags = st.dictionaries(
     st.sampled_from("IMACWwRSDLTX\0"),
@@ -176,10 +170,10 @@ def test_a_frame_that_does_not_check_costs_one_line_and_nothing_else(
     assert first.firmware == good.firmware
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason=NO_RECORDINGS)
+@pytest.mark.skipif(not files.RECORDED.is_dir(), reason=files.NO_RECORDINGS)
 def test_the_recorded_frame() -> None:
     name = "configuration_frame_type7_opened.json"
-    text = json.loads((RECORDED / name).read_text(encoding="utf-8"))["opened"]
+    text = json.loads((files.RECORDED / name).read_text(encoding="utf-8"))["opened"]
     decoded = frame.decode(text)
     assert decoded.device_id == "N5115"
     assert decoded.clock == datetime(2023, 2, 8, 13, 12, 27, tzinfo=UTC)
