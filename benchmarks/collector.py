@@ -17,6 +17,7 @@ from time import perf_counter, process_time, sleep
 import attrs
 
 from sst_cloud import (
+    House,
     Reading,
     Sink,
     SinkUnavailableError,
@@ -62,8 +63,8 @@ class Nothing:
     """A source with nothing to say."""
 
     async def snapshot(self) -> Snapshot:
-        """No house, no device."""
-        return Snapshot(time=datetime.now(UTC))
+        """A house without devices."""
+        return Snapshot(time=datetime.now(UTC), houses=(House(id=1, timezone="Europe/Moscow"),))
 
 
 class Dead(CsvSink):
