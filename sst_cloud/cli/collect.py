@@ -306,5 +306,5 @@ def _report(poll: Poll) -> None:
     if suspect:
         parts.append(f"{suspect} suspect")
     if poll.redelivered:
-        parts.append(f"{poll.redelivered} earlier ones confirmed")
+        parts.append(f"{poll.redelivered} earlier ones judged anew")
     click.echo(f"{format_time(poll.time)}  {', '.join(parts)}", err=True)
