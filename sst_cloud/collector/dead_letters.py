@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from sst_cloud.errors import OutboxError
+from sst_cloud.files import sync_folder
 from sst_cloud.readings import Reading, format_time
 from sst_cloud.sink import Rejection
 
@@ -66,6 +67,8 @@ class DeadLetters:
             except OSError:
                 os.truncate(self.path, end)
                 raise
+            if not end:
+                sync_folder(self.path.parent)
 
     def read(self) -> list[DeadLetter]:
         """All of them, oldest first; a line that holds none is passed over and logged."""

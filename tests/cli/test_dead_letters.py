@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,6 +43,25 @@ def test_none(sst: Run, folder: Path) -> None:
     assert sst("dead-letters", "replay").status == 0
     assert sst("dead-letters", "drop").out == "0 dropped\n"
     assert not list(folder.glob("*.jsonl"))
+
+
+def test_they_are_on_the_disk_when_they_have_been_added(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+
+    def note(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    letters = DeadLetters(folder)
+    letters.add("csv:a.csv", [Rejection(COLD, "too old")], NOW)
+    file = str(folder / "dead-letters.jsonl")
+    assert synced == [file, str(folder)], "a new file, and its name"
+    letters.add("csv:a.csv", [Rejection(COLD, "too old")], NOW)
+    assert synced[2:] == [file]
 
 
 def test_list(sst: Run, letters: DeadLetters) -> None:
