@@ -50,6 +50,7 @@ lint: $(VENV)/.dev ## Style, types and the directions of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sst_cloud sinks tests benchmarks examples/lambda_timestream docs
+	$(BIN)/mypy examples/third_party_sink/src
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev ## Build the documentation: site/index.html

@@ -76,6 +76,16 @@ def test_the_full_disk_may_be_mounted_where_all_tests_run() -> None:
     }
 
 
+def test_what_is_released_is_what_was_tested() -> None:
+    tested = steps(ROOT / ".github/workflows/ci.yml")
+    (kept,) = [step["with"]["name"] for step in tested if "upload-artifact" in step.get("uses", "")]
+    released = steps(ROOT / ".github/workflows/release.yml")
+    assert [step["with"]["name"] for step in released if "download" in step.get("uses", "")] == [
+        kept
+    ]
+    assert [step["run"] for step in released if "make" in step.get("run", "")] == []
+
+
 def test_every_package_of_the_program_has_a_lower_bound() -> None:
     assert len(floors()) > 10
     assert [floor for floor in floors() if not re.fullmatch(r"[\w-]+==[\d.]+", floor)] == []
