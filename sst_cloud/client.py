@@ -62,7 +62,8 @@ class SSTCloud:
 
         `timeout` and `connect_timeout` are seconds per request: answers of 10 to 30 s have been
         seen. At most `max_concurrency` requests are under way at a time. `clock` and `random`
-        serve the waits between attempts.
+        serve the waits between attempts. Raises ValueError for a `base_url` that is none, or a
+        `max_concurrency` below 1.
         """
         self._auth = auth
         self._clock = clock or SystemClock()
@@ -99,7 +100,10 @@ class SSTCloud:
         return await self._auth.token(self._transport)
 
     async def raw(self, path: str) -> Any:
-        """The JSON of any page, as it comes; `path` begins and ends with a slash."""
+        """The JSON of any page, as it comes; `path` begins and ends with a slash.
+
+        Raises ValueError if it does not begin with one.
+        """
         if not path.startswith("/"):  # it would go on with the name of the host
             raise ValueError(f"a path begins with a slash, unlike {path!r}")
         return await self._get(path)

@@ -63,7 +63,13 @@ class InfluxDBSink:
         batch_size: int = 5_000,
         max_concurrency: int = 4,
     ) -> None:
-        """`url` is the server's address, `bucket` is the database for `version` 1."""
+        """`url` is the server's address, `bucket` is the database for `version` 1.
+
+        `timeout` is the seconds that a write may take, and a read may stand still; `batch_size`
+        readings go in a request, `max_concurrency` requests at a time. A `session` is used as it
+        is and never closed. Raises `SinkOptionsError` for options that do not go together or a
+        secret that is missing, ValueError where the last three are not positive.
+        """
         self._endpoints = endpoints(
             url, bucket, org=org, version=version, retention_policy=retention_policy
         )

@@ -1,5 +1,6 @@
 """Finding the devices that a command is meant for."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ def device_options(command: F) -> F:
         click.option("--limit", type=click.FloatRange(min=1), default=60.0, show_default=True,
                      metavar="SECONDS", help="How long to wait for it."),
         click.option("--wait/--no-wait", default=True, help="Wait until the device shows it."),
-        click.option("--all", "every", is_flag=True, help="All that match, not just one."),
+        click.option("--all", "all_found", is_flag=True, help="All that match, not just one."),
         click.option("--device", "named", multiple=True, metavar="NAME|ID", help="This device."),
     ):  # fmt: skip
         command = option(command)
@@ -30,23 +31,27 @@ def device_options(command: F) -> F:
 
 
 async def find(
-    cloud: SSTCloud, kind: type[D], wanted: Sequence[str], named: Sequence[str], *, every: bool
+    cloud: SSTCloud,
+    kind: type[D],
+    wanted: Sequence[str],
+    named: Sequence[str],
+    *,
+    all_found: bool,
 ) -> list[D]:
     """The devices meant; more than one only if each is named, or all are asked for."""
     houses = await cloud.houses()
     chosen = choose(houses, wanted)
-    found: list[D] = []
-    for house in houses:
-        if chosen is None or house.id in chosen:
-            devices = await cloud.devices(house.id)
-            found += [device for device in devices if isinstance(device, kind)]
+    lists = await asyncio.gather(
+        *(cloud.devices(house.id) for house in houses if chosen is None or house.id in chosen)
+    )
+    found = [device for devices in lists for device in devices if isinstance(device, kind)]
     meant = [device for device in found if not named or _is(device, named)]
     missing = [name for name in named if not any(_is(device, [name]) for device in found)]
     known = ", ".join(_title(device, houses) for device in found) or "none"
     if missing or not meant:
         asked = f"{missing[0]!r}" if missing else "to be found"
         raise click.ClickException(f"there is no such device {asked}; this account has: {known}")
-    if len(meant) > 1 and not every and not named:
+    if len(meant) > 1 and not all_found and not named:
         raise click.ClickException(f"name one with --device, or use --all; there are: {known}")
     return meant
 

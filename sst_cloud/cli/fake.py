@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import Final
 
 import click
 
@@ -9,6 +10,9 @@ from sst_cloud.clock import SystemClock
 from sst_cloud.testing import FakeCloud, Latency
 
 from .settings import verbose_option
+
+_REMEMBERED: Final = 100
+"""Requests that nobody here asks for; it may run for months."""
 
 
 @click.command()
@@ -24,7 +28,7 @@ def fake(port: int, latency: float) -> None:
 
 
 async def _serve(port: int, latency: float) -> None:
-    cloud = FakeCloud(clock=SystemClock(), port=port)
+    cloud = FakeCloud(clock=SystemClock(), port=port, remember=_REMEMBERED)
     if latency:
         cloud.inject(Latency(latency))
     try:

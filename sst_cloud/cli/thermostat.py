@@ -38,7 +38,7 @@ def set_(  # noqa: PLR0913  one per option
     power: bool | None,
     brightness: int | None,
     named: tuple[str, ...],
-    every: bool,
+    all_found: bool,
     wait: bool,
     limit: float,
     wanted: tuple[str, ...],
@@ -68,7 +68,7 @@ def set_(  # noqa: PLR0913  one per option
         async with settings.client() as cloud:
             return [
                 (device, did, result)
-                for device in await find(cloud, Thermostat, wanted, named, every=every)
+                for device in await find(cloud, Thermostat, wanted, named, all_found=all_found)
                 for did, result in await set_one(cloud, device)
             ]
 

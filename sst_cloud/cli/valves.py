@@ -30,7 +30,7 @@ def valves(  # noqa: PLR0913  one per option
     group: int | None,
     despite_alarm: bool,
     named: tuple[str, ...],
-    every: bool,
+    all_found: bool,
     wait: bool,
     limit: float,
     wanted: tuple[str, ...],
@@ -44,7 +44,7 @@ def valves(  # noqa: PLR0913  one per option
 
     async def carry_out() -> list[tuple[Device, str, CommandResult]]:
         async with settings.client() as cloud:
-            modules = await find(cloud, LeakModule, wanted, named, every=every)
+            modules = await find(cloud, LeakModule, wanted, named, all_found=all_found)
             return [
                 (
                     module,

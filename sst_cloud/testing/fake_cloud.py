@@ -44,10 +44,12 @@ class FakeCloud:
         host: str = "127.0.0.1",
         port: int = 0,
         tls: ssl.SSLContext | None = None,
+        remember: int | None = None,
     ) -> None:
         """Without `accounts` there is one, with two houses. `port` 0 takes a free one.
 
-        With `tls` it speaks HTTPS, as the real one does.
+        With `tls` it speaks HTTPS, as the real one does. It remembers all `requests` and
+        `commands`, or so many of the last.
         """
         self.accounts: list[FakeAccount] = [demo_account()] if accounts is None else list(accounts)
         number(self.accounts)
@@ -67,6 +69,7 @@ class FakeCloud:
         self._host = host
         self._port = port
         self._tls = tls
+        self._remember = remember
         self._runner: web.AppRunner | None = None
 
     @property
@@ -173,6 +176,9 @@ class FakeCloud:
             return await handler(request)
         finally:
             self._under_way -= 1
+            if self._remember is not None:
+                del self.requests[: -self._remember]
+                del self.commands[: -self._remember]
 
 
 def _through(fault: Fault, handler: Handler) -> Handler:

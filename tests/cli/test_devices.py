@@ -6,7 +6,7 @@ import json
 import pytest
 
 from sst_cloud import frame
-from sst_cloud.testing import FakeCloud, FakeDevice, Status
+from sst_cloud.testing import FakeCloud, FakeDevice, Latency, Status
 
 from .conftest import Run
 
@@ -129,6 +129,12 @@ def test_the_tree_shows_meters_of_devices_that_cannot_be_read(
     assert "Bath cold  cold " in out
     assert f"device {named(logged_in, 'Kitchen').id}\n" in out
     assert "devices" in err
+
+
+def test_devices_of_several_houses_are_asked_for_together(sst: Run, logged_in: FakeCloud) -> None:
+    logged_in.inject(Latency(0.02), path="/houses/*/devices/")
+    assert sst("valves", "close", "--device", "Well", "--no-wait").status == 0
+    assert logged_in.most_at_once == len(logged_in.houses) == 2
 
 
 def test_the_tree_as_json(sst: Run, logged_in: FakeCloud) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 from aioresponses import aioresponses
 
 from sst_cloud import (
@@ -16,7 +17,8 @@ from sst_cloud import (
     TokenAuth,
     TokenRejectedError,
 )
-from sst_cloud.testing import Drop, FakeCloud, Hang, Latency, Status
+from sst_cloud.testing import Drop, FakeCloud, Fault, Hang, Latency, Status
+from sst_cloud.testing.faults import Handler
 
 LOGIN = "https://api.sst-cloud.com/auth/login/"
 
@@ -99,11 +101,13 @@ async def test_a_wrong_password_is_asked_once_for_all(fake: FakeCloud) -> None:
 async def test_giving_up_does_not_take_the_login_from_others(
     client: SSTCloud, fake: FakeCloud
 ) -> None:
-    fake.inject(Latency(0.02), path="/auth/login/")
+    fake.inject(login := Held(), path="/auth/login/")
     first = asyncio.create_task(client.houses())
     second = asyncio.create_task(client.houses())
-    await asyncio.sleep(0.005)
+    await login.begun.wait()
     first.cancel()
+    await asyncio.wait([first])
+    login.goes_on.set()
     assert len(await second) == 2
     assert logins(fake) == 1
 
@@ -119,6 +123,19 @@ async def test_a_login_of_a_client_that_was_closed_is_not_waited_for(fake: FakeC
         assert len(await client.houses()) == 2
 
 
+class Held(Fault):
+    """An answer that waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.begun.set()
+        await self.goes_on.wait()
+        return await handler(request)
+
+
 class Keeper:
     """A place where a token is kept, which takes its time."""
 
@@ -128,7 +145,7 @@ class Keeper:
 
     async def fetch(self) -> str:
         self.asked += 1
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         return self.token
 
 
@@ -149,7 +166,7 @@ async def test_a_stored_token_that_is_not_there_is_asked_for_once(fake: FakeClou
     async def fetch() -> str:
         nonlocal asked
         asked += 1
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         raise LookupError("no such secret")
 
     async with SSTCloud(StoredTokenAuth(fetch), base_url=fake.url) as client:

@@ -314,3 +314,11 @@ def test_clocks() -> None:
     with pytest.raises(ValueError, match="timezone-aware"):
         ManualClock(datetime(2026, 1, 1))  # noqa: DTZ001  that is the point
     assert abs(SystemClock().now() - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+async def test_a_cloud_that_runs_for_long_remembers_the_last_requests_alone() -> None:
+    async with FakeCloud(remember=2) as cloud, aiohttp.ClientSession() as session:
+        for page in ("user", "houses", "news", "houses"):
+            async with session.get(f"{cloud.url}/{page}/"):
+                pass
+    assert [request.path for request in cloud.requests] == ["/news/", "/houses/"]
