@@ -15,9 +15,9 @@ from sst_cloud.errors import SSTCloudError
 from sst_cloud.measurements import readings_from
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import open_sink
-from sst_cloud.wording import NO_HOUSES
+from sst_cloud.wording import NO_HOUSES, count
 
-from .account import choose, house_option
+from .account import house_option, read_snapshot
 from .config import config_option
 from .ending import Leaving
 from .output import json_option, print_json
@@ -114,12 +114,11 @@ async def _try(name: str, attempt: Callable[[], Awaitable[str]]) -> Finding:
 
 async def _read(settings: Settings, wanted: Sequence[str]) -> str:
     async with settings.client() as cloud:
-        house_ids = choose(await cloud.houses(), wanted) if wanted else None
-        snapshot = await cloud.snapshot(house_ids=house_ids)
+        snapshot = await read_snapshot(cloud, wanted)
     seen = [
-        _count(len(snapshot.houses), "house"),
-        _count(len(snapshot.devices), "device"),
-        _count(len(readings_from(snapshot)), "reading"),
+        count(len(snapshot.houses), "house"),
+        count(len(snapshot.devices), "device"),
+        count(len(readings_from(snapshot)), "reading"),
     ]
     if snapshot.unreadable:
         seen.append(f"{len(snapshot.unreadable)} unreadable")
@@ -159,7 +158,3 @@ async def _try_handler(text: str) -> Finding:
     except SSTCloudError:
         name = "--on-event"
     return await _try(name, ask)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -19,7 +19,7 @@ from sst_cloud.models import Snapshot
 from sst_cloud.readings import Quality, Reading, format_time
 from sst_cloud.sink import Sink, WriteReport
 
-from .account import choose, house_option
+from .account import house_option, read_snapshot
 from .config import config_option
 from .durations import Duration, spell
 from .ending import Leaving, heeding_signals
@@ -41,7 +41,7 @@ class _SomeHouses:
     wanted: Sequence[str]
 
     async def snapshot(self) -> Snapshot:
-        return await self.cloud.snapshot(house_ids=choose(await self.cloud.houses(), self.wanted))
+        return await read_snapshot(self.cloud, self.wanted)
 
 
 @click.command()

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from sst_cloud.errors import OutboxError
-from sst_cloud.files import sync_folder
+from sst_cloud.files import replace_file, sync_folder
 from sst_cloud.readings import Reading, format_time
 from sst_cloud.sink import Rejection
 
@@ -86,7 +85,7 @@ class DeadLetters:
                 else:
                     kept.append(line)
             if removed:
-                self._replace(b"".join(line + b"\n" for line in kept))
+                replace_file(self.path, b"".join(line + b"\n" for line in kept))
         return removed
 
     def _raw(self) -> Iterator[bytes]:
@@ -113,18 +112,6 @@ class DeadLetters:
         with self.path.open("rb") as file:
             file.seek(end - 1)
             return file.read() == b"\n"
-
-    def _replace(self, content: bytes) -> None:
-        handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)  # noqa: PTH105  atomic, and the name says so
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
 
     def _lock(self) -> Lock:
         return Lock(

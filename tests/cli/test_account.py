@@ -46,7 +46,18 @@ def test_an_account_that_has_nothing(sst: Run, logged_in: FakeCloud, command: st
     assert err.count("the account has no house; was it moved to the ATLAS app?") == 1
 
 
-@pytest.mark.parametrize("command", ["devices", "counters", "tree", "read", "watch --polls 1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "devices",
+        "counters",
+        "tree",
+        "read",
+        "watch --polls 1",
+        "check",
+        "collect --once --sink stdout:",
+    ],
+)
 def test_houses_are_asked_for_once(sst: Run, logged_in: FakeCloud, command: str) -> None:
     assert sst(*command.split(), "--house", "Flat").status == 0
     assert [request.path for request in logged_in.requests].count("/houses/") == 1
