@@ -50,7 +50,7 @@ def test_the_figures_of_resiliency() -> None:
         f"warns after {courier.TOO_LONG / 60:g} minutes",
         f"Up to {courier.AT_ONCE} readings go in one write",
         f"an attempt has {handlers.LIMIT:g} s",
-        f"nothing for {limits.age.days} days or {limits.size >> 20} MB",
+        f"nothing for {limits.age.days} days or {limits.size // 10**6} MB",
     ):
         assert figure in said
     assert timedelta(hours=1).total_seconds() == courier.PAUSE

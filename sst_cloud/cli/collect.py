@@ -26,7 +26,7 @@ from .ending import Leaving, heeding_signals
 from .serving import metrics_option, on_event_option
 from .settings import Settings, account_options, state_option
 from .sink_names import open_sinks, sink_option
-from .units import LITRES_PER_M3, Hours, Size
+from .units import LITRES_PER_M3, Hours, Size, spell_size
 
 _LIMITS: Final = Limits()
 _JUDGE: Final = JudgeRules()
@@ -61,7 +61,13 @@ class _SomeHouses:
     show_default=True,
     help="Where a sink begins that is new here: with the next reading, or with the oldest kept.",
 )
-@click.option("--max-size", type=Size(), default="512MB", show_default=True, help="Of the outbox.")
+@click.option(
+    "--max-size",
+    type=Size(),
+    default=spell_size(_LIMITS.size),
+    show_default=True,
+    help="Of the outbox.",
+)
 @click.option(
     "--max-age",
     type=Duration(),

@@ -25,6 +25,12 @@ class Size(click.ParamType[int]):
         return int(found[1]) * _SIZES[found[2]]
 
 
+def spell_size(size: int) -> str:
+    """A size as people type it: in the largest unit that fits."""
+    unit = max((unit for unit in _SIZES if size % _SIZES[unit] == 0), key=_SIZES.__getitem__)
+    return f"{size // _SIZES[unit]}{unit}"
+
+
 class Hours(click.ParamType[tuple[time, time]]):
     """`01:00-05:00`; it may go over midnight."""
 

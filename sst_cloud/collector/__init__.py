@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .lookout import Lookout
     from .outbox import Limits, Start
     from .rules import JudgeRules, WatchRules
-    from .status import Course, SinkStatus, Status
+    from .status import Course, SinkStatus, Status, Stream
 
 __all__ = [
     "EVERY",
@@ -32,6 +32,7 @@ __all__ = [
     "SinkStatus",
     "Start",
     "Status",
+    "Stream",
     "WatchRules",
     "handler_from",
     "known_houses",
@@ -54,6 +55,7 @@ _HOME_OF: Final = {
     "SinkStatus": "status",
     "Start": "outbox",
     "Status": "status",
+    "Stream": "status",
     "WatchRules": "rules",
     "handler_from": "handlers",
     "known_houses": "looking",

@@ -30,9 +30,8 @@ from .grid import EVERY, wait_for_turn
 from .judge import JudgeState, judge
 from .looking import houses_note
 from .outbox import Entry, Limits, Outbox, Start
-from .queries import Stream
 from .rules import JudgeRules, WatchRules
-from .status import Status
+from .status import Status, Stream
 from .watch import WatchState, watch
 
 _log = logging.getLogger(__name__)

@@ -19,8 +19,7 @@ from sst_cloud.redaction import redact_text
 
 from .dead_letters import DeadLetters
 from .outbox import Batch, Outbox
-from .queries import Stream
-from .status import Course
+from .status import Course, Stream
 from .waiting import sleep_unless
 
 _log = logging.getLogger(__name__)

@@ -23,8 +23,7 @@ from . import queries
 from .database import FILE, is_damage, open_database, set_aside
 from .events import Event
 from .lock import Lock
-from .queries import Stream
-from .status import Course, Status
+from .status import Course, Status, Stream
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ class Start(StrEnum):
 class Limits:
     """What bounds the outbox. What is dropped undelivered is counted and logged."""
 
-    size: int = 512 * 1024 * 1024
+    size: int = 512_000_000
     """Bytes; then the oldest entries go, delivered or not."""
     age: timedelta = timedelta(days=365)
     """How long what cannot be delivered is kept."""

@@ -3,22 +3,14 @@
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, Final
 
-from .status import Course, SinkStatus, Status
+from .status import Course, SinkStatus, Status, Stream
 
 _PAGES_AT_ONCE: Final = 2_000
 _DAY: Final = 86_400
 _OWN: Final = "outbox: "
 """How the names of notes begin that the outbox makes for itself."""
-
-
-class Stream(StrEnum):
-    """What the outbox keeps in a row of its own, with cursors of its own."""
-
-    READINGS = "readings"
-    EVENTS = "events"
 
 
 def everybody_left(database: sqlite3.Connection) -> None:
@@ -132,11 +124,12 @@ def status(database: sqlite3.Connection) -> Status:
 
 
 def _sink_status(database: sqlite3.Connection, row: Sequence[Any]) -> SinkStatus:
-    name, stream, cursor, joined, course, delivered, rejected, dropped, *rest = row
+    name, named, cursor, joined, course, delivered, rejected, dropped, *rest = row
     last_success, error, error_since, next_try = rest
+    stream = Stream(named)
     waiting = newest(database, stream) - cursor
     oldest = database.execute(
-        f"SELECT added FROM {Stream(stream)} WHERE seq > ? ORDER BY seq LIMIT 1",  # noqa: S608
+        f"SELECT added FROM {stream} WHERE seq > ? ORDER BY seq LIMIT 1",  # noqa: S608
         (cursor,),
     ).fetchone()
     return SinkStatus(

@@ -6,6 +6,13 @@ from enum import StrEnum
 import attrs
 
 
+class Stream(StrEnum):
+    """What the outbox keeps in a row of its own, with cursors of its own."""
+
+    READINGS = "readings"
+    EVENTS = "events"
+
+
 class Course(StrEnum):
     """What a consumer of the outbox is doing."""
 
@@ -25,8 +32,7 @@ class SinkStatus:
 
     name: str
     """The sink's URL; secrets are never in it."""
-    stream: str = "readings"
-    """`readings` or `events`."""
+    stream: Stream = Stream.READINGS
     course: Course = Course.FLOWING
     waiting: int = 0
     """How many are committed and not delivered yet: its lag."""

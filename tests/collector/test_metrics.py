@@ -15,7 +15,7 @@ from prometheus_client.samples import Sample
 
 from sst_cloud import ManualClock, SSTCloud
 from sst_cloud.collector.metrics import Vitals, address_from, exposition, serving
-from sst_cloud.collector.status import Course, SinkStatus, Status
+from sst_cloud.collector.status import Course, SinkStatus, Status, Stream
 from sst_cloud.errors import OutboxError, SSTCloudError
 from sst_cloud.measurements import readings_from
 from sst_cloud.readings import Reading
@@ -39,7 +39,7 @@ STATUS = Status(
             waiting=9,
             oldest=NOW - timedelta(hours=1),
         ),
-        SinkStatus(name="ring", stream="events"),
+        SinkStatus(name="ring", stream=Stream.EVENTS),
         SinkStatus(name="csv:left-out.csv", course=Course.REMOVED, waiting=1000, oldest=NOW),
     ),
 )
@@ -77,7 +77,7 @@ def test_how_the_collector_fares() -> None:
     assert value(found, "sink_oldest_timestamp_seconds") == NOW.timestamp() - 3600
     assert value(found, "sink_course", course="paused", **influxdb) == 1
     assert value(found, "sink_course", course="flowing", **influxdb) == 0
-    assert value(found, "sink_course", course="flowing", stream="events") == 1
+    assert value(found, "sink_course", course="flowing", stream=Stream.EVENTS) == 1
 
 
 def test_a_sink_that_is_not_used_any_more_raises_no_alarm() -> None:

@@ -28,7 +28,7 @@ from collector.memory import MEMORY
 from sst_cloud import ManualClock, Reading
 from sst_cloud.collector import Course, Event, EventKind, Limits, SinkStatus, Start
 from sst_cloud.collector.outbox import Batch, Entry, Outbox
-from sst_cloud.collector.queries import Stream
+from sst_cloud.collector.status import Stream
 from sst_cloud.testing.sink_contract import sample_reading
 
 pytestmark = [pytest.mark.slow, pytest.mark.source]
@@ -238,11 +238,11 @@ class OutboxMachine(RuleBasedStateMachine):
         found = {(sink.stream, sink.name): sink for sink in status.sinks}
         assert len(found) == len(status.sinks)
         assert set(found) == {
-            (stream.value, name) for stream, row in self.rows.items() for name in row.consumers
+            (stream, name) for stream, row in self.rows.items() for name in row.consumers
         }
         for stream, row in self.rows.items():
             for name, consumer in row.consumers.items():
-                self._check_status(found[stream.value, name], row, consumer)
+                self._check_status(found[stream, name], row, consumer)
 
     @invariant()
     def notes_are_the_last(self) -> None:
