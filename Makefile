@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev hooks servers test lint docs docs-serve devices-page notebooks pictures bench wheel test-wheel test-floors image lambda deploy clean
+.PHONY: help demo dev hooks servers test lint docs docs-serve devices-page signatures notebooks pictures bench wheel test-wheel test-floors image lambda deploy clean
 
 # As many processes as there are cores; the tests of a file stay together, and share what it starts.
 # Their order is what tests/conftest.py makes of it.
@@ -61,6 +61,9 @@ docs-serve: docs ## Build the documentation, and serve it on http://127.0.0.1:80
 
 devices-page: $(VENV)/.dev ## Write the page of supported devices anew
 	$(BIN)/python tests/supported_devices.py
+
+signatures: $(VENV)/.dev ## Write the listing of the public API anew
+	$(BIN)/python tests/typed/signatures.py
 
 notebooks: $(VENV)/.dev ## Run the notebooks of the examples, and write what they show anew
 	$(BIN)/python tests/notebooks.py

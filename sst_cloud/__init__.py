@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from .readings import Reading
     from .sink import History, Rejection, Sink, WriteReport, installed_sinks, open_sink
     from .source import Source
+    from .transport import Transport
 
 _HOMES: Final = {
     "auth": ("Auth", "PasswordAuth", "StoredTokenAuth", "TokenAuth"),
@@ -158,6 +159,7 @@ _HOMES: Final = {
     "readings": ("Reading",),
     "sink": ("History", "Rejection", "Sink", "WriteReport", "installed_sinks", "open_sink"),
     "source": ("Source",),
+    "transport": ("Transport",),
 }
 """Module → public names. A module is imported when one of its names is asked for: a sink or a
 notebook that wants a `Reading` does not pay for the client."""
@@ -225,6 +227,7 @@ __all__ = [
     "TimeSetting",
     "TokenAuth",
     "TokenRejectedError",
+    "Transport",
     "TransportError",
     "UnknownDevice",
     "UnknownSinkError",

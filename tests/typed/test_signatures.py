@@ -1,0 +1,23 @@
+"""The public API is what it was, unless somebody meant to change it."""
+
+from importlib import import_module
+
+import pytest
+
+from .signatures import EXPORTING, LISTING, signatures
+
+pytestmark = pytest.mark.source
+
+
+def test_the_listing_is_of_now() -> None:
+    """If the change is meant: `make signatures`, and a line in the changelog."""
+    assert signatures() == LISTING.read_text("utf-8")
+
+
+def test_every_export_is_listed() -> None:
+    listed = {line.split()[0].rstrip(":") for line in LISTING.read_text("utf-8").splitlines()}
+    exported = {
+        f"{package}.{name}" for package in EXPORTING for name in import_module(package).__all__
+    }
+    assert exported - listed == set()
+    assert {"sst_cloud_sinks.sqlite.SqliteSink.write", "sst_cloud.sink.SinkType.from_url"} <= listed
