@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +23,8 @@ from .usage import csv_option, only_one_form, print_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from .sending import Letter
 
 _MONTH: Final = timedelta(days=31)
 _PAGE: Final = 120
@@ -121,7 +123,7 @@ def report(  # noqa: PLR0913  one per option
         click.echo("No meter had been read by then, so there is nothing to report.", err=True)
         return
     for receiver in to:
-        asyncio.run(receiver.hand_over([Letter.of(found) for found in reports]))
+        asyncio.run(receiver.hand_over([_letter(found) for found in reports]))
         click.echo(f"Sent {receiver.name}.", err=True)
 
 
@@ -216,20 +218,13 @@ def _print_csv(reports: Sequence[Report]) -> None:
     print_rows(["month", "house_id", "house", *_COLUMNS, "notes"], rows())
 
 
-@attrs.frozen
-class Letter:
-    """A report as it is sent: to people as text, to programs as JSON."""
+def _letter(report: Report) -> "Letter":
+    """A report as it is sent: the text is what is printed, too."""
+    from rich.console import Console  # noqa: PLC0415
 
-    subject: str
-    text: str
-    content: Mapping[str, Any]
+    from .sending import Letter  # noqa: PLC0415
 
-    @classmethod
-    def of(cls, report: Report) -> "Letter":
-        """The text is what is printed, too."""
-        from rich.console import Console  # noqa: PLC0415
-
-        page = StringIO()
-        _show(Console(file=page, width=_PAGE, highlight=False), [report])
-        text = "\n".join(line.rstrip() for line in page.getvalue().splitlines())
-        return cls(f"Water meters: {title(report)}", f"{text}\n", plain(report))
+    page = StringIO()
+    _show(Console(file=page, width=_PAGE, highlight=False), [report])
+    text = "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+    return Letter(f"Water meters: {title(report)}", f"{text}\n", plain(report))

@@ -26,20 +26,13 @@ _SAID: Final = 200
 """Characters of a mail server's answer that are shown."""
 
 
-class Letter(Protocol):
-    """What is sent."""
+@attrs.frozen
+class Letter:
+    """What is sent: to people as text, to programs as JSON."""
 
-    @property
-    def subject(self) -> str:
-        """For people."""
-
-    @property
-    def text(self) -> str:
-        """For people."""
-
-    @property
-    def content(self) -> Mapping[str, Any]:
-        """The same for programs."""
+    subject: str
+    text: str
+    content: Mapping[str, Any]
 
 
 class Receiver(Protocol):

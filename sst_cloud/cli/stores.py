@@ -119,7 +119,7 @@ class Places:
             houses = {}
         if zone is not None:
             return cls(houses, {}, zone, given=True)
-        zones = {id_: zone for id_, house in houses.items() if (zone := _zone(house.timezone))}
+        zones = {id_: zone for id_, house in houses.items() if (zone := house.zone)}
         return cls(houses, zones, _zone_of_this_machine(), given=False)
 
     def zone(self, house_id: int) -> tzinfo:
@@ -133,13 +133,6 @@ class Places:
                 f"Note: in the time zone of this machine, {self.default}; --timezone names another",
                 err=True,
             )
-
-
-def _zone(name: str | None) -> tzinfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 def _zone_of_this_machine() -> tzinfo:
