@@ -27,7 +27,8 @@ from sst_cloud import (
     WriteReport,
 )
 from sst_cloud.collector import Collector, Start, Status, read_status
-from sst_cloud.collector.outbox import Entry, Outbox
+from sst_cloud.collector.entries import Entry
+from sst_cloud.collector.outbox import Outbox
 from sst_cloud.errors import OutboxError
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink

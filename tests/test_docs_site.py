@@ -16,9 +16,9 @@ import pytest
 
 import sst_cloud
 from sst_cloud import transport
-from sst_cloud.collector import collector, courier, grid, handlers
+from sst_cloud.collector import collector, courier, grid, handler
 from sst_cloud.collector.courier import _PAUSE_OF_ALARMS
-from sst_cloud.collector.outbox import Limits
+from sst_cloud.collector.entries import Limits
 from sst_cloud.sink import InstalledSink, installed_sinks
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -49,13 +49,13 @@ def test_the_figures_of_resiliency() -> None:
         f"… {courier.LONGEST_WAIT:g} s; never earlier",
         f"warns after {courier.TOO_LONG / 60:g} minutes",
         f"Up to {courier.AT_ONCE} readings go in one write",
-        f"an attempt has {handlers.LIMIT:g} s",
+        f"an attempt has {handler.LIMIT:g} s",
         f"nothing for {limits.age.days} days or {limits.size // 10**6} MB",
     ):
         assert figure in said
     assert timedelta(hours=1).total_seconds() == courier.PAUSE
     assert f"pauses the handler for {_PAUSE_OF_ALARMS / 60:g} minutes" in said
-    assert timedelta(days=1) == handlers.TOO_LATE
+    assert timedelta(days=1) == handler.TOO_LATE
     assert "pauses it for an hour" in said
     assert "after **a day** it is dropped" in said
 

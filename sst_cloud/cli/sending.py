@@ -13,7 +13,8 @@ import attrs
 import click
 
 from sst_cloud.clock import Clock
-from sst_cloud.collector.handlers import Handler, handler_from
+from sst_cloud.collector.handler import Handler
+from sst_cloud.collector.handlers import handler_from
 from sst_cloud.errors import SinkOptionsError
 from sst_cloud.redaction import redact_text
 

@@ -7,12 +7,13 @@ from sst_cloud._lazy import lazily
 if TYPE_CHECKING:
     from .collector import Collector, Poll
     from .dead_letters import DeadLetter, DeadLetters
+    from .entries import Limits, Start
     from .events import Event, EventKind
     from .grid import EVERY
-    from .handlers import Handler, handler_from
+    from .handler import Handler
+    from .handlers import handler_from
     from .looking import known_houses, read_status
     from .lookout import Lookout
-    from .outbox import Limits, Start
     from .rules import JudgeRules, WatchRules
     from .status import Course, SinkStatus, Status, Stream
 
@@ -47,13 +48,13 @@ _HOME_OF: Final = {
     "DeadLetters": "dead_letters",
     "Event": "events",
     "EventKind": "events",
-    "Handler": "handlers",
+    "Handler": "handler",
     "JudgeRules": "rules",
-    "Limits": "outbox",
+    "Limits": "entries",
     "Lookout": "lookout",
     "Poll": "collector",
     "SinkStatus": "status",
-    "Start": "outbox",
+    "Start": "entries",
     "Status": "status",
     "Stream": "status",
     "WatchRules": "rules",

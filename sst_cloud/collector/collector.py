@@ -14,7 +14,7 @@ from typing import Final, Self
 import attrs
 
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.errors import PASSING, AuthenticationError, OutboxError, SSTCloudError
+from sst_cloud.errors import PASSING, AuthenticationError, SSTCloudError
 from sst_cloud.measurements import readings_from
 from sst_cloud.models import Snapshot
 from sst_cloud.readings import Reading, format_time
@@ -23,13 +23,16 @@ from sst_cloud.sink import Sink
 from sst_cloud.source import Source
 from sst_cloud.wording import NO_HOUSES
 
-from .courier import PAUSE, Consumer, Courier
+from .consumer import Consumer
+from .courier import PAUSE, Courier
 from .dead_letters import DeadLetters
+from .entries import Limits, Start
 from .events import Event
 from .grid import EVERY, wait_for_turn
 from .judge import JudgeState, judge
+from .keeper import Keeper
 from .looking import houses_note
-from .outbox import Entry, Limits, Outbox, Start
+from .outbox import Outbox
 from .rules import JudgeRules, WatchRules
 from .status import Status, Stream
 from .watch import WatchState, watch
@@ -40,8 +43,6 @@ GRACE: Final = 3.0
 """Seconds that writes under way have to end when the collector is stopped."""
 _CLOSING: Final = 1.0
 _PAUSE: Final = timedelta(seconds=PAUSE)
-_MOST_HELD: Final = 20_000
-"""Readings held in memory while the disk is full."""
 
 
 @attrs.frozen
@@ -107,6 +108,7 @@ class Collector:
             for stream, consumers in ((Stream.READINGS, sinks), (Stream.EVENTS, handlers or {}))
             for name, consumer in consumers.items()
         ]
+        self._keeper = Keeper(self._outbox, self._couriers)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = asyncio.Event()
         self._told = asyncio.Event()
@@ -116,13 +118,9 @@ class Collector:
         self._zones: Mapping[int, tzinfo] = {}
         self._away: SSTCloudError | None = None
         self._wait_until: datetime | None = None
-        self._held = Entry()
-        """Not committed yet, because the outbox could not take it."""
-        self._committing: asyncio.Task[bool] | None = None
-        self._outbox_error: OutboxError | None = None
         self._missing: set[str] = set()
         """What was said last of what is missing."""
-        self.turns = 0
+        self.turns: int = 0
         """How many turns have come to their end."""
         self.latest: Sequence[Reading] = ()
         """The readings of the last poll that was answered."""
@@ -150,13 +148,10 @@ class Collector:
     ) -> None:
         """Give writes under way a few seconds; what is not delivered then is kept."""
         try:
-            if self._committing is not None:
-                await asyncio.wait({self._committing})
             with suppress(TimeoutError):
                 async with asyncio.timeout(GRACE):
                     await asyncio.gather(*(courier.end() for courier in self._couriers))
-            if self._outbox_error is not None:
-                await self._last_try()
+            await self._keeper.end(self._notes)
             for task in self._tasks:
                 task.cancel()
             if self._tasks:
@@ -210,8 +205,8 @@ class Collector:
         if self._wait_until is not None:
             left = self._wait_until - self._clock.now()
             if timedelta(0) < left <= _PAUSE:  # else over, or the clock has been set back
-                if self._outbox_error is not None:
-                    await self._commit(Entry(notes=self._notes))
+                if self._keeper.error is not None:
+                    await self._keeper.keep((), (), self._notes)
                 return
         self._wait_until = None
         asked = self._clock.now()
@@ -278,56 +273,8 @@ class Collector:
             "judge": self._judged.to_json(),
             "watch": self._watched.to_json(),
         }
-        committed = await self._commit(Entry(readings, events, self._notes))
+        committed = await self._keeper.keep(readings, events, self._notes)
         self._on_poll(attrs.evolve(done, events=events, committed=committed))
-
-    async def _commit(self, entry: Entry) -> bool:
-        """Commit this and what could not be committed before; whether it is on the disk now.
-
-        It goes on if nobody waits for it any more: what is held is let go only when it is there.
-        """
-        readings = [*self._held.readings, *entry.readings]
-        if (lost := len(readings) - _MOST_HELD) > 0:
-            _log.error("%d readings are lost: neither disk nor memory has room for them", lost)
-            self._notes["lost"] = str(lost + int(self._notes.get("lost", 0)))
-        events = [*self._held.events, *entry.events]
-        self._held = Entry(readings[-_MOST_HELD:], events[-_MOST_HELD:], entry.notes)
-        self._committing = asyncio.create_task(self._append(entry.events))
-        return await asyncio.shield(self._committing)
-
-    async def _append(self, news: Sequence[Event]) -> bool:
-        try:
-            await self._outbox.append(self._held)
-        except OutboxError as error:
-            if self._outbox_error is None:
-                _log.error(
-                    "%s; what is read is held in memory, and tried again at every turn", error
-                )
-            self._outbox_error = error
-            for courier in self._couriers:
-                if courier.stream is Stream.EVENTS:
-                    courier.hand_over_now(news)
-            await self._tidy()  # there may be room if it can be done
-            return False
-        self._held = Entry()
-        if self._outbox_error is not None:
-            _log.warning("the outbox can be written again; nothing that was read meanwhile is lost")
-        self._outbox_error = None
-        for courier in self._couriers:
-            courier.tell()
-        await self._tidy()
-        return True
-
-    async def _last_try(self) -> None:
-        """Commit what is held in memory; there may be room by now."""
-        if not await self._commit(Entry(notes=self._notes)) and self._held.readings:
-            _log.error("%d readings are lost: the disk takes none", len(self._held.readings))
-
-    async def _tidy(self) -> None:
-        try:
-            await self._outbox.tidy()
-        except OutboxError as error:
-            _log.debug("not tidied: %s", error)
 
     def _tell_missing(self, snapshot: Snapshot) -> None:
         """What cannot be read, or is not there, is told once and not at every turn."""
@@ -346,8 +293,8 @@ class Collector:
 
     async def _rest(self) -> None:
         """Wait until every sink has had all, or has failed."""
-        if self._outbox_error is not None:
-            raise self._outbox_error
+        if self._keeper.error is not None:
+            raise self._keeper.error
         await asyncio.gather(*(courier.rest() for courier in self._couriers))
 
     async def _unless_stopped(self, work: Coroutine[None, None, None]) -> None:

@@ -7,18 +7,17 @@ import random as random_module
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final
 
 import attrs
 
 from sst_cloud.clock import Clock
 from sst_cloud.errors import OutboxError, SinkRefusedError, SinkUnavailableError, SSTCloudError
-from sst_cloud.readings import Reading
-from sst_cloud.redaction import redact_text
 
+from .consumer import Consumer, one_of_ours, rejections_of
 from .dead_letters import DeadLetters
-from .outbox import Batch, Outbox
+from .entries import Batch
+from .outbox import Outbox
 from .status import Course, Stream
 from .waiting import sleep_unless
 
@@ -39,37 +38,6 @@ _PAUSE_OF_ALARMS: Final = 300.0
 """The same for events: an alarm that waits for an hour helps nobody."""
 TOO_LONG: Final = 600.0
 """Seconds after which a write that does not end is told of."""
-
-
-class Report(Protocol):
-    """What became of what was written, as `WriteReport` has it."""
-
-    @property
-    def accepted(self) -> int:
-        """How many."""
-        ...
-
-    @property
-    def rejected(self) -> Sequence[Any]:
-        """Those that will never be taken, each with a `reason`."""
-        ...
-
-
-class Consumer(Protocol):
-    """A `Sink`, or whatever takes events the same way."""
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None: ...
-
-    async def write(self, items: Sequence[Any], /) -> Report:
-        """Take what comes next; errors as of `Sink.write`."""
-        ...
 
 
 @attrs.frozen
@@ -184,7 +152,7 @@ class Courier:
             while await self._deliver_some():
                 pass
         except Exception as error:  # noqa: BLE001  a sink of somebody else's may raise anything
-            return await self._failed(_ours(error, self.name))
+            return await self._failed(one_of_ours(error, self.name))
         return None
 
     async def _deliver_early(self) -> None:
@@ -266,7 +234,7 @@ class Courier:
         finally:
             patience.cancel()
             self._stuck = False
-        rejected = _rejected(report, items)
+        rejected = rejections_of(report, items)
         if rejected:
             _log.error(
                 "%s rejected %d %s for good, the first because: %s%s",
@@ -327,29 +295,3 @@ class Courier:
             await self._outbox.fail(self.name, self.stream, course, str(error), next_try)
         except OutboxError as unnoted:
             _log.debug("not noted: %s", unnoted)
-
-
-def _ours(error: Exception, name: str) -> SSTCloudError:
-    """An error of ours, whatever a sink has raised; one that can be put into words."""
-    _log.debug("%s raised", name, exc_info=error)
-    try:
-        words = str(error)
-    except Exception:  # noqa: BLE001  its own words fail it
-        words = ""
-    if isinstance(error, SSTCloudError) and words:
-        return error
-    return SinkUnavailableError(redact_text(f"{type(error).__name__}: {words}"))
-
-
-def _rejected(report: Any, items: Sequence[Any]) -> Sequence[Any]:
-    """The rejections of a report, if it is one. Raises `SinkUnavailableError`."""
-    try:
-        about = "reading" if isinstance(items[0], Reading) else "event"
-        found = tuple(report.rejected)
-        told = [getattr(rejection, about) for rejection in found if hasattr(rejection, "reason")]
-    except (AttributeError, TypeError):
-        told, found = [], (None,)
-    sensible = len(told) == len(found) <= len(items)
-    if not sensible or not all(isinstance(item, type(items[0])) for item in told):
-        raise SinkUnavailableError(f"it did not say what became of what it got: {report!r:.100}")
-    return found

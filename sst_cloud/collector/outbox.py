@@ -6,14 +6,11 @@ import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
-
-import attrs
+from typing import Any, Final, Self, TypeVar
 
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.errors import OutboxError
@@ -21,6 +18,7 @@ from sst_cloud.readings import FIELDS, Reading, format_time
 
 from . import queries
 from .database import FILE, is_damage, open_database, set_aside
+from .entries import Batch, Entry, Limits, Start
 from .events import Event
 from .lock import Lock
 from .status import Course, Status, Stream
@@ -34,52 +32,6 @@ _AT_ONCE: Final = 5_000
 """Entries removed in one transaction, so that a long clean-up holds nobody up."""
 _KEPT_NO_LONGER: Final = "keeping them no longer"
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-class Start(StrEnum):
-    """Where a sink begins that the outbox has not seen before."""
-
-    NOW = "now"
-    BEGINNING = "beginning"
-    """With the oldest reading that is still kept."""
-
-
-@attrs.frozen(kw_only=True)
-class Limits:
-    """What bounds the outbox. What is dropped undelivered is counted and logged."""
-
-    size: int = 512_000_000
-    """Bytes; then the oldest entries go, delivered or not."""
-    age: timedelta = timedelta(days=365)
-    """How long what cannot be delivered is kept."""
-    keep: timedelta = timedelta(days=7)
-    """How long what has been delivered is kept, for sinks that begin at the beginning."""
-
-
-@attrs.frozen
-class Batch(Generic[T]):
-    """The next entries for a consumer."""
-
-    items: Sequence[T]
-    upto: int
-    """The number of the last of them."""
-    unreadable: int = 0
-    """How many of them cannot be read any more and are left out."""
-
-    @property
-    def size(self) -> int:
-        """How many entries it takes from the outbox."""
-        return len(self.items) + self.unreadable
-
-
-@attrs.frozen
-class Entry:
-    """What is committed in one go, all of it or nothing."""
-
-    readings: Sequence[Reading] = ()
-    events: Sequence[Event] = ()
-    notes: Mapping[str, str] = attrs.field(factory=dict)
-    """Texts to keep, by name: the states of judge and watch, the houses, how the polls fare."""
 
 
 class Outbox:

@@ -10,8 +10,9 @@ import pytest
 from sst_cloud import ManualClock
 from sst_cloud.cli.app import run
 from sst_cloud.cli.settings import Settings
+from sst_cloud.collector.entries import Entry, Start
 from sst_cloud.collector.events import Event, EventKind
-from sst_cloud.collector.outbox import Entry, Outbox, Start
+from sst_cloud.collector.outbox import Outbox
 from sst_cloud.collector.status import Course, Stream
 from sst_cloud.readings import format_time
 from sst_cloud.testing.sink_contract import sample_reading

@@ -19,8 +19,9 @@ from sst_cloud import ManualClock, Quality, Reading, open_sink
 from sst_cloud.cli import plot
 from sst_cloud.cli.app import run
 from sst_cloud.cli.settings import Settings
+from sst_cloud.collector.entries import Entry
 from sst_cloud.collector.looking import houses_note
-from sst_cloud.collector.outbox import Entry, Outbox
+from sst_cloud.collector.outbox import Outbox
 from sst_cloud.models import House
 from sst_cloud.testing.household import WaterUse
 from sst_cloud.testing.sink_contract import sample_reading

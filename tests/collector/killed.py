@@ -38,7 +38,7 @@ from sst_cloud import (
     WriteReport,
 )
 from sst_cloud.collector import Collector, Event, Limits, Poll, Start
-from sst_cloud.collector.courier import Consumer
+from sst_cloud.collector.consumer import Consumer
 from sst_cloud.measurements import readings_from
 from sst_cloud.readings import format_time
 from sst_cloud_sinks.csv import CsvSink

@@ -19,7 +19,8 @@ import pytest
 from collector.parts import Listener, Memory, Meter, Settable, Threads, collected
 from sst_cloud import ManualClock, Reading, WriteReport
 from sst_cloud.collector import Collector, Poll, Start, read_status
-from sst_cloud.collector.outbox import Entry, Outbox
+from sst_cloud.collector.entries import Entry
+from sst_cloud.collector.outbox import Outbox
 from sst_cloud.errors import OutboxError
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.sqlite import SqliteSink
@@ -198,7 +199,7 @@ async def test_what_neither_disk_nor_memory_can_hold_is_counted(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sst_cloud.collector.collector._MOST_HELD", 5)
+    monkeypatch.setattr("sst_cloud.collector.keeper._MOST_HELD", 5)
     polls = Polls(after_2=lambda: fill(small_disk), after_28=(small_disk / "ballast").unlink)
     state = small_disk / "state"
     await collected(Meter(clock), {}, state, POLLS, on_poll=polls)

@@ -16,14 +16,11 @@ import trustme
 from aiohttp import web
 
 from sst_cloud import ManualClock
+from sst_cloud.collector.command import CommandHandler
 from sst_cloud.collector.events import Event, EventKind
-from sst_cloud.collector.handlers import (
-    CommandHandler,
-    Handler,
-    NotWantedError,
-    WebhookHandler,
-    handler_from,
-)
+from sst_cloud.collector.handler import Handler, NotWantedError
+from sst_cloud.collector.handlers import handler_from
+from sst_cloud.collector.webhook import WebhookHandler
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
 
 NOW = ManualClock().now()

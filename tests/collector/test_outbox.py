@@ -14,7 +14,8 @@ import pytest
 
 from sst_cloud import ManualClock, Reading
 from sst_cloud.collector import Limits, Start, read_status
-from sst_cloud.collector.outbox import Entry, Outbox
+from sst_cloud.collector.entries import Entry
+from sst_cloud.collector.outbox import Outbox
 from sst_cloud.collector.status import Stream
 from sst_cloud.errors import OutboxError
 from sst_cloud.testing.sink_contract import sample_reading

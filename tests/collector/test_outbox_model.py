@@ -27,7 +27,8 @@ from hypothesis.stateful import (
 from collector.memory import MEMORY
 from sst_cloud import ManualClock, Reading
 from sst_cloud.collector import Course, Event, EventKind, Limits, SinkStatus, Start
-from sst_cloud.collector.outbox import Batch, Entry, Outbox
+from sst_cloud.collector.entries import Batch, Entry
+from sst_cloud.collector.outbox import Outbox
 from sst_cloud.collector.status import Stream
 from sst_cloud.testing.sink_contract import sample_reading
 

@@ -23,7 +23,7 @@ ALLOWED: Final = {
     "aioboto3": {"sst_cloud_sinks._timestream_aws", "sst_cloud_sinks.aws"},
     "aiohttp": {
         "sst_cloud.client",
-        "sst_cloud.collector.handlers",
+        "sst_cloud.collector.webhook",
         "sst_cloud.collector.metrics",
         "sst_cloud.over_http",
         "sst_cloud.testing",
@@ -46,7 +46,7 @@ ALLOWED: Final = {
     "tenacity": {"sst_cloud.transport"},
     "tzlocal": {"sst_cloud.cli"},
     "yarl": {
-        "sst_cloud.collector.handlers",
+        "sst_cloud.collector.webhook",
         "sst_cloud.transport",
         "sst_cloud_sinks._influxdb_history",
         "sst_cloud_sinks._influxdb_http",

@@ -1,0 +1,120 @@
+"""A command that is run for every event."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import shlex
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from tempfile import TemporaryFile
+from typing import IO, Any, Final
+
+from sst_cloud.clock import Clock
+from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
+from sst_cloud.redaction import MASK, name_of, redact_text
+
+from .handler import LIMIT, FailedError, Handler, as_json
+
+_log = logging.getLogger(__name__)
+
+_SAID: Final = 2000
+"""Characters of what a command says that are kept."""
+_SHORT: Final = 5
+"""Characters of an argument that is no secret."""
+
+
+class CommandHandler(Handler):
+    """Runs a command for every event, with the event as JSON on its stdin. No shell.
+
+    What it prints goes to the log: stdout at DEBUG, stderr at WARNING. Its arguments may be secret,
+    and are masked in it.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], *, clock: Clock | None = None, limit: float = LIMIT
+    ) -> None:
+        """A command that takes longer than `limit` seconds is killed, and tried again later."""
+        if not any(argv) or "\0" in "".join(argv):
+            raise SinkOptionsError("a handler is a command with its arguments, or a web address")
+        super().__init__(clock, limit)
+        self._argv = tuple(argv)
+        self._secrets = _secrets(argv[1:])
+        self.name: str = name_of(argv[0], shlex.join(argv))
+
+    async def check(self) -> None:
+        """Look whether the command is there and may be run."""
+        if shutil.which(self._argv[0]) is None:
+            raise self._missing()
+
+    async def send(self, content: Mapping[str, Any]) -> None:
+        """Run the command. An exit status other than 0 means: try again later."""
+        # Files, not pipes: a child that lives on, a player of alarm sounds, say, holds nothing up.
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+            given.write(as_json(content) + b"\n")
+            given.seek(0)
+            status = await self._run(given, out, err)
+            said = _said(err, self._secrets)
+            shown = ((logging.DEBUG, _said(out, self._secrets)), (logging.WARNING, said))
+            for level, words in shown:
+                if words:
+                    _log.log(level, "%s: %s", self.name, words)
+        if status is None:
+            raise FailedError(f"the command took longer than {self._limit:g} s and was killed")
+        if status:
+            ended = f"exit status {status}" if status > 0 else f"signal {-status}"
+            raise FailedError(f"the command failed ({ended}){f': {said}' if said else ''}")
+
+    async def _run(self, given: IO[bytes], out: IO[bytes], err: IO[bytes]) -> int | None:
+        """The exit status; None when it took too long."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._argv, stdin=given, stdout=out, stderr=err, start_new_session=True
+            )
+        except (FileNotFoundError, PermissionError):
+            raise self._missing() from None
+        except OSError as error:
+            raise SinkUnavailableError(
+                f"the command cannot be started: {error.strerror or error}"
+            ) from None
+        try:
+            async with asyncio.timeout(self._limit):
+                return await process.wait()
+        except TimeoutError:
+            return None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+
+    def _missing(self) -> SinkRefusedError:
+        return SinkRefusedError(
+            f"there is no command {self._argv[0]!r} that may be run: check its path and its rights"
+        )
+
+
+def _secrets(arguments: Sequence[str]) -> list[str]:
+    """The arguments, and the words and values in them, but for short ones; longest first."""
+    words = {
+        word
+        for argument in arguments
+        for word in (" ".join(argument.split()), *re.split(r"[\s='\"]+", argument))
+        if len(word) > _SHORT
+    }
+    return sorted(words, key=len, reverse=True)
+
+
+def _said(file: IO[bytes], secrets: Sequence[str]) -> str:
+    """The beginning of what a command has printed, on one line, without secrets."""
+    file.seek(0)
+    printed = file.read(_SAID * 4)
+    words = printed.decode("utf-8", "replace").split()
+    if len(printed) == _SAID * 4:  # the last word may be half a secret
+        words = words[:-1]
+    said = " ".join(words)
+    for secret in secrets:
+        said = said.replace(secret, MASK)
+    return redact_text(said)[:_SAID]

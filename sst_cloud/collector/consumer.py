@@ -1,0 +1,69 @@
+"""What takes entries out of the outbox: a sink, or a handler of events; it may be anybody's."""
+
+import logging
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from sst_cloud.errors import SinkUnavailableError, SSTCloudError
+from sst_cloud.readings import Reading
+from sst_cloud.redaction import redact_text
+
+_log = logging.getLogger(__name__)
+
+
+class Report(Protocol):
+    """What became of what was written, as `WriteReport` has it."""
+
+    @property
+    def accepted(self) -> int:
+        """How many."""
+        ...
+
+    @property
+    def rejected(self) -> Sequence[Any]:
+        """Those that will never be taken, each with a `reason`."""
+        ...
+
+
+class Consumer(Protocol):
+    """A `Sink`, or whatever takes events the same way."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None: ...
+
+    async def write(self, items: Sequence[Any], /) -> Report:
+        """Take what comes next; errors as of `Sink.write`."""
+        ...
+
+
+def one_of_ours(error: Exception, name: str) -> SSTCloudError:
+    """An error of ours, whatever a sink has raised; one that can be put into words."""
+    _log.debug("%s raised", name, exc_info=error)
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001  its own words fail it
+        words = ""
+    if isinstance(error, SSTCloudError) and words:
+        return error
+    return SinkUnavailableError(redact_text(f"{type(error).__name__}: {words}"))
+
+
+def rejections_of(report: Any, items: Sequence[Any]) -> Sequence[Any]:
+    """The rejections of a report, if it is one. Raises `SinkUnavailableError`."""
+    try:
+        about = "reading" if isinstance(items[0], Reading) else "event"
+        found = tuple(report.rejected)
+        told = [getattr(rejection, about) for rejection in found if hasattr(rejection, "reason")]
+    except (AttributeError, TypeError):
+        told, found = [], (None,)
+    sensible = len(told) == len(found) <= len(items)
+    if not sensible or not all(isinstance(item, type(items[0])) for item in told):
+        raise SinkUnavailableError(f"it did not say what became of what it got: {report!r:.100}")
+    return found
