@@ -26,7 +26,7 @@ from .ending import Leaving, heeding_signals
 from .serving import metrics_option, on_event_option
 from .settings import Settings, account_options, state_option
 from .sink_names import open_sinks, sink_option
-from .units import LITRES_PER_M3, Hours, Size, spell_size
+from .units import LITRES_PER_M3, FiniteRange, Hours, Size, spell_size
 
 _LIMITS: Final = Limits()
 _JUDGE: Final = JudgeRules()
@@ -84,7 +84,7 @@ class _SomeHouses:
 )
 @click.option(
     "--max-flow",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=_JUDGE.max_flow / LITRES_PER_M3,
     show_default=True,
     help="m³/h that the pipe can deliver: a total that rises faster is suspect.",

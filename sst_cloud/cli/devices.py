@@ -12,6 +12,7 @@ from sst_cloud.models import Device, House
 
 from .account import choose
 from .output import print_json
+from .units import FiniteRange
 
 F = TypeVar("F", bound=Callable[..., Any])
 D = TypeVar("D", bound=Device)
@@ -20,7 +21,7 @@ D = TypeVar("D", bound=Device)
 def device_options(command: F) -> F:
     """`--house`, `--device`, `--all`, `--no-wait`, `--limit`."""
     for option in (
-        click.option("--limit", type=click.FloatRange(min=1), default=60.0, show_default=True,
+        click.option("--limit", type=FiniteRange(min=1), default=60.0, show_default=True,
                      metavar="SECONDS", help="How long to wait for it."),
         click.option("--wait/--no-wait", default=True, help="Wait until the device shows it."),
         click.option("--all", "all_found", is_flag=True, help="All that match, not just one."),

@@ -10,6 +10,7 @@ from sst_cloud.clock import SystemClock
 from sst_cloud.testing import FakeCloud, Latency
 
 from .settings import verbose_option
+from .units import FiniteRange
 
 _REMEMBERED: Final = 100
 """Requests that nobody here asks for; it may run for months."""
@@ -17,7 +18,7 @@ _REMEMBERED: Final = 100
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: a free one.")
-@click.option("--latency", type=click.FloatRange(min=0), default=0.0, help="Seconds per answer.")
+@click.option("--latency", type=FiniteRange(min=0), default=0.0, help="Seconds per answer.")
 @verbose_option
 def fake(port: int, latency: float) -> None:
     """Run a cloud of your own, on this machine alone, until stopped.

@@ -21,7 +21,7 @@ from sst_cloud.readings import Reading
 from sst_cloud.sink import History, Sink, open_sink
 from sst_cloud.totals import only_repeats
 
-from .units import LITRES_PER_M3
+from .units import LITRES_PER_M3, FiniteRange
 
 
 class Zone(click.ParamType[tzinfo]):
@@ -92,7 +92,7 @@ zone_option: Final = click.option(
 )
 flow_option: Final = click.option(
     "--max-flow",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=MAX_FLOW / LITRES_PER_M3,
     show_default=True,
     callback=lambda _ctx, _param, m3: m3 * LITRES_PER_M3,

@@ -1,5 +1,6 @@
-"""Sizes and hours of the day as people type them."""
+"""Numbers, sizes and hours of the day as people type them."""
 
+import math
 import re
 from datetime import time
 from typing import Any, Final
@@ -8,6 +9,19 @@ import click
 
 LITRES_PER_M3: Final = 1_000
 _SIZES: Final = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; `nan` and `inf`, which Python takes for numbers, are none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
 
 
 class Size(click.ParamType[int]):

@@ -22,6 +22,7 @@ from sst_cloud.cli.durations import Duration
 from sst_cloud.cli.identity import Account, CredentialsMissingError
 from sst_cloud.cli.serving import metrics_option, on_event_option
 from sst_cloud.cli.settings import Settings, account_options
+from sst_cloud.cli.units import FiniteRange
 from sst_cloud.testing import FakeCloud
 
 from .conftest import Run
@@ -34,7 +35,7 @@ Seen = dict[str, Any]
 @click.option("--sink", "sinks", multiple=True)
 @click.option("--every", type=Duration(), default="20m")
 @click.option("--polls", type=click.IntRange(min=1))
-@click.option("--max-flow", type=float, default=5.0)
+@click.option("--max-flow", type=FiniteRange(min=0), default=5.0)
 @click.option("--state", type=click.Path(path_type=Path))
 @click.option("-q", "--quiet", is_flag=True)
 @metrics_option
@@ -128,6 +129,8 @@ def test_an_empty_file_changes_nothing(see: See) -> None:
         ("polls = 1.5", "polls must be a whole number, not a number"),
         ("polls = 0", "polls: 0 is not in the range x>=1"),
         ("max_flow = '5'", "max_flow must be a whole number, not text"),
+        ("max_flow = nan", "max_flow: nan is not a finite number"),
+        ("max_flow = inf", "max_flow: inf is not a finite number"),
         ("quiet = 1", "quiet must be true or false, not a whole number"),
         ("metrics = 99999", "metrics: 99999 is not a port like 9100"),
         ("metrics = ['9100']", "metrics must be text in quotes, not a list"),

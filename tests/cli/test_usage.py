@@ -238,6 +238,11 @@ def test_a_reading_from_the_future_is_left_out(sst: Run, fill: Fill) -> None:
         (("usage", "sqlite:no.db", "--to", "2026-02-03T25:00"), "is not a time"),
         (("usage", "sqlite:no.db", "--json", "--csv"), "--json and --csv exclude each other"),
         (("usage", "sqlite:no.db", "--max-flow", "0"), "0.0 is not in the range x>0"),
+        (("usage", "sqlite:no.db", "--max-flow", "nan"), "nan is not a finite number"),
+        (("report", "sqlite:no.db", "--max-flow", "inf"), "inf is not a finite number"),
+        (("collect", "--sink", "csv:x.csv", "--max-flow", "inf"), "inf is not a finite number"),
+        (("fake", "--latency", "inf"), "inf is not a finite number"),
+        (("valves", "close", "--limit", "nan"), "nan is not a finite number"),
         (("usage", "sqlite:no.db", "--plot", "x.gif"), "--plot writes .png, .svg, .pdf, not"),
     ],
 )
