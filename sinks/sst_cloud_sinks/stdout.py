@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, TextIO
 from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
 from sst_cloud.readings import Reading
 from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport, choice
+from sst_cloud.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -116,7 +117,7 @@ def _table(readings: Sequence[Reading]) -> "Table":
             reading.water or "",
             reading.quality,
         )
-        table.add_row(*(Text(str(cell)) for cell in cells))
+        table.add_row(*(Text(printable(str(cell))) for cell in cells))
     return table
 
 

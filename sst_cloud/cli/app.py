@@ -22,6 +22,7 @@ from sst_cloud.errors import (
     UnknownSinkError,
 )
 
+from .output import say
 from .settings import Settings, account_options
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -110,12 +111,12 @@ def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> 
         except BrokenPipeError:
             _give_up_stdout()  # whoever was reading has had enough
         except SSTCloudError as error:
-            click.echo(f"Error: {_sentence(error)}", err=True)
+            say(f"Error: {_sentence(error)}")
             return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
         except OSError as error:
             _give_up_stdout()  # which it mostly is: the disk is full that it goes to
             where = f"{error.filename}: " if error.filename else ""
-            click.echo(f"Error: {where}{error.strerror or error}", err=True)
+            say(f"Error: {where}{error.strerror or error}")
             return 1
     return 0
 
@@ -145,9 +146,9 @@ def _explain(error: click.ClickException) -> None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return
-    click.echo(f"Error: {error.format_message()}", err=True)
+    say(f"Error: {error.format_message()}")
     if isinstance(error, click.UsageError) and error.ctx is not None:
-        click.echo(f"See: {error.ctx.command_path} --help", err=True)
+        say(f"See: {error.ctx.command_path} --help")
 
 
 def _sentence(error: SSTCloudError) -> str:

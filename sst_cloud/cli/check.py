@@ -15,6 +15,7 @@ from sst_cloud.errors import SSTCloudError
 from sst_cloud.measurements import readings_from
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import open_sink
+from sst_cloud.text import printable
 from sst_cloud.wording import NO_HOUSES, count
 
 from .account import house_option, read_snapshot
@@ -90,7 +91,8 @@ async def _check(  # noqa: PLR0913
     else:
         for finding in findings:
             verdict = click.style("ok", "green") if finding.ok else click.style("WRONG", "red")
-            click.echo(f"{finding.name}: {verdict}{finding.said and f' - {finding.said}'}")
+            said = finding.said and f" - {printable(finding.said)}"
+            click.echo(f"{printable(finding.name)}: {verdict}{said}")
     all_well = all(finding.ok for finding in findings)
     leaving.status = 0 if all_well else 1
     leaving.begin()

@@ -14,7 +14,7 @@ from sst_cloud.redaction import MASK
 from sst_cloud.sink import History, Sink, open_sink
 from sst_cloud.wording import value_of
 
-from .output import add_row, console, json_option, minute, print_json, table
+from .output import add_row, console, json_option, minute, print_json, say, table
 from .settings import Settings, state_option, verbose_option
 from .sink_names import sink_name
 
@@ -77,7 +77,7 @@ def replay(settings: Settings, *, sink: str | None) -> None:
         try:
             delivered = asyncio.run(_replay(name, _whole(sink or name), letters))
         except SSTCloudError as error:
-            click.echo(f"{name}: none of {len(letters)} delivered", err=True)
+            say(f"{name}: none of {len(letters)} delivered")
             failed = error
             continue
         DeadLetters(settings.state).remove(delivered.__contains__)
@@ -126,7 +126,7 @@ async def _replay(name: str, url: str, letters: Sequence[DeadLetter]) -> set[Dea
         report = await sink.write([letter.reading for letter in letters if letter not in confirmed])
     rejected = {rejection.reading.key: rejection.reason for rejection in report.rejected}
     for reason in dict.fromkeys(rejected.values()):
-        click.echo(f"Warning: {name}: {reason}", err=True)
+        say(f"Warning: {name}: {reason}")
     return {letter for letter in letters if letter.reading.key not in rejected}
 
 

@@ -9,6 +9,7 @@ import click
 from sst_cloud.client import SSTCloud
 from sst_cloud.commands import CommandResult
 from sst_cloud.models import Device, House
+from sst_cloud.text import printable
 
 from .account import choose
 from .output import print_json
@@ -86,6 +87,6 @@ def report(results: Sequence[tuple[Device, str, CommandResult]], *, as_json: boo
             None: "accepted by the cloud",
             False: "accepted by the cloud, but the device has not shown it: is it online?",
         }[result.confirmed]
-        click.echo(f"{device.name or device.id}: {did}, {ending}.")
+        click.echo(printable(f"{device.name or device.id}: {did}, {ending}."))
     if any(result.confirmed is False for _, _, result in results):
         raise click.exceptions.Exit(1)

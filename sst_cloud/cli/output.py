@@ -16,6 +16,7 @@ import click
 
 from sst_cloud.models import House, Unreadable
 from sst_cloud.redaction import is_sensitive
+from sst_cloud.text import printable
 from sst_cloud.wording import NO_HOUSES
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ def add_row(made: "Table", *cells: object) -> None:
     """Add a row of plain text: what the owner calls things is never taken for markup."""
     from rich.text import Text  # noqa: PLC0415
 
-    made.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
+    made.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in cells))
+
+
+def say(line: str) -> None:
+    """Tell people something on stderr."""
+    click.echo(printable(line), err=True)
 
 
 def minute(moment: datetime | None) -> str:
@@ -69,9 +75,9 @@ def print_json(content: Any) -> None:
 def warn_missing(houses: Sequence[House], unreadable: Sequence[Unreadable]) -> None:
     """Say on stderr what is missing from what is shown."""
     for bad in unreadable:
-        click.echo(f"Warning: {bad.kind} {bad.id} cannot be read: {bad.reason}", err=True)
+        say(f"Warning: {bad.kind} {bad.id} cannot be read: {bad.reason}")
     if not houses and not unreadable:
-        click.echo(f"Warning: {NO_HOUSES}", err=True)
+        say(f"Warning: {NO_HOUSES}")
 
 
 def plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from sst_cloud.measurements import readings_from
 from sst_cloud.sink import Sink
 
 from .account import house_option, read_snapshot
-from .output import json_option, warn_missing
+from .output import json_option, say, warn_missing
 from .settings import Settings, account_options
 from .sink_names import open_sinks, sink_option
 
@@ -42,7 +42,7 @@ async def _read(settings: Settings, urls: Sequence[str], wanted: Sequence[str]) 
         for name, sink in sinks.items():
             for rejection in (await sink.write(readings)).rejected:
                 point = f"{rejection.reading.quantity} of {rejection.reading.point_id}"
-                click.echo(f"Warning: {name} rejected {point}: {rejection.reason}", err=True)
+                say(f"Warning: {name} rejected {point}: {rejection.reason}")
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from sst_cloud.client import SSTCloud
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.jsonlog import JsonLines
+from sst_cloud.text import printable
 from sst_cloud.transport import BASE_URL
 
 from . import credentials, identity
@@ -39,6 +40,13 @@ def _state_folder() -> Path:
     return Path(given) if given else platformdirs.user_state_path("sst-cloud")
 
 
+class _Printable(logging.Formatter):
+    """What others have written stays on the line, and commands no terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  as logging calls it
+        return printable(super().formatMessage(record))
+
+
 @attrs.define
 class Settings:
     """What holds for one run of the program."""
@@ -57,7 +65,7 @@ class Settings:
     @contextmanager
     def logging_to_stderr(self) -> Iterator[None]:
         """Show warnings on stderr, and that a request is tried again: that may take a while."""
-        self._handler.setFormatter(logging.Formatter("%(message)s"))
+        self._handler.setFormatter(_Printable("%(message)s"))
         levels = {name: logging.getLogger(name).level for name in _LOGGERS}
         for name, level in _LOGGERS.items():
             logging.getLogger(name).setLevel(level)
@@ -73,7 +81,7 @@ class Settings:
 
     def be_verbose(self) -> None:
         """Show everything on stderr."""
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
         for name in _LOGGERS:
             logging.getLogger(name).setLevel(logging.DEBUG)
 

@@ -19,6 +19,7 @@ from sst_cloud.errors import PASSING
 from sst_cloud.measurements import readings_from
 from sst_cloud.models import Snapshot
 from sst_cloud.readings import Reading
+from sst_cloud.text import printable
 from sst_cloud.wording import Reported, by_house, by_point, point_of, trouble, value_of, what
 
 from .account import house_option, read_account, read_snapshot
@@ -77,7 +78,7 @@ async def _watch(
                     seen = _table(await read_snapshot(cloud, wanted))
                     show(seen)
                 except PASSING as error:
-                    show(Stack(seen, Text(f"{error}; trying again")))
+                    show(Stack(seen, Text(printable(f"{error}; trying again"))))
                 if number == polls:
                     return
                 await settings.clock.sleep(every.total_seconds())
@@ -86,7 +87,7 @@ async def _watch(
 def _tree(snapshot: Snapshot) -> Tree:
     root = Tree(Text(f"SST Cloud, {minute(snapshot.time)}"))
     for house, devices in by_house(snapshot, readings_from(snapshot)):
-        branch = root.add(Text.assemble((house.name, "bold"), f"  {house.timezone or ''}"))
+        branch = root.add(_headed(house.name, house.timezone or ""))
         for reported in devices:
             twig = branch.add(_device(reported))
             for line in _points(reported.readings):
@@ -99,7 +100,11 @@ def _device(reported: Reported) -> Text:
     if device is None:
         return Text(f"device {reported.id}", "bold")
     access = "" if device.access_status is None else f"  {device.access_status}"
-    return Text.assemble((device.name or str(device.id), "bold"), f"  {device.model}{access}")
+    return _headed(device.name or str(device.id), f"{device.model}{access}")
+
+
+def _headed(name: str, rest: str) -> Text:
+    return Text.assemble((printable(name), "bold"), f"  {printable(rest)}")
 
 
 def _points(readings: Sequence[Reading]) -> Iterator[Text]:
@@ -107,7 +112,8 @@ def _points(readings: Sequence[Reading]) -> Iterator[Text]:
     for found in by_point(readings):
         values = ", ".join(_value(reading) for reading in found)
         alarm = any(trouble(reading) for reading in found)
-        yield Text.assemble(point_of(found[0]), "  ", (values, "bold red" if alarm else ""))
+        name = printable(point_of(found[0]))
+        yield Text.assemble(name, "  ", (values, "bold red" if alarm else ""))
 
 
 def _value(reading: Reading) -> str:

@@ -315,3 +315,41 @@ def test_login_asks_on_a_terminal(
     assert (status, out) == (0, "")
     assert asked == {"E-mail": False, "Password": True}
     assert cloud.password not in err
+
+
+HOSTILE = "Ev\x1b[31mil\nname\u202e"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "houses",
+        "devices",
+        "counters",
+        "tree",
+        "watch --polls 1",
+        "counters --house nowhere",
+        "valves close --device nowhere",
+        "valves close --device {}",
+        "read --sink stdout:?format=table",
+    ],
+)
+def test_what_the_cloud_calls_things_commands_no_terminal(
+    sst: Run, logged_in: FakeCloud, command: str
+) -> None:
+    for house in logged_in.houses:
+        house.name = HOSTILE
+        for device in house.devices:
+            device.name = HOSTILE
+            for counter in device.counters:
+                counter.name = HOSTILE
+    device_id = str(logged_in.houses[0].devices[0].id)
+    _, out, err = sst(*(word.format(device_id) for word in command.split()))
+    assert "Ev�[31mil name�" in out + err
+    assert not set("\x1b\u202e") & set(out + err)
+    assert "\nname" not in out + err
+
+
+def test_a_name_is_whole_for_programs(sst: Run, logged_in: FakeCloud) -> None:
+    logged_in.houses[0].name = HOSTILE
+    assert json.loads(sst("houses", "--json").out)[0]["name"] == HOSTILE

@@ -55,7 +55,13 @@ ALLOWED: Final = {
 }
 """Package → who may import it: modules, or a package with all that is in it."""
 FOR_SINKS: Final = frozenset(
-    {"sst_cloud.errors", "sst_cloud.over_http", "sst_cloud.readings", "sst_cloud.sink"}
+    {
+        "sst_cloud.errors",
+        "sst_cloud.over_http",
+        "sst_cloud.readings",
+        "sst_cloud.sink",
+        "sst_cloud.text",
+    }
 )
 """What sinks may import of the library, ours and other people's: they are on the same footing."""
 
