@@ -13,6 +13,7 @@ from sst_cloud.wording import point_of, value_of, what
 from .output import add_row, console, json_option, minute, print_json, table
 from .settings import verbose_option
 from .stores import history, store_argument
+from .titles import natural
 
 
 @click.command()
@@ -54,5 +55,10 @@ async def _latest(store: str) -> Sequence[Reading]:
     async with open_sink(store) as sink:
         return sorted(
             await history(sink, store).latest(),
-            key=lambda reading: (reading.house, reading.device, reading.quantity, reading.point_id),
+            key=lambda reading: (
+                reading.house,
+                reading.device,
+                reading.quantity,
+                natural(reading.point_id),
+            ),
         )

@@ -14,11 +14,13 @@ from sst_cloud.enums import Water
 from sst_cloud.readings import Reading
 from sst_cloud.report import MeterReport, Report, last_report_month, report_period
 from sst_cloud.report import report as report_of
+from sst_cloud.text import printable
 
 from .account import house_option
 from .output import add_row, console, json_option, plain, print_json, table
 from .settings import Settings, state_option, verbose_option
 from .stores import YEARS, Places, Wanted, flow_option, store_argument, volumes, zone_option
+from .titles import titles
 from .usage import csv_option, only_one_form, print_rows
 
 if TYPE_CHECKING:
@@ -164,7 +166,8 @@ class _Maker:
 
 def title(report: Report) -> str:
     """Which house, and which month."""
-    return f"{report.house or f'House {report.house_id}'}, {report.end - timedelta(days=1):%B %Y}"
+    house = printable(report.house or f"House {report.house_id}")
+    return f"{house}, {report.end - timedelta(days=1):%B %Y}"
 
 
 def _show(out: "Console", reports: Sequence[Report]) -> None:
@@ -174,10 +177,13 @@ def _show(out: "Console", reports: Sequence[Report]) -> None:
         numbers = ("before, m³", "now, m³", "used, m³")
         made = table("meter", "water", numbers[0], "read", numbers[1], "read", numbers[2],
                      right=numbers)  # fmt: skip
-        for meter in report.meters:
+        names = titles(report.meters)
+        meters = {(meter.device_id, meter.point_id): meter for meter in report.meters}
+        for key, name in names.items():
+            meter = meters[key]
             add_row(
                 made,
-                _name(meter),
+                name,
                 meter.water,
                 meter.first_m3,
                 _when(meter.first_time),
@@ -192,18 +198,14 @@ def _show(out: "Console", reports: Sequence[Report]) -> None:
         out.print()
         out.print(made)
         out.print("\n" * any(meter.notes for meter in report.meters), end="")
-        for meter in report.meters:
-            for note in meter.notes:
-                out.print(f"Note: {_name(meter)}: {note}.", markup=False)
+        for key, name in names.items():
+            for note in meters[key].notes:
+                out.print(f"Note: {name}: {note}.", markup=False)
 
 
 def _when(moment: datetime) -> str:
     """Short, and in one piece; the year is in the heading."""
     return f"{moment:%d %b %H:%M}".replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def _name(meter: MeterReport) -> str:
-    return meter.name or f"{meter.device} {meter.point_id}"
 
 
 def _print_csv(reports: Sequence[Report]) -> None:

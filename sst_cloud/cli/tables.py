@@ -1,6 +1,6 @@
 """Consumption as a table with bars, for a terminal or a pipe."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sst_cloud.enums import Water
+from sst_cloud.text import printable
 from sst_cloud.usage import GAP, Period, Usage
 
 from .output import console, table
+from .titles import titles as meter_titles
 
 Meter = tuple[int, int, str]
 Shades = Mapping[Water | None, str]
@@ -62,17 +64,16 @@ class _Row:
 
 def titles(uses: Sequence[Usage]) -> dict[Meter, str]:
     """What to call each meter so that no two are called the same; houses first, if several."""
-    meters = {use.meter: use for use in uses}
-    names = {meter: use.name or use.point_id for meter, use in sorted(meters.items())}
-    for further in ("device", "point_id"):
-        often = Counter((meter[0], name) for meter, name in names.items())
-        for meter, name in names.items():
-            if often[meter[0], name] > 1:
-                names[meter] = f"{getattr(meters[meter], further)} {name}"
-    if len({meter[0] for meter in meters}) > 1:
-        for meter, use in meters.items():
-            names[meter] = f"{use.house or use.house_id}\n{names[meter]}"
-    return names
+    houses: dict[int, dict[Meter, Usage]] = defaultdict(dict)
+    for use in uses:
+        houses[use.house_id][use.meter] = use
+    found = {}
+    for house_id, meters in sorted(houses.items()):
+        house = next(iter(meters.values())).house or str(house_id)
+        heading = f"{printable(house)}\n" if len(houses) > 1 else ""
+        for meter, title in meter_titles(meters.values()).items():
+            found[house_id, *meter] = f"{heading}{title}"
+    return found
 
 
 def print_usage(uses: Sequence[Usage], by: Period) -> None:
@@ -83,14 +84,16 @@ def print_usage(uses: Sequence[Usage], by: Period) -> None:
     out = console()
     rows = list(_rows(uses, by))
     shades = dict.fromkeys(_ORDER, "█") if out.color_system else _SHADES
-    columns = list(_columns(rows, titles(uses)))
+    names = titles(uses)
+    columns = list(_columns(rows, names))
     made, out.width = _table(rows, columns, _HEADS.get(by, by), out.width, shades)
     out.print(made)
     out.print(_legend(uses, shades))
     for use in uses:
         for broken in use.breaks:
+            name = " ".join(names[use.meter].split("\n"))
             out.print(
-                f"{use.name or use.point_id}: {broken.before_l:,} L, then {broken.after_l:,} L on "
+                f"{name}: {broken.before_l:,} L, then {broken.after_l:,} L on "
                 f"{broken.time:%Y-%m-%d %H:%M}; replaced? What ran in between is not counted.",
                 markup=False,
             )

@@ -89,6 +89,24 @@ def test_for_people(sst: Run, home: Path) -> None:
     ]
 
 
+def test_two_meters_of_one_name_are_told_apart(sst: Run, home: Path) -> None:
+    """In the rows that one hands in, and in the notes."""
+
+    async def add() -> None:
+        async with open_sink("sqlite:home.db") as sink:
+            other = {"point_id": "2", "device_id": 9, "device": "Garage"}
+            await sink.write(meter("Cold", "cold", (1_000, 2_000), **other))
+
+    asyncio.run(add())
+    out = sst(*STORE, "--day", "25", "--house", "Home").out
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert [line for line in lines if " cold " in line][:2] == [
+        "Bathroom Cold cold 14 26 Sep 00:00 21 26 Oct 00:00 7",
+        "Garage Cold cold 2 26 Sep 00:00 2 26 Sep 00:00 0",
+    ]
+    assert lines[-1].startswith("Note: Garage Cold: the last reading is ")
+
+
 def test_for_programs(sst: Run, home: Path) -> None:
     first, second = json.loads(sst(*STORE, "--day", "25", "--decimals", "1", "--json").out)
     assert (first["house"], first["month"], second["house"]) == ("Home", "2026-10", "Dacha")

@@ -344,6 +344,38 @@ def test_meters_of_one_name_are_told_apart(sst: Run, fill: Fill) -> None:
     assert lines[1].split()[-4:] == ["The", "hot", "all", "readings"]
 
 
+def test_two_meters_of_one_name_and_one_module_are_told_apart(sst: Run, fill: Fill) -> None:
+    """In the columns, in their order, and where one of them was replaced."""
+    hours = [FIRST + timedelta(hours=n) for n in range(6)]
+    for point_id, totals in (("10", (1, 2, 3, 4, 5, 6)), ("9", (900, 901, 902, 3, 4, 5))):
+        meter = {"name": "Cold", "point_id": point_id, "device": "Bathroom"}
+        fill([sample_reading(time=t, value=v, **meter) for t, v in zip(hours, totals, strict=True)])
+    head, *_, replaced = sst("usage", "sqlite:home.db", "--timezone", "UTC").out.splitlines()
+    assert head.split() == ["day", "Cold", "9", "Cold", "10", "all", "readings"]
+    assert replaced.startswith("Cold 9: 902 L, then 3 L on")
+
+
+@pytest.mark.parametrize(
+    "command", ["latest", "usage --timezone UTC", "report --timezone UTC --month 2026-09"]
+)
+def test_names_in_a_store_command_no_terminal(sst: Run, fill: Fill, command: str) -> None:
+    for house_id in (1, 2):
+        hostile = dict.fromkeys(("house", "device", "name"), "Ev\x1b[31mil\nname\u202e")
+        fill(
+            [
+                sample_reading(
+                    time=FIRST + timedelta(hours=n), value=v, house_id=house_id, **hostile
+                )
+                for n, v in enumerate((900, 901, 902, 3, 4, 5))
+            ]
+        )
+    name, *options = command.split()
+    status, out, err = sst(name, "sqlite:home.db", *options)
+    assert (status, "Ev�[31mil name�" in out) == (0, True)
+    assert not set("\x1b\u202e") & set(out + err)
+    assert "\nname" not in out + err
+
+
 @pytest.mark.usefixtures("stored")
 def test_csv(sst: Run) -> None:
     out = sst("usage", *ZONE, "--from", "2026-10-05", "--to", "2026-10-05", "--csv").out

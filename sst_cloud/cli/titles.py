@@ -1,0 +1,57 @@
+"""What to call meters so that no two are called the same."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from sst_cloud.text import printable
+
+
+class Meter(Protocol):
+    """A meter of a house."""
+
+    @property
+    def device_id(self) -> int:
+        """Of the module it hangs on."""
+
+    @property
+    def device(self) -> str:
+        """What the owner calls that."""
+
+    @property
+    def point_id(self) -> str:
+        """Its own id."""
+
+    @property
+    def name(self) -> str | None:
+        """What the owner calls it."""
+
+
+M = TypeVar("M", bound=Meter)
+
+_FORMS: Final[Sequence[Callable[[Meter], str]]] = (
+    lambda meter: meter.name or f"{meter.device} {meter.point_id}",
+    lambda meter: f"{meter.device} {meter.name or meter.point_id}",
+    lambda meter: f"{meter.name or meter.device} {meter.point_id}",
+    lambda meter: f"{meter.device} {meter.device_id} {meter.name or ''} {meter.point_id}",
+)
+"""Each says more than the one before."""
+
+
+def titles(meters: Iterable[M]) -> dict[tuple[int, str], str]:
+    """By device and own id, the shortest title of each meter of a house; in natural order."""
+    found = {(meter.device_id, meter.point_id): meter for meter in meters}
+    made = dict.fromkeys(sorted(found, key=lambda key: (key[0], natural(key[1]))), "")
+    for form in _FORMS:
+        often = Counter(made.values())
+        for key, title in made.items():
+            if often[title] > 1 or not title:
+                made[key] = printable(form(found[key]))
+    return made
+
+
+def natural(text: str) -> tuple[str | int, ...]:
+    """A key for sorting as people do: 9 before 10."""
+    parts = re.split(r"(\d+)", text)
+    return tuple(int(part) if number % 2 else part for number, part in enumerate(parts))
