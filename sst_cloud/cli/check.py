@@ -21,7 +21,7 @@ from sst_cloud.wording import NO_HOUSES, count
 from .account import house_option, read_snapshot
 from .config import config_option
 from .ending import Leaving
-from .output import json_option, print_json
+from .output import console, json_option, print_json
 from .serving import on_event_option
 from .settings import Settings, account_options, state_option
 from .sink_names import sink_name
@@ -89,14 +89,21 @@ async def _check(  # noqa: PLR0913
     if as_json:
         print_json(findings)
     else:
-        for finding in findings:
-            verdict = click.style("ok", "green") if finding.ok else click.style("WRONG", "red")
-            said = finding.said and f" - {printable(finding.said)}"
-            click.echo(f"{printable(finding.name)}: {verdict}{said}")
+        _print(findings)
     all_well = all(finding.ok for finding in findings)
     leaving.status = 0 if all_well else 1
     leaving.begin()
     return all_well
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    from rich.text import Text  # noqa: PLC0415
+
+    out = console()
+    for finding in findings:
+        verdict = ("ok", "green") if finding.ok else ("WRONG", "red")
+        said = finding.said and f" - {printable(finding.said)}"
+        out.print(Text.assemble(f"{printable(finding.name)}: ", verdict, said), soft_wrap=True)
 
 
 async def _try(name: str, attempt: Callable[[], Awaitable[str]]) -> Finding:

@@ -16,6 +16,7 @@ from sst_cloud.clock import ManualClock
 from sst_cloud.testing import FakeCloud
 
 from .identity import Account
+from .output import console
 from .settings import Settings, verbose_option
 
 _POLLS: Final = 25 * 3
@@ -65,6 +66,7 @@ async def _demo(store: str) -> None:
             ["latest", store, "--quantity", "volume"],
             ["usage", store, *f"--by hour --from {since} --timezone {zone}".split()],
         ):
-            click.secho(f"\n$ {shlex.join(['sst-cloud', *command])}", bold=True)
+            shown = f"\n$ {shlex.join(['sst-cloud', *command])}"
+            console().print(shown, style="bold", markup=False, soft_wrap=True)
             await asyncio.to_thread(invoke, command, settings)
     click.echo("\nNext: `sst-cloud fake` for a cloud to play with, `sst-cloud login` for your own.")

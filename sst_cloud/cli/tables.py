@@ -83,7 +83,7 @@ def print_usage(uses: Sequence[Usage], by: Period) -> None:
         return
     out = console()
     rows = list(_rows(uses, by))
-    shades = dict.fromkeys(_ORDER, "█") if out.color_system else _SHADES
+    shades = dict.fromkeys(_ORDER, "█") if out.color_system and not out.no_color else _SHADES
     names = titles(uses)
     columns = list(_columns(rows, names))
     made, out.width = _table(rows, columns, _HEADS.get(by, by), out.width, shades)

@@ -31,6 +31,24 @@ def test_all_is_well(
     assert [file.name for file in tmp_path.iterdir() if file.stat().st_size] == []
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "coloured"),
+    [("TERM", "xterm", True), ("NO_COLOR", "1", False), ("TERM", "dumb", False)],
+)
+def test_colours_only_where_they_are_wanted(  # noqa: PLR0917
+    sst: Run,
+    logged_in: FakeCloud,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    coloured: bool,
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(variable, value)
+    assert ("\x1b[" in sst("check", "--sink", "stdout:").out) is coloured
+
+
 def test_each_thing_that_is_wrong_has_its_line(
     sst: Run, logged_in: FakeCloud, tmp_path: Path, unused_tcp_port: int
 ) -> None:

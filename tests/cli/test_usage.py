@@ -299,6 +299,18 @@ def test_the_table_on_a_terminal_is_coloured(sst: Run, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("stored")
+def test_hot_and_cold_differ_on_a_terminal_without_colours(
+    sst: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = sst("usage", *ZONE, "--from", "2026-10-05", "--to", "2026-10-06").out
+    assert "In litres · █ cold · ▒ hot" in out
+    assert "\x1b[94m" not in out
+
+
+@pytest.mark.usefixtures("stored")
 def test_the_table_on_a_narrow_terminal_loses_no_number(
     sst: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
