@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, TextIO
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TextIO
 
 from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
 from sst_cloud.readings import Reading
@@ -14,6 +14,9 @@ from sst_cloud.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_WIDE: Final = 250
+"""Columns of a table that goes into a pipe or a file: nothing is cut."""
 
 
 class StdoutSink:
@@ -77,10 +80,11 @@ class StdoutSink:
         if self._format == "table":
             from rich.console import Console  # noqa: PLC0415  people only
 
-            console = Console(file=self._out)
+            width = None if self._out.isatty() else _WIDE
+            console = Console(file=self._out, width=width)
             with console.capture() as text:  # rich itself would exit over a closed pipe
                 console.print(_table(readings))
-            self._out.write(text.get())
+            self._out.writelines(f"{line.rstrip()}\n" for line in text.get().splitlines())
         else:
             self._out.write("".join(f"{_json(reading)}\n" for reading in readings))
         self._out.flush()
@@ -99,9 +103,10 @@ def _table(readings: Sequence[Reading]) -> "Table":
             "format=table needs one more package: pip install 'sst-cloud[cli]'"
         ) from None
     table = Table(box=None, pad_edge=False)
-    for title in ("time", "house", "device", "name", "quantity"):
-        table.add_column(title)
-    table.add_column("value", justify="right")
+    table.add_column("time", no_wrap=True)
+    for title in ("house", "device", "name", "quantity"):
+        table.add_column(title, overflow="fold")
+    table.add_column("value", justify="right", no_wrap=True)
     table.add_column("unit")
     table.add_column("water")
     table.add_column("quality")
@@ -110,7 +115,7 @@ def _table(readings: Sequence[Reading]) -> "Table":
             reading.time.strftime("%Y-%m-%d %H:%M:%SZ"),
             reading.house,
             reading.device or str(reading.device_id),
-            reading.name or reading.point_id,
+            reading.name or _point(reading),
             reading.quantity,
             _people(reading),
             reading.unit,
@@ -119,6 +124,11 @@ def _table(readings: Sequence[Reading]) -> "Table":
         )
         table.add_row(*(Text(printable(str(cell))) for cell in cells))
     return table
+
+
+def _point(reading: Reading) -> str:
+    kind = str(reading.point).replace("_", " ")
+    return kind if reading.point_id == reading.point else f"{kind} {reading.point_id}"
 
 
 def _people(reading: Reading) -> str:

@@ -12,7 +12,7 @@ from sst_cloud.errors import SinkOptionsError, SSTCloudError
 from sst_cloud.readings import Quality, Quantity
 from sst_cloud.redaction import MASK
 from sst_cloud.sink import History, Sink, open_sink
-from sst_cloud.wording import value_of
+from sst_cloud.wording import point_of, value_of
 
 from .output import add_row, console, json_option, minute, print_json, say, table
 from .settings import Settings, state_option, verbose_option
@@ -42,7 +42,8 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
     if as_json:
         print_json([letter.as_dict() for letter in letters])
         return
-    made = table("rejected", "sink", "because", "name", "what", "value", "of", right=("value",))
+    columns = ("rejected", "sink", "because", "name", "what", "value", "of")
+    made = table(*columns, right=("value",), whole=("rejected", "of"))
     for letter in letters:
         reading = letter.reading
         add_row(
@@ -50,8 +51,8 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
             minute(letter.time),
             letter.sink,
             letter.reason,
-            reading.name or reading.point_id,
-            reading.quantity,
+            point_of(reading),
+            str(reading.quantity).replace("_", " "),
             value_of(reading),
             minute(reading.time),
         )

@@ -19,8 +19,9 @@ from .identity import Account
 from .output import console
 from .settings import Settings, verbose_option
 
-_POLLS: Final = 25 * 3
-"""A day and most of an hour, every 20 minutes."""
+_HOURS: Final = 24
+_POLLS: Final = 1 + _HOURS * 3
+"""Every 20 minutes, both ends included."""
 
 
 @click.command()
@@ -52,19 +53,20 @@ def _nothing_set() -> Iterator[None]:
 async def _demo(store: str) -> None:
     from .app import invoke  # noqa: PLC0415  the program this is a command of
 
-    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=25)
-    since = f"{start:%Y-%m-%dT%H:%MZ}"
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    start = end - timedelta(hours=_HOURS)
     clock = ManualClock(start)
     async with FakeCloud(clock=clock) as cloud, AsyncExitStack() as stack:
         # An outbox of its own: that of a real collector may be in use.
         state = Path(stack.enter_context(TemporaryDirectory(prefix="sst-cloud-")))
         settings = Settings(Account(url=cloud.url, token=cloud.token), clock=clock, state=state)
-        zone = cloud.houses[0].timezone
+        zone = cloud.houses[0].zone
+        since, until = (f"{moment.astimezone(zone):%Y-%m-%dT%H:%M}" for moment in (start, end))
         click.echo(f"A fake cloud is at {cloud.url}: two houses, five water meters.")
         for command in (
             ["collect", "--sink", store, *f"--every 20m --polls {_POLLS} --quiet".split()],
-            ["latest", store, "--quantity", "volume"],
-            ["usage", store, *f"--by hour --from {since} --timezone {zone}".split()],
+            ["latest", store, *f"--quantity volume --timezone {zone}".split()],
+            ["usage", store, *f"--by hour --from {since} --to {until} --timezone {zone}".split()],
         ):
             shown = f"\n$ {shlex.join(['sst-cloud', *command])}"
             console().print(shown, style="bold", markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import tzinfo
 
 import click
 
@@ -10,9 +11,9 @@ from sst_cloud.readings import Reading
 from sst_cloud.sink import open_sink
 from sst_cloud.wording import point_of, value_of, what
 
-from .output import add_row, console, json_option, minute, print_json, table
-from .settings import verbose_option
-from .stores import history, store_argument
+from .output import add_row, console, json_option, print_json, table
+from .settings import Settings, state_option, verbose_option
+from .stores import Places, history, store_argument, zone_option
 from .titles import natural
 
 
@@ -21,9 +22,14 @@ from .titles import natural
 @click.option(
     "--quantity", type=click.Choice([quantity.value for quantity in Quantity]), help="Only this."
 )
+@zone_option
+@state_option
 @json_option
 @verbose_option
-def latest(*, store: str, quantity: str | None, as_json: bool) -> None:
+@click.pass_obj
+def latest(
+    settings: Settings, *, store: str, quantity: str | None, zone: tzinfo | None, as_json: bool
+) -> None:
     """Show the newest readings of a store, such as sqlite:home.db."""
     readings = [
         reading
@@ -36,19 +42,29 @@ def latest(*, store: str, quantity: str | None, as_json: bool) -> None:
     if not readings:
         click.echo("No such reading is stored there, so there is nothing to show.", err=True)
         return
-    made = table("house", "device", "name", "water", "what", "value", "at", right=("value",))
-    for reading in readings:
-        add_row(
-            made,
-            reading.house,
-            reading.device or reading.device_id,
-            point_of(reading),
-            reading.water,
-            "meter" if reading.point is Point.COUNTER else what(reading),
-            value_of(reading),
-            minute(reading.time),
-        )
+    places = Places.known(settings.state, zone)
+    places.say_if_guessed({reading.house_id for reading in readings})
+    rows = [_row(reading, places.zone(reading.house_id)) for reading in readings]
+    if all(reading.point is Point.COUNTER for reading in readings):
+        for row in rows:
+            del row["what"]
+    columns = [column for column in rows[0] if any(row[column] for row in rows)]
+    made = table(*columns, right=("value",), whole=("at",))
+    for row in rows:
+        add_row(made, *(row[column] for column in columns))
     console().print(made)
+
+
+def _row(reading: Reading, zone: tzinfo) -> dict[str, object]:
+    return {
+        "house": reading.house,
+        "device": reading.device or reading.device_id,
+        "name": point_of(reading),
+        "water": reading.water,
+        "what": "meter" if reading.point is Point.COUNTER else what(reading),
+        "value": value_of(reading),
+        "at": f"{reading.time.astimezone(zone):%Y-%m-%d %H:%M}",
+    }
 
 
 async def _latest(store: str) -> Sequence[Reading]:

@@ -5,7 +5,7 @@ rich is imported when a table is made: what runs for years prints none.
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -37,16 +37,33 @@ def console() -> "Console":
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # and not rich's own exit with status 1
 
+        def print(self, *objects: Any, **options: Any) -> None:
+            """As rich does, without the blanks it fills lines up with where nobody sees them."""
+            if self.is_terminal:
+                super().print(*objects, **options)
+                return
+            with self.capture() as printed:
+                super().print(*objects, **options)
+            sys.stdout.write("\n".join(line.rstrip(" ") for line in printed.get().split("\n")))
+
     return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
 
 
-def table(*columns: str, right: Iterable[str] = ()) -> "Table":
-    """A table without frames; columns in `right` hold numbers."""
+def table(*columns: str, right: Container[str] = (), whole: Container[str] = ()) -> "Table":
+    """A table without frames; columns in `right` hold numbers.
+
+    Where there is no room, text is broken, but neither a number nor what is in `whole`.
+    """
     from rich.table import Table  # noqa: PLC0415
 
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left")
+        made.add_column(
+            column,
+            justify="right" if column in right else "left",
+            no_wrap=column in right or column in whole,
+            overflow="fold",
+        )
     return made
 
 

@@ -1,5 +1,6 @@
 """`sst-cloud sinks`."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -20,15 +21,26 @@ def sinks(*, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    made = table("sink", "options", "promise", "readable", "from")
-    for sink in found:
-        if "error" in sink:
-            add_row(made, f"{sink['scheme']}:", "", sink["error"], "", sink["distribution"])
-            continue
-        options = "\n".join(f"{name}: {text}" for name, text in sink["options"].items())
-        readable = "yes" if sink["readable"] else "no"
-        add_row(made, sink["url"], options, sink["guarantee"], readable, sink["distribution"])
-    console().print(made)
+    out = console()
+    for number, sink in enumerate(found):
+        heading = sink.get("url", f"{sink['scheme']}:")
+        out.print("\n" * bool(number) + heading, style="bold", markup=False, soft_wrap=True)
+        made = table("label", "words", whole=("label",))
+        made.show_header = False
+        for label, words in _details(sink):
+            add_row(made, f"  {label}", words)
+        out.print(made)
+
+
+def _details(sink: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if "error" in sink:
+        yield "broken", sink["error"]
+    else:
+        yield "does", sink["summary"]
+        yield "promises", sink["guarantee"]
+        yield "readable", "yes" if sink["readable"] else "no"
+        yield from ((f"?{name}", words) for name, words in sink["options"].items())
+    yield "from", sink["distribution"]
 
 
 def _describe(sink: InstalledSink) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The command line in this process, against a cloud in a thread of its own."""
 
 import asyncio
+import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -29,6 +31,21 @@ def sst(capsys: pytest.CaptureFixture[str]) -> Run:
     def invoke(*args: str) -> Outcome:
         status = run(args, Settings(clock=ManualClock()))
         return Outcome(status, *capsys.readouterr())
+
+    return invoke
+
+
+@pytest.fixture
+def sst_on_terminal(sst: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `sst-cloud` on a terminal of so many columns; what is seen, without the colours."""
+
+    def invoke(columns: int, *args: str) -> Outcome:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", f"{columns}")
+        monkeypatch.setenv("TERM", "xterm")
+        status, out, err = sst(*args)
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", out).splitlines(keepends=True)
+        return Outcome(status, "".join(f"{line.rstrip()}\n" for line in lines), err)
 
     return invoke
 

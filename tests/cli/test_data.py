@@ -145,6 +145,30 @@ def test_latest_and_usage(sst: Run, logged_in: FakeCloud, here: Path) -> None:
     assert "so there is nothing to show" in err
 
 
+def test_the_meters_take_a_line_each_on_a_terminal_in_local_time(
+    sst: Run, sst_on_terminal: Run, logged_in: FakeCloud, here: Path
+) -> None:
+    sst("collect", "--once", "--quiet", "--sink", "sqlite:a.db")
+    status, out, err = sst_on_terminal(80, "latest", "sqlite:a.db", "--quantity", "volume")
+    assert (status, err) == (0, "")
+    head, *meters = out.splitlines()
+    assert head.split() == ["house", "device", "name", "water", "value", "at"]
+    assert len(meters) == 5
+    assert all(meter.endswith(" m³  2026-01-01 03:00") for meter in meters)
+    words = ("latest", "sqlite:a.db", "--quantity", "leak", "--timezone", "UTC")
+    leaks = sst_on_terminal(80, *words).out
+    head, leak, *_ = leaks.splitlines()
+    assert head.split() == ["house", "device", "name", "what", "value", "at"]
+    assert leak.endswith("2026-01-01 00:00")
+
+
+def test_a_narrow_terminal_cuts_nothing_of_a_sink(sst_on_terminal: Run) -> None:
+    out = sst_on_terminal(30, "sinks").out
+    assert "influxdb:https://HOST:8086/BUCKET\n" in out
+    assert "…" not in out
+    assert "endpoint_url" in out
+
+
 @pytest.mark.parametrize(
     ("words", "status"),
     [
@@ -166,6 +190,7 @@ def test_sinks(sst: Run) -> None:
     assert status == 0
     assert "csv:PATH" in out
     assert "a reading written again changes nothing" in out
+    assert {len(line) - len(line.rstrip()) for line in out.splitlines()} == {0}
     listed = {sink["scheme"]: sink for sink in json.loads(sst("sinks", "--json").out)}
     assert listed["stdout"]["options"] == {"format": "jsonl (default) or table"}
     assert listed["sqlite"]["readable"]
@@ -189,14 +214,14 @@ def test_demo(sst: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         status, out, _ = sst("demo")
         assert status == 0
-    assert "$ sst-cloud collect --sink sqlite:demo.db --every 20m --polls 75" in out
+    assert "$ sst-cloud collect --sink sqlite:demo.db --every 20m --polls 73" in out
     assert "Garden" in out
     hours = [line for line in out.splitlines() if line[:3] == "202" and ":00 " in line]
-    assert len(hours) == 25
+    assert len(hours) == 24
     with closing(sqlite3.connect(here / "demo.db")) as database:
         query = "SELECT count(DISTINCT time), count(*) FROM readings WHERE quantity = 'volume'"
         polls, readings = database.execute(query).fetchone()
-    assert polls >= 75
+    assert polls >= 73
     assert readings == 5 * polls
 
 

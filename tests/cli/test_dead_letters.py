@@ -74,6 +74,13 @@ def test_list(sst: Run, letters: DeadLetters) -> None:
     assert [letter["reading"] for letter in one] == [FLOOR.as_dict()]
 
 
+def test_list_on_a_narrow_terminal_cuts_nothing(sst_on_terminal: Run, letters: DeadLetters) -> None:
+    out = sst_on_terminal(80, "dead-letters", "list").out
+    assert "…" not in out
+    assert out.count("2026-03-01 12:20Z") == 2
+    assert "123.450 m³" in out
+
+
 def test_replay_delivers_what_it_can_and_keeps_the_rest(sst: Run, letters: DeadLetters) -> None:
     status, out, err = sst("dead-letters", "replay")
     assert status == 1

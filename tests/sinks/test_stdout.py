@@ -41,6 +41,18 @@ async def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no" in dry
 
 
+async def test_a_table_in_a_pipe_has_a_line_for_each_reading(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    async with open_sink("stdout:?format=table") as sink:
+        await sink.write([sample_reading(house="A house with a long name", name=None)])
+    _, meter = capsys.readouterr().out.splitlines()
+    assert "A house with a long name" in meter
+    assert "counter 3" in meter
+    assert meter == meter.rstrip()
+
+
 async def test_a_closed_stream() -> None:
     stream = io.StringIO()
     stream.close()
