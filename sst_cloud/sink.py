@@ -91,6 +91,15 @@ class WarmUp(Protocol):
         ...
 
 
+@runtime_checkable
+class CheckedHistory(Protocol):
+    """A history that can tell a store that is not there from one that holds nothing."""
+
+    async def check_readable(self) -> None:
+        """Raise `SinkRefusedError` if there is no store, or it holds something else."""
+        ...
+
+
 class Guarantee(StrEnum):
     """What a sink promises about a reading that is written twice."""
 

@@ -19,6 +19,12 @@ def file_error(path: Path, error: OSError) -> SinkError:
     )
 
 
+def check_there(path: Path) -> None:
+    """Raise `SinkRefusedError` if there is no such file."""
+    if not path.is_file():
+        raise SinkRefusedError(f"there is no file {path}; nothing has been stored there")
+
+
 def check_writable(path: Path) -> None:
     """Raise `SinkRefusedError` if the file could not be written, or made where it is not."""
     try:

@@ -18,7 +18,7 @@ from sst_cloud.errors import SinkRefusedError
 from sst_cloud.readings import FIELDS, Quantity, Reading
 from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport
 
-from ._files import check_writable, file_error
+from ._files import check_there, check_writable, file_error
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +110,18 @@ class CsvSink:
         while chunk := await asyncio.to_thread(lambda: list(islice(rows, _ROWS_AT_ONCE))):
             for reading in chunk:
                 yield reading
+
+    async def check_readable(self) -> None:
+        """Whether the file is there, with our columns."""
+        await asyncio.to_thread(self._check_readable)
+
+    def _check_readable(self) -> None:
+        check_there(self._path)
+        try:
+            with self._path.open("rb") as file:
+                self._check_header(file.readline())
+        except OSError as error:
+            raise SinkRefusedError(f"{self._path} cannot be read: {error.strerror}") from error
 
     def _check(self) -> None:
         check_writable(self._path)

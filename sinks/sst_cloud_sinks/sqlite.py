@@ -14,7 +14,7 @@ from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
 from sst_cloud.readings import FIELDS, Quantity, Reading, format_time, plain_fields
 from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport
 
-from ._files import check_writable
+from ._files import check_there, check_writable
 
 T = TypeVar("T")
 
@@ -62,6 +62,7 @@ _PASSING: Final = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 )
 """Somebody writes to it, or the disk is full or ailing. Anything else needs somebody to mend it."""
+_NOT_WRITABLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
 
 
 class SqliteSink:
@@ -128,13 +129,36 @@ class SqliteSink:
         rows = await self._run(lambda _: query.fetchall()) if query else ()
         return tuple(_reading(row[:-1]) for row in rows)
 
+    async def check_readable(self) -> None:
+        """Whether the file is there, with our table."""
+        check_there(self._path)
+        if not await self._run(self._reading(self._has_table)):
+            raise SinkRefusedError(f"{self._path} holds no readings; it is a database of others")
+
     async def _query(self, sql: str, *values: str) -> sqlite3.Cursor | None:
         """A query under way; None where nothing has been stored yet."""
         if not self._path.exists():
             return None
         return await self._run(
-            lambda database: database.execute(sql, values) if self._has_table(database) else None
+            self._reading(
+                lambda database: (
+                    database.execute(sql, values) if self._has_table(database) else None
+                )
+            )
         )
+
+    def _reading(self, action: Callable[[sqlite3.Connection], T]) -> Callable[..., T]:
+        """The same on a file, or in a folder, that may not be written to."""
+
+        def action_or_again(database: sqlite3.Connection) -> T:
+            try:
+                return action(database)
+            except sqlite3.OperationalError as error:
+                if _code(error) not in _NOT_WRITABLE:
+                    raise
+            return action(self._open_unwritable())
+
+        return action_or_again
 
     async def _run(self, action: Callable[[sqlite3.Connection], T]) -> T:
         return await asyncio.to_thread(self._locked, action)
@@ -157,6 +181,25 @@ class SqliteSink:
             )
             self._opened = self._inode()
             self._prepared = False
+        return self._connection
+
+    def _open_unwritable(self) -> sqlite3.Connection:
+        """WAL needs a file beside the database even to read, unless nothing changes it."""
+        wal = self._path.with_name(f"{self._path.name}-wal")
+        if wal.exists() and wal.stat().st_size:
+            raise SinkRefusedError(
+                f"{self._path} cannot be read in a folder that is read-only while a part of it is "
+                f"in {wal.name}: allow writing to the folder, or copy both files elsewhere"
+            )
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = sqlite3.connect(
+            f"{self._path.resolve().as_uri()}?mode=ro&immutable=1",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        self._prepared = False
         return self._connection
 
     def _inode(self) -> int | None:
@@ -202,13 +245,17 @@ class SqliteSink:
                 database.close()
 
     def _sink_error(self, error: sqlite3.Error) -> SinkError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = _code(error)
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             return SinkRefusedError(
                 f"{self._path} is not a sound SQLite database ({error}); choose another file"
             )
         kind = SinkUnavailableError if code in _PASSING else SinkRefusedError
         return kind(f"{self._path} cannot be used: {error}")
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _rows(readings: Sequence[Reading]) -> list[tuple[Any, ...]]:

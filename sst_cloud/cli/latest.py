@@ -69,8 +69,9 @@ def _row(reading: Reading, zone: tzinfo) -> dict[str, object]:
 
 async def _latest(store: str) -> Sequence[Reading]:
     async with open_sink(store) as sink:
+        stored = await history(sink, store)
         return sorted(
-            await history(sink, store).latest(),
+            await stored.latest(),
             key=lambda reading: (
                 reading.house,
                 reading.device,

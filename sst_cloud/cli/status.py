@@ -8,6 +8,7 @@ import click
 from sst_cloud.collector.looking import read_status
 from sst_cloud.collector.status import Course, SinkStatus, Status
 
+from .durations import in_words
 from .output import add_row, console, json_option, print_json, table
 from .settings import Settings, state_option, verbose_option
 
@@ -83,20 +84,12 @@ def ago(moment: datetime | None, now: datetime) -> str:
     if moment is None:
         return "never"
     past = now - moment
-    return f"{_span(past)} ago" if past >= timedelta(0) else f"{_span(-past)} ahead"
+    return f"{in_words(past)} ago" if past >= timedelta(0) else f"{in_words(-past)} ahead"
 
 
 def _due(sink: SinkStatus, now: datetime) -> str:
     wait = sink.next_try - now if sink.next_try else timedelta(0)
-    return f"in {_span(wait)}" if wait > timedelta(0) else "due now"
-
-
-def _span(duration: timedelta) -> str:
-    seconds = int(duration.total_seconds())
-    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    return f"in {in_words(wait)}" if wait > timedelta(0) else "due now"
 
 
 def _size(size: float) -> str:

@@ -18,7 +18,7 @@ from sst_cloud.errors import OutboxError
 from sst_cloud.flow import MAX_FLOW, REFRESH
 from sst_cloud.models import House
 from sst_cloud.readings import Reading
-from sst_cloud.sink import History, Sink, open_sink
+from sst_cloud.sink import CheckedHistory, History, Sink, open_sink
 from sst_cloud.totals import only_repeats
 
 from .units import LITRES_PER_M3, FiniteRange
@@ -185,12 +185,12 @@ async def volumes(
 
     Those of a meter come oldest first. What is dated in the future is left out, and that is said.
     """
-    first = None if since is None else _utc(since) - _SLACK
-    last = None if until is None else _utc(until) + _SLACK
+    first = None if since is None else utc(since) - _SLACK
+    last = None if until is None else utc(until) + _SLACK
     limit = now + _AHEAD
     ahead: list[datetime] = []
     async with open_sink(store) as sink:
-        past = history(sink, store)
+        past = await history(sink, store)
         newest = () if first is last is None else await past.latest()
         meters = [reading for reading in newest if reading.quantity is Quantity.VOLUME]
         if first is not None:
@@ -272,13 +272,16 @@ def _settled(row: Sequence[Reading]) -> bool:
     return good or len({reading.value for reading in row}) > 1
 
 
-def _utc(moment: datetime) -> datetime:
+def utc(moment: datetime) -> datetime:
+    """In UTC; local time of nobody knows whom may be off by less than any margin."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def history(sink: Sink, store: str) -> History:
-    """The sink, if it can be read. Raises `ClickException`."""
+async def history(sink: Sink, store: str) -> History:
+    """The sink, if it can be read, and there is something to read. Raises `ClickException`."""
     if not isinstance(sink, History):
         scheme = store.partition(":")[0]
         raise click.ClickException(f"the {scheme} sink cannot be read, only written to")
+    if isinstance(sink, CheckedHistory):
+        await sink.check_readable()
     return sink

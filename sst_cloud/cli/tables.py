@@ -2,23 +2,24 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 import attrs
-import click
 from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sst_cloud.enums import Water
 from sst_cloud.text import printable
-from sst_cloud.usage import GAP, Period, Usage
+from sst_cloud.usage import Period, Usage
 
-from .output import console, table
+from .durations import in_words
+from .output import console, say, table
 from .titles import titles as meter_titles
 
 Meter = tuple[int, int, str]
-Shades = Mapping[Water | None, str]
 
 LABELS: Final[Mapping[Period, str]] = {
     "hour": "%Y-%m-%d %H:%M",
@@ -35,12 +36,38 @@ _PAD: Final = 2
 """Between columns."""
 _ORDER: Final = (Water.COLD, None, Water.HOT)
 _STYLES: Final[Mapping[Water | None, str]] = {Water.COLD: "bright_blue", Water.HOT: "red"}
-_SHADES: Final[Shades] = {Water.COLD: "█", None: "▓", Water.HOT: "▒"}
-"""What tells hot from cold where there are no colours."""
+_TITLE: Final = 16
+"""Columns that a word of a title may take where there is no room."""
 _WHOLE: Final = 0.05
 """A period of which less than this is missing counts as whole."""
 _ONE_LITRE: Final = 0.5
 """What is shown as one."""
+
+
+@attrs.frozen
+class _Marks:
+    """What a table is drawn with."""
+
+    shades: Mapping[Water | None, str]
+    about: str = "≈ "
+    dot: str = " · "
+
+
+_COLOURED: Final = _Marks(dict.fromkeys(_ORDER, "█"))
+_PLAIN: Final = _Marks({Water.COLD: "█", None: "▓", Water.HOT: "▒"})
+"""Hot and cold differ without colours, too."""
+_ASCII: Final = _Marks({Water.COLD: "#", None: "+", Water.HOT: "="}, "~ ", ", ")
+
+
+def _marks(out: Console) -> _Marks:
+    """Those that a terminal can show."""
+    coloured = out.color_system and not out.no_color
+    marks = _COLOURED if coloured else _PLAIN
+    try:
+        "".join((*marks.shades.values(), marks.about, marks.dot)).encode(out.encoding)
+    except UnicodeEncodeError:
+        return _ASCII
+    return marks
 
 
 @attrs.frozen
@@ -76,19 +103,20 @@ def titles(uses: Sequence[Usage]) -> dict[Meter, str]:
     return found
 
 
-def print_usage(uses: Sequence[Usage], by: Period) -> None:
-    """Print a row for every period and a column for every meter."""
-    if not uses:
-        click.echo("No meter has two readings there, so nothing can be said.", err=True)
-        return
+def print_usage(uses: Sequence[Usage], by: Period, gap: timedelta) -> None:
+    """Print a row for every period and a column for every meter, or every water if too many."""
     out = console()
     rows = list(_rows(uses, by))
-    shades = dict.fromkeys(_ORDER, "█") if out.color_system and not out.no_color else _SHADES
+    marks = _marks(out)
     names = titles(uses)
-    columns = list(_columns(rows, names))
-    made, out.width = _table(rows, columns, _HEADS.get(by, by), out.width, shades)
-    out.print(made)
-    out.print(_legend(uses, shades))
+    head = _HEADS.get(by, by)
+    made = _Layout(head, rows, list(_columns(rows, names, marks)))
+    if out.is_terminal and made.width(broken=True) > out.width and len(names) > 1:
+        made = _Layout(head, rows, list(_waters(rows, marks)))
+        say(f"Note: there is no room for {len(names)} columns of meters; --csv has them all")
+    shown, out.width = _table(made, out.width, marks)
+    out.print(shown)
+    out.print(_legend(uses, marks, gap))
     for use in uses:
         for broken in use.breaks:
             name = " ".join(names[use.meter].split("\n"))
@@ -103,8 +131,10 @@ def _rows(uses: Sequence[Usage], by: Period) -> Iterator[_Row]:
     rows: dict[tuple[str, int], dict[Meter, Usage]] = defaultdict(dict)
     for use in uses:
         rows[use.start.strftime(LABELS[by]), use.start.fold][use.meter] = use
-    for (label, _), found in sorted(rows.items(), key=lambda row: row[0]):
-        yield _Row(label, found)
+    for (label, fold), found in sorted(rows.items(), key=lambda row: row[0]):
+        again = rows.get((label, 1 - fold), {})
+        offsets = {use.start.isoformat()[-6:] for meter, use in found.items() if meter in again}
+        yield _Row(" ".join((label, *sorted(offsets))), found)
 
 
 @attrs.frozen
@@ -114,81 +144,122 @@ class _Column:
     style: str = ""
 
     def width(self, *, broken: bool) -> int:
-        """With the title on its own lines, or broken at every space. Cells are never broken."""
-        titles = self.title.split() if broken else self.title.splitlines()
-        return max(map(cell_len, (*titles, *self.cells)), default=0)
+        """With the title on its own lines, or broken. Cells are never broken."""
+        cells = max(map(cell_len, self.cells), default=0)
+        if broken:
+            return max(cells, min(_TITLE, max(map(cell_len, self.title.split()), default=0)))
+        return max(cells, *map(cell_len, self.title.splitlines()))
 
 
-def _columns(rows: Sequence[_Row], names: Mapping[Meter, str]) -> Iterator[_Column]:
+@attrs.frozen
+class _Layout:
+    """The columns of a table, without the bars."""
+
+    head: str
+    rows: Sequence[_Row]
+    columns: Sequence[_Column]
+
+    @property
+    def labels(self) -> Sequence[str]:
+        return [*(row.label for row in self.rows), "total"]
+
+    def widths(self, *, broken: bool) -> list[int]:
+        return [column.width(broken=broken) for column in self.columns]
+
+    def width(self, *, broken: bool) -> int:
+        label = max(map(len, (self.head, *self.labels)))
+        return label + sum(_PAD + width for width in self.widths(broken=broken))
+
+
+def _columns(rows: Sequence[_Row], names: Mapping[Meter, str], marks: _Marks) -> Iterator[_Column]:
     waters = {meter: use.water for row in rows for meter, use in row.uses.items()}
     for meter, name in names.items():
-        uses = [row.uses.get(meter) for row in rows]
-        total = sum(use.litres for use in uses if use)
-        yield _Column(name, [*map(_cell, uses), f"{total:,.0f}"], _STYLES.get(waters[meter], ""))
-    if len(names) > 1:
+        uses = [[row.uses[meter]] if meter in row.uses else [] for row in rows]
+        yield _column(name, uses, waters[meter], marks)
+    yield from _totals(rows, several=len(names) > 1)
+
+
+def _waters(rows: Sequence[_Row], marks: _Marks) -> Iterator[_Column]:
+    """All meters of a water together."""
+    waters = {use.water for row in rows for use in row.uses.values()}
+    for water in _ORDER:
+        if water in waters:
+            uses = [[use for use in row.uses.values() if use.water is water] for row in rows]
+            yield _column(water or "other", uses, water, marks)
+    yield from _totals(rows, several=len(waters) > 1)
+
+
+def _column(
+    title: str, uses: Sequence[Sequence[Usage]], water: Water | None, marks: _Marks
+) -> _Column:
+    total = sum(use.litres for found in uses for use in found)
+    cells = [_cell(found, marks) for found in uses]
+    return _Column(title, [*cells, f"{total:,.0f}"], _STYLES.get(water, ""))
+
+
+def _totals(rows: Sequence[_Row], *, several: bool) -> Iterator[_Column]:
+    if several:
         totals = [row.litres for row in rows]
         yield _Column("all", [f"{litres:,.0f}" for litres in (*totals, sum(totals))])
     if any(row.covered for row in rows):
-        yield _Column("readings", [*(row.covered for row in rows), ""])
+        yield _Column("covered", [*(row.covered for row in rows), ""])
 
 
-def _table(
-    rows: Sequence[_Row], columns: Sequence[_Column], head: str, room: int, shades: Shades
-) -> tuple[Table, int]:
+def _table(layout: _Layout, room: int, marks: _Marks) -> tuple[Table, int]:
     """The table, and how wide it must be printed.
 
     Titles are broken, bars get short, and the terminal breaks lines before a number is cut.
     """
-    labels = [*(row.label for row in rows), "total"]
-    others = max(map(len, (head, *labels))) + _PAD * (len(columns) + 1)
     for broken in (False, True):
-        widths = [column.width(broken=broken) for column in columns]
-        left = room - others - sum(widths)
+        width = layout.width(broken=broken)
+        left = room - width - _PAD
         if left >= _SHORT_BAR:
             break
     longest = min(left, _BAR) if left >= _SHORT_BAR else 0
-    most = max(row.litres for row in rows) or 1
+    most = max(row.litres for row in layout.rows) or 1
     made = table()
-    made.add_column(head, no_wrap=True)
-    for column, width in zip(columns, widths, strict=True):
+    made.add_column(layout.head, no_wrap=True)
+    for column, wide in zip(layout.columns, layout.widths(broken=broken), strict=True):
         title = Text(column.title, style=column.style)
-        made.add_column(title, justify="right", width=width)
+        made.add_column(title, justify="right", width=wide, overflow="fold")
     if longest:
         made.add_column(width=longest)
-    for number, row in enumerate(rows):
-        cells = [column.cells[number] for column in columns]
-        bar = [_bar(row, longest / most, shades)] if longest else []
+    for number, row in enumerate(layout.rows):
+        cells = [column.cells[number] for column in layout.columns]
+        bar = [_bar(row, longest / most, marks)] if longest else []
         made.add_row(row.label, *cells, *bar)
-    made.add_row(labels[-1], *(column.cells[-1] for column in columns), style="bold")
-    return made, max(room, others + sum(widths))
+    last = [column.cells[-1] for column in layout.columns]
+    made.add_row(layout.labels[-1], *last, style="bold")
+    return made, max(room, width + _PAD)
 
 
-def _cell(use: Usage | None) -> str:
-    if use is None:
+def _cell(uses: Sequence[Usage], marks: _Marks) -> str:
+    if not uses:
         return ""
-    return "≈ " * (use.estimated_l >= _ONE_LITRE) + f"{use.litres:,.0f}"
+    about = any(use.estimated_l >= _ONE_LITRE for use in uses)
+    return marks.about * about + f"{sum(use.litres for use in uses):,.0f}"
 
 
-def _bar(row: _Row, scale: float, shades: Shades) -> Text:
+def _bar(row: _Row, scale: float, marks: _Marks) -> Text:
     """Cold and hot one after the other; rounded so that the whole is right."""
     made, so_far = Text(), 0.0
     for water in _ORDER:
         begun = round(so_far * scale)
         so_far += row.of(water)
         length = round(so_far * scale) - begun
-        made.append(shades[water] * length, style=_STYLES.get(water, ""))
+        made.append(marks.shades[water] * length, style=_STYLES.get(water, ""))
     return made
 
 
-def _legend(uses: Sequence[Usage], shades: Shades) -> Text:
+def _legend(uses: Sequence[Usage], marks: _Marks, gap: timedelta) -> Text:
     waters = {use.water for use in uses}
     parts = [Text("In litres")]
     parts += [
-        Text.assemble((shades[water], _STYLES[water]), f" {water}")
+        Text.assemble((marks.shades[water], _STYLES[water]), f" {water}")
         for water in (Water.COLD, Water.HOT)
         if water in waters
     ]
     if any(use.estimated_l >= _ONE_LITRE for use in uses):
-        hours = round(GAP.total_seconds() / 3600)
-        parts.append(Text(f"≈ partly estimated: readings are more than {hours} h apart"))
-    return Text(" · ").join(parts)
+        apart = f"readings are more than {in_words(gap)} apart"
+        parts.append(Text(f"{marks.about}partly estimated: {apart}"))
+    return Text(marks.dot).join(parts)

@@ -3,8 +3,9 @@
 import asyncio
 import csv
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,12 +13,15 @@ import attrs
 import click
 
 from sst_cloud.enums import Water
-from sst_cloud.usage import Period, Tally, Usage
+from sst_cloud.readings import Reading
+from sst_cloud.usage import GAP, Period, Tally, Usage
 
 from .account import house_option
-from .output import json_option, print_json
+from .durations import Duration, spell
+from .output import json_option, print_json, say
 from .settings import Settings, state_option, verbose_option
 from .stores import Moment, Places, Wanted, flow_option, store_argument, volumes, zone_option
+from .window import LAST_HELP, Window, local
 
 _COLUMNS: Final = tuple(field.name for field in attrs.fields(Usage) if field.name != "breaks")
 
@@ -28,6 +32,7 @@ csv_option: Final = click.option("--csv", "as_csv", is_flag=True, help="Print CS
 @store_argument
 @click.option("--from", "since", type=Moment(), help="Such as 2026-11 or 2026-11-23T17:20.")
 @click.option("--to", "until", type=Moment(end=True), help="A month or a day counts whole.")
+@click.option("--last", type=Duration(), help=LAST_HELP)
 @click.option(
     "--by",
     type=click.Choice(["hour", "day", "week", "month"]),
@@ -40,6 +45,13 @@ csv_option: Final = click.option("--csv", "as_csv", is_flag=True, help="Print CS
 @zone_option
 @state_option
 @flow_option
+@click.option(
+    "--gap",
+    type=Duration(),
+    default=spell(GAP),
+    show_default=True,
+    help="Readings further apart count as missing what is between them.",
+)
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -56,11 +68,13 @@ def usage(  # noqa: PLR0913  one per option
     store: str,
     since: datetime | None,
     until: datetime | None,
+    last: timedelta | None,
     by: Period,
     water: str | None,
     wanted: tuple[str, ...],
     zone: tzinfo | None,
     max_flow: float,  # litres per hour
+    gap: timedelta,
     plot: Path | None,
     as_json: bool,
     as_csv: bool,
@@ -75,15 +89,25 @@ def usage(  # noqa: PLR0913  one per option
 
         check_plot(plot)
     places = Places.known(settings.state, zone)
+    now = settings.clock.now()
+    window = Window.of(
+        since,
+        until,
+        last,
+        by=by,
+        now=local(now, places.default),
+        everything=as_json or as_csv or plot is not None,
+    )
     tally = Tally(
         by=by,
         zone=places.default,
         zones=places.zones,
-        since=since,
-        until=until,
+        since=window.since,
+        until=window.until,
+        gap=gap,
         max_flow=max_flow,
     )
-    asyncio.run(_count(tally, store, Wanted(wanted), water, settings.clock.now()))
+    seen = asyncio.run(_count(tally, store, Wanted(wanted), water, now))
     uses = tally.usages()
     places.say_if_guessed({use.house_id for use in uses})
     if plot is not None:
@@ -95,19 +119,46 @@ def usage(  # noqa: PLR0913  one per option
         print_json(uses)
     elif as_csv:
         _print_csv(uses)
+    elif not uses:
+        say(window.why_nothing(now, seen.oldest) or seen.why_nothing())
     elif plot is None:
         from .tables import print_usage  # noqa: PLC0415  needs rich
 
-        print_usage(uses, by)
+        print_usage(uses, by, gap)
+        if window.last is not None and window.leaves_out(seen.oldest):
+            say(f"Note: these are the last {window.last.days} days; --from shows more")
+
+
+@attrs.define
+class _Seen:
+    """Which readings there were to count."""
+
+    oldest: datetime | None = None
+    of_meters: Counter[object] = attrs.field(factory=Counter)
+
+    def add(self, reading: Reading) -> None:
+        self.oldest = self.oldest or reading.time
+        self.of_meters[reading.series] += 1
+
+    def why_nothing(self) -> str:
+        most = max(self.of_meters.values(), default=0)
+        if most == 0:
+            return "No reading of such a meter is stored there."
+        if most == 1:
+            return "One reading so far; consumption shows from the second one on."
+        return "No meter has two readings there, so nothing can be said."
 
 
 async def _count(
     tally: Tally, store: str, wanted: Wanted, water: str | None, now: datetime
-) -> None:
+) -> _Seen:
+    seen = _Seen()
     async for reading in volumes(store, tally.since, tally.until, now):
         if reading in wanted and water in (None, reading.water):
             tally.add(reading)
+            seen.add(reading)
     wanted.complain()
+    return seen
 
 
 def only_one_form(*, as_json: bool, as_csv: bool) -> None:

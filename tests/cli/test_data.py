@@ -139,8 +139,9 @@ def test_latest_and_usage(sst: Run, logged_in: FakeCloud, here: Path) -> None:
     assert len(json.loads(sst(*words).out)) == 5
     status, out, err = sst("usage", "sqlite:a.db")
     assert (status, out) == (0, "")
-    assert "so nothing can be said" in err
-    status, out, err = sst("latest", "sqlite:b.db")
+    assert "One reading so far; consumption shows from the second one on." in err
+    sst("read", "--house", "Summer house", "--sink", "sqlite:b.db")
+    status, out, err = sst("latest", "sqlite:b.db", "--quantity", "heating")
     assert (status, out) == (0, "")
     assert "so there is nothing to show" in err
 
@@ -175,8 +176,8 @@ def test_a_narrow_terminal_cuts_nothing_of_a_sink(sst_on_terminal: Run) -> None:
         (("latest", "stdout:"), 1),
         (("usage", "sqlite:no.db", "--timezone", "Mars/Olympus"), 2),
         (("usage", "sqlite:no.db", "--from", "yesterday"), 2),
-        (("usage", "sqlite:no.db", "--from", "2026-01-01", "--json"), 0),
-        (("latest", "csv:no.csv"), 0),
+        (("usage", "sqlite:no.db", "--from", "2026-01-01", "--json"), 1),
+        (("latest", "csv:no.csv"), 1),
     ],
 )
 def test_stores_that_are_empty_or_none(

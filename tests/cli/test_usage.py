@@ -4,9 +4,13 @@ import asyncio
 import csv
 import io
 import json
+import os
 import re
+import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -267,8 +271,9 @@ def test_stores_that_cannot_be(sst: Run, store: str, message: str) -> None:
 def test_the_flow_is_given_in_cubic_metres_per_hour(sst: Run, fill: Fill) -> None:
     hours = [FIRST + timedelta(hours=n) for n in range(3)]
     fill([sample_reading(time=hour, value=n * 2_500) for n, hour in enumerate(hours)])
-    assert "replaced?" not in sst("usage", "sqlite:home.db", "--max-flow", "3").out
-    assert "replaced?" in sst("usage", "sqlite:home.db", "--max-flow", "2").out
+    words = ("usage", "sqlite:home.db", "--from", "2026-09")
+    assert "replaced?" not in sst(*words, "--max-flow", "3").out
+    assert "replaced?" in sst(*words, "--max-flow", "2").out
 
 
 @pytest.mark.usefixtures("stored")
@@ -329,7 +334,7 @@ def test_what_the_table_says_of_gaps_and_new_meters(sst: Run, fill: Fill) -> Non
     hours = [*range(20), *range(44, 60)]
     fill([sample_reading(time=start + timedelta(hours=n), value=1000 + 10 * n) for n in hours])
     fill([sample_reading(time=start + timedelta(hours=n), value=n) for n in range(60, 72)])
-    _, out, _ = sst("usage", "sqlite:home.db", "--timezone", "UTC")
+    _, out, _ = sst("usage", "sqlite:home.db", "--timezone", "UTC", "--from", "2026-10-05")
     monday, tuesday, wednesday, total, legend, replaced = (
         " ".join(line.split()) for line in out.splitlines()[1:]
     )
@@ -353,7 +358,7 @@ def test_meters_of_one_name_are_told_apart(sst: Run, fill: Fill) -> None:
     assert "House 1" in lines[0]
     assert "Bathroom The cold" in lines[1]
     assert "Garage The cold" in lines[1]
-    assert lines[1].split()[-4:] == ["The", "hot", "all", "readings"]
+    assert lines[1].split()[-4:] == ["The", "hot", "all", "covered"]
 
 
 def test_two_meters_of_one_name_and_one_module_are_told_apart(sst: Run, fill: Fill) -> None:
@@ -362,13 +367,15 @@ def test_two_meters_of_one_name_and_one_module_are_told_apart(sst: Run, fill: Fi
     for point_id, totals in (("10", (1, 2, 3, 4, 5, 6)), ("9", (900, 901, 902, 3, 4, 5))):
         meter = {"name": "Cold", "point_id": point_id, "device": "Bathroom"}
         fill([sample_reading(time=t, value=v, **meter) for t, v in zip(hours, totals, strict=True)])
-    head, *_, replaced = sst("usage", "sqlite:home.db", "--timezone", "UTC").out.splitlines()
-    assert head.split() == ["day", "Cold", "9", "Cold", "10", "all", "readings"]
+    words = ("usage", "sqlite:home.db", "--timezone", "UTC", "--from", "2026-09")
+    head, *_, replaced = sst(*words).out.splitlines()
+    assert head.split() == ["day", "Cold", "9", "Cold", "10", "all", "covered"]
     assert replaced.startswith("Cold 9: 902 L, then 3 L on")
 
 
 @pytest.mark.parametrize(
-    "command", ["latest", "usage --timezone UTC", "report --timezone UTC --month 2026-09"]
+    "command",
+    ["latest", "usage --timezone UTC --from 2026-09", "report --timezone UTC --month 2026-09"],
 )
 def test_names_in_a_store_command_no_terminal(sst: Run, fill: Fill, command: str) -> None:
     for house_id in (1, 2):
@@ -448,17 +455,180 @@ def test_an_outbox_gone_wrong_does_not_matter(
     assert "2026-09" in out
 
 
-def test_nothing_there(sst: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", ["usage", "report", "latest"])
+@pytest.mark.parametrize(
+    ("store", "message"),
+    [
+        ("sqlite:nosuch.db", "there is no file nosuch.db; nothing has been stored there"),
+        ("csv:nosuch.csv", "there is no file nosuch.csv; nothing has been stored there"),
+        ("sqlite:other.db", "other.db holds no readings; it is a database of others"),
+        ("csv:other.csv", "other.csv has other columns than readings have"),
+    ],
+)
+def test_a_store_that_is_none_is_an_error(  # noqa: PLR0917
+    sst: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    store: str,
+    message: str,
+) -> None:
+    """A slip in its name would go unnoticed, in cron for years."""
     monkeypatch.chdir(tmp_path)
-    status, out, err = sst("usage", "sqlite:no.db")
-    assert (status, out) == (0, "")
-    assert err == "No meter has two readings there, so nothing can be said.\n"
-    assert sst("usage", "sqlite:no.db", "--json").out == "[]\n"
-    status, _, err = sst("usage", "sqlite:no.db", "--plot", "x.png")
-    assert (status, err) == (
-        1,
-        "Error: no meter has two readings there, so there is nothing to draw\n",
+    with closing(sqlite3.connect("other.db")) as database:
+        database.execute("CREATE TABLE mine (x)")
+    Path("other.csv").write_text("a,b\n1,2\n")
+    status, out, err = sst(command, store)
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    assert message in err
+    assert sst(command, store, "--json").status == 1
+    assert {file.name for file in tmp_path.iterdir()} == {"other.db", "other.csv"}
+
+
+def test_too_little_to_say_anything(sst: Run, fill: Fill) -> None:
+    fill([sample_reading(quantity="leak", value=False, water=None)])
+    words = ("usage", "sqlite:home.db", "--timezone", "UTC", "--by", "month")
+    assert sst(*words) == (0, "", "No reading of such a meter is stored there.\n")
+    assert sst(*words, "--json").out == "[]\n"
+    fill([sample_reading()])
+    assert sst(*words) == (
+        0,
+        "",
+        "One reading so far; consumption shows from the second one on.\n",
     )
+    status, _, err = sst(*words, "--plot", "x.png")
+    assert status == 1
+    assert err.endswith("no meter has two readings there, so there is nothing to draw\n")
+    assert sst(*words, "--from", "2030").err == (
+        "--from lies in the future, so nothing can be said.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--from 2026-11 --to 2026-10", "--from is after --to"),
+        ("--from 2026-10-05T12:00Z --to 2026-10-05T11:00Z", "--from is after --to"),
+        ("--from 2026-10-06T12:00Z --to 2026-10-05T11:00", "--from is after --to"),
+        ("--from 2026-10 --last 7d", "--from and --last exclude each other"),
+    ],
+)
+def test_times_that_contradict_each_other(sst: Run, words: str, message: str) -> None:
+    status, _, err = sst("usage", "sqlite:no.db", *words.split())
+    assert (status, err.splitlines()[0]) == (2, f"Error: {message}")
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "rows", "note"),
+    [
+        ("", "2026-10-11 Sun", 31, "the last 31 days"),
+        ("--by hour", "2026-11-08 02:00", 48, "the last 2 days"),
+        ("--by month", "2026-09", 3, ""),
+        ("--by week", "2026-08-31", 11, ""),
+        ("--last 1w", "2026-11-04 Wed", 7, ""),
+        ("--last 4w --by week", "2026-10-19", 4, ""),
+        ("--last 1d --by month", "2026-11", 1, ""),
+        ("--last 7d --to 2026-10-11", "2026-10-05 Mon", 7, ""),
+        ("--to 2026-09-11", "2026-09-01 Tue", 11, ""),
+    ],
+)
+def test_how_much_of_it_the_table_shows(  # noqa: PLR0917
+    home: Path, capsys: pytest.CaptureFixture[str], words: str, first: str, rows: int, note: str
+) -> None:
+    settings = Settings(clock=ManualClock(datetime(2026, 11, 9, 22, 30, tzinfo=UTC)))
+    assert run(["usage", f"sqlite:{home}", *ZONE, *words.split()], settings) == 0
+    out, err = capsys.readouterr()
+    labels = [line[:16].rstrip() for line in out.splitlines() if line.startswith("2026")]
+    assert labels[0].startswith(first)
+    assert err == (f"Note: these are {note}; --from shows more\n" if note else "")
+    assert len(labels) == rows
+
+
+def test_nobody_is_told_of_more_where_there_is_none(sst: Run, fill: Fill) -> None:
+    now = FIRST + timedelta(days=DAYS)
+    fill([sample_reading(time=now - timedelta(hours=n), value=9 - n) for n in (0, 1)])
+    status, out, err = sst("usage", "sqlite:home.db", "--timezone", "UTC")
+    assert (status, "2026-11-09" in out, err) == (0, True, "")
+
+
+def test_nothing_of_late(sst: Run, fill: Fill) -> None:
+    fill(household(3))
+    assert sst("usage", "sqlite:home.db", "--timezone", "UTC") == (
+        0,
+        "",
+        "Nothing is stored of the last 31 days; --from shows more.\n",
+    )
+
+
+def test_all_of_it_is_for_programs(sst: Run, stored: None) -> None:
+    uses = json.loads(sst("usage", *ZONE, "--json").out)
+    assert uses[0]["start"].startswith("2026-09-01")
+
+
+def test_the_hour_that_comes_twice_is_told_apart(sst: Run, fill: Fill) -> None:
+    start = datetime(2026, 10, 24, 22, tzinfo=UTC)
+    fill([sample_reading(time=start + timedelta(hours=n), value=10 * n) for n in range(5)])
+    words = ("--timezone", "Europe/Berlin", "--by", "hour", "--from", "2026-10-25")
+    labels = [
+        line.rpartition("  10 ")[0].strip()
+        for line in sst("usage", "sqlite:home.db", *words).out.splitlines()
+        if line.startswith("2026")
+    ]
+    assert labels == [
+        "2026-10-25 00:00",
+        "2026-10-25 01:00",
+        "2026-10-25 02:00 +02:00",
+        "2026-10-25 02:00 +01:00",
+    ]
+
+
+def test_so_many_meters_that_only_their_sums_fit(
+    sst: Run, sst_on_terminal: Run, fill: Fill
+) -> None:
+    for number in range(12):
+        water = ("hot", "cold")[number % 2]
+        names = {"name": f"A meter with a very long name {number}", "house": "Home"}
+        hours = [FIRST + timedelta(hours=n) for n in range(3)]
+        fill(
+            [
+                sample_reading(time=t, value=n * 10, point_id=f"{number}", water=water, **names)
+                for n, t in enumerate(hours)
+            ]
+        )
+    words = ("usage", "sqlite:home.db", "--timezone", "UTC", "--by", "month")
+    assert len(sst(*words).out.splitlines()[-3].split()) > 12, "a pipe has room"
+    _, out, err = sst_on_terminal(80, *words)
+    head, month, *_ = out.splitlines()
+    assert head.split() == ["month", "cold", "hot", "all", "covered"]
+    assert month.split()[:4] == ["2026-09", "120", "120", "240"]
+    assert err == "Note: there is no room for 12 columns of meters; --csv has them all\n"
+
+
+def test_a_long_name_takes_no_more_than_its_lines(sst_on_terminal: Run, fill: Fill) -> None:
+    fill(household(2, house="Somebodys-house-whose-name-never-ends", device="x"))
+    fill(household(2, house_id=2, house="Дача"))
+    out = sst_on_terminal(80, "usage", "sqlite:home.db", *ZONE, "--from", "2026-09").out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "█" in out
+    assert "Somebodys-house-" in out
+
+
+def test_a_terminal_that_knows_no_blocks_gets_letters(home: Path) -> None:
+    environ = os.environ | {"PYTHONIOENCODING": "ascii"}
+    words = [sys.executable, "-m", "sst_cloud.cli", "usage", f"sqlite:{home}", *ZONE]
+    words += ["--from", "2026-10-05", "--to", "2026-10-06"]
+    out = subprocess.run(words, capture_output=True, env=environ, check=True).stdout.decode()
+    assert "In litres, # cold, = hot" in out
+    assert "?" not in out
+    assert "##########" in out
+
+
+def test_a_gap_of_ones_own(sst: Run, fill: Fill) -> None:
+    """Readings every six hours leave none, for whom that is how often they come."""
+    fill([sample_reading(time=FIRST + timedelta(hours=6 * n), value=n) for n in range(40)])
+    words = ("usage", "sqlite:home.db", "--timezone", "UTC", "--to", "2026-09-10", "--json")
+    assert {use["missing"] for use in json.loads(sst(*words).out)} == {1.0}
+    assert json.loads(sst(*words, "--gap", "7h").out)[0]["missing"] == 0
 
 
 @pytest.mark.usefixtures("stored")

@@ -1,10 +1,13 @@
 """The SQLite file: its columns, its promises, other people's files."""
 
+import os
 import resource
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -45,6 +48,70 @@ async def test_the_table(path: Path) -> None:
         ("2026-03-01T12:00:00Z", "volume", 123450, "integer"),
     ]
     assert rows(path, "PRAGMA journal_mode") == [("wal",)]
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Path]]:
+    """Make a folder, and then keep this process, even as root, from writing to it."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def protect() -> Path:
+            for file in folder.iterdir():
+                file.chmod(0o444)
+            folder.chmod(0o555)
+            if os.geteuid() == 0:
+                os.seteuid(65534)
+            return folder
+
+        folder.chmod(0o755)
+        monkeypatch.chdir(folder)
+        yield protect
+        if os.getuid() == 0:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+async def test_a_file_in_a_folder_that_is_read_only_is_read(
+    read_only: Callable[[], Path],
+) -> None:
+    """A backup, say, or a volume mounted `:ro`: WAL would make a file beside it."""
+    async with SqliteSink("home.db") as sink:
+        await sink.write([sample_reading()])
+    read_only()
+    async with SqliteSink("home.db") as sink:
+        await sink.check_readable()
+        assert list(await sink.latest()) == [sample_reading()]
+        assert [reading async for reading in sink.read(Quantity.VOLUME)] == [sample_reading()]
+        with pytest.raises(SinkRefusedError):
+            await sink.write([sample_reading()])
+
+
+async def test_half_a_file_in_a_folder_that_is_read_only_is_not_taken_for_all(
+    read_only: Callable[[], Path],
+) -> None:
+    async with SqliteSink("live.db") as sink:
+        await sink.write([sample_reading()])
+        for suffix in ("", "-wal"):
+            shutil.copy(f"live.db{suffix}", f"home.db{suffix}")
+    read_only()
+    async with SqliteSink("home.db") as sink:
+        with pytest.raises(
+            SinkRefusedError, match=r"a part of it is in home\.db-wal: allow writing"
+        ):
+            await sink.latest()
+
+
+async def test_a_store_that_is_not_there_is_told_from_an_empty_one(path: Path) -> None:
+    async with SqliteSink(path) as sink:
+        with pytest.raises(SinkRefusedError, match="there is no file "):
+            await sink.check_readable()
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE mine (x)")
+        with pytest.raises(SinkRefusedError, match="holds no readings"):
+            await sink.check_readable()
+        await sink.write([sample_reading()])
+        await sink.check_readable()
 
 
 async def test_a_corrected_reading_replaces_the_first(path: Path) -> None:
