@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import ROUND_FLOOR, Decimal
 from itertools import takewhile
+from typing import Final
 
 import attrs
 
@@ -14,6 +15,9 @@ from .flow import MAX_FLOW
 from .readings import Reading
 from .totals import Step, Trail
 from .usage import GAP
+
+_HOURS: Final = 48
+"""More of them are told in days."""
 
 
 @attrs.frozen(kw_only=True)
@@ -79,11 +83,13 @@ def report(  # noqa: PLR0913  one per question
     decimals: int = 0,
     gap: timedelta = GAP,
     max_flow: float = MAX_FLOW,
+    now: datetime | None = None,
 ) -> list[Report]:
     """Totals of every meter at two moments, per house; the totals last read by then.
 
     `readings` reach back before `start`, as far as that last reading can be away, and beyond
     `end`, so that a glitch just before it can be told. `decimals` are those of a cubic metre.
+    What lies ahead of `now` is not missed.
     """
     meters: dict[object, list[Reading]] = defaultdict(list)
     for reading in sorted(readings, key=lambda reading: reading.time):
@@ -93,7 +99,13 @@ def report(  # noqa: PLR0913  one per question
     names: dict[int, str] = {}
     for meter in meters.values():
         made = _Meter(
-            meter, Trail(max_flow), start, end, Decimal(1).scaleb(-decimals), gap
+            readings=meter,
+            trail=Trail(max_flow),
+            start=start,
+            end=end,
+            now=now or end,
+            unit=Decimal(1).scaleb(-decimals),
+            gap=gap,
         ).report()
         if made is not None:
             houses[meter[-1].house_id].append(made)
@@ -119,6 +131,7 @@ class _Meter:
     trail: Trail
     start: datetime
     end: datetime
+    now: datetime
     unit: Decimal
     gap: timedelta
 
@@ -168,11 +181,12 @@ class _Meter:
         if first.time > self.start:
             yield f"no reading before {self._when(first)}; what ran until then is missing"
         elif self.start - first.time > self.gap:
-            hours = round((self.start - first.time) / timedelta(hours=1))
-            yield f"the first reading is {hours} h older than the beginning"
-        if self.end - last.time > self.gap:
-            hours = round((self.end - last.time) / timedelta(hours=1))
-            yield f"the last reading is {hours} h older than the end"
+            yield f"the first reading is {_apart(first, self.start)} older than the beginning"
+        if self.end > self.now:
+            if self.now - last.time > self.gap:
+                yield f"the last reading is {_apart(last, self.now)} old"
+        elif self.end - last.time > self.gap:
+            yield f"the last reading is {_apart(last, self.end)} older than the end"
         for step in steps:
             if step.litres is None:
                 yield (
@@ -189,6 +203,11 @@ class _Meter:
 
     def _m3(self, litres: float) -> Decimal:
         return Decimal(int(litres)).scaleb(-3).quantize(self.unit, ROUND_FLOOR)
+
+
+def _apart(reading: Reading, moment: datetime) -> str:
+    hours = round((moment - reading.time) / timedelta(hours=1))
+    return f"{hours} h" if hours <= _HOURS else f"{round(hours / 24)} days"
 
 
 def _used(meters: Iterable[MeterReport], water: Water, decimals: int) -> Decimal:

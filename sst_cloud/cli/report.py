@@ -11,13 +11,14 @@ import attrs
 import click
 
 from sst_cloud.enums import Water
+from sst_cloud.errors import SSTCloudError
 from sst_cloud.readings import Reading
 from sst_cloud.report import MeterReport, Report, last_report_month, report_period
 from sst_cloud.report import report as report_of
 from sst_cloud.text import printable
 
 from .account import house_option
-from .output import add_row, console, json_option, plain, print_json, table
+from .output import add_row, console, json_option, plain, print_json, say, table
 from .settings import Settings, state_option, verbose_option
 from .stores import YEARS, Places, Wanted, flow_option, store_argument, volumes, zone_option
 from .titles import titles
@@ -26,7 +27,7 @@ from .usage import csv_option, only_one_form, print_rows
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from .sending import Letter
+    from .sending import Letter, Receiver
 
 _MONTH: Final = timedelta(days=31)
 _PAGE: Final = 120
@@ -110,11 +111,11 @@ def report(  # noqa: PLR0913  one per option
     places = Places.known(settings.state, zone)
     now = settings.clock.now()
     maker = _Maker(places, now, month, day, decimals, max_flow)
-    reports = asyncio.run(maker.reports(store, wanted))
+    reports, oldest = asyncio.run(maker.reports(store, wanted))
     places.say_if_guessed({report.house_id for report in reports})
     for found in reports:
         if found.end > now:
-            click.echo(f"Note: {title(found)}: the day of report is not over yet.", err=True)
+            say(f"Note: {title(found)}: the day of report is not over yet.")
     if as_json:
         print_json(reports)
     elif as_csv:
@@ -122,11 +123,24 @@ def report(  # noqa: PLR0913  one per option
     else:
         _show(console(), reports)
     if not reports:
-        click.echo("No meter had been read by then, so there is nothing to report.", err=True)
-        return
-    for receiver in to:
-        asyncio.run(receiver.hand_over([_letter(found) for found in reports]))
-        click.echo(f"Sent {receiver.name}.", err=True)
+        say(maker.why_nothing(oldest))
+    letters = [_letter(found) for found in reports]
+    sent = [_send(receiver, letters) for receiver in to]
+    if not all(sent):
+        raise click.exceptions.Exit(1)
+
+
+def _send(receiver: "Receiver", letters: Sequence["Letter"]) -> bool:
+    """Whether one receiver has got them: what is wrong with it is said, and holds up no other."""
+    if not letters:
+        return False
+    try:
+        asyncio.run(receiver.hand_over(letters))
+    except (click.ClickException, SSTCloudError) as error:
+        say(f"Error: not sent {receiver.name}: {error}")
+        return False
+    say(f"Sent {receiver.name}.")
+    return True
 
 
 @attrs.frozen
@@ -138,8 +152,10 @@ class _Maker:
     decimals: int
     max_flow: float
 
-    async def reports(self, store: str, wanted: Sequence[str]) -> list[Report]:
-        """A report for each house: zone and day of report are its own."""
+    async def reports(
+        self, store: str, wanted: Sequence[str]
+    ) -> tuple[list[Report], Reading | None]:
+        """A report for each house, whose zone and day of report are its own; the oldest reading."""
         first = (self.month or (self.now - timedelta(days=32)).date()).replace(day=1)
         begin = datetime(first.year, first.month, 1, tzinfo=UTC)
         houses = Wanted(wanted)
@@ -149,19 +165,39 @@ class _Maker:
             if reading in houses:
                 readings[reading.house_id].append(reading)
         houses.complain()
-        return [
+        reports = [
             report
             for house_id, found in sorted(readings.items())
             for report in self._of_house(house_id, found)
         ]
+        everything = (reading for found in readings.values() for reading in found)
+        return reports, min(everything, key=lambda reading: reading.time, default=None)
+
+    def why_nothing(self, oldest: Reading | None) -> str:
+        """Why there is no report: which period was looked at, and when the first reading is."""
+        zone = self.places.zone(oldest.house_id) if oldest else self.places.default
+        start, end = self._period(oldest.house_id if oldest else None, zone)
+        period = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
+        words = f"No meter had been read by the end of {period}, so there is nothing to report"
+        if oldest is None:
+            return f"{words}."
+        return f"{words}: the first reading is from {oldest.time.astimezone(zone):%Y-%m-%d %H:%M}."
+
+    def _period(self, house_id: int | None, zone: tzinfo) -> tuple[datetime, datetime]:
+        house = self.places.houses.get(house_id) if house_id is not None else None
+        day = self.day or (house.report_date if house else None)
+        return report_period(self.month or last_report_month(self.now, day, zone), day, zone)
 
     def _of_house(self, house_id: int, readings: Sequence[Reading]) -> list[Report]:
-        zone = self.places.zone(house_id)
-        house = self.places.houses.get(house_id)
-        day = self.day or (house.report_date if house else None)
-        month = self.month or last_report_month(self.now, day, zone)
-        start, end = report_period(month, day, zone)
-        return report_of(readings, start, end, decimals=self.decimals, max_flow=self.max_flow)
+        start, end = self._period(house_id, self.places.zone(house_id))
+        return report_of(
+            readings,
+            start,
+            end,
+            decimals=self.decimals,
+            max_flow=self.max_flow,
+            now=self.now,
+        )
 
 
 def title(report: Report) -> str:

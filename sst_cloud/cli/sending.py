@@ -1,11 +1,13 @@
 """Where `sst-cloud report --send-to` hands a report to: a mailbox, a web address, a command."""
 
 import asyncio
+import html
 import os
 import smtplib
 import ssl
 from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
 from typing import Any, Final, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -50,7 +52,7 @@ class Receiver(Protocol):
 def receiver_from(text: str, clock: Clock) -> Receiver:
     """A receiver as an option names it. Raises `UsageError`."""
     if text.lower().startswith("mailto:"):
-        return _Mail(_addresses(text), _Server.from_environment())
+        return _Mail(_addresses(text), _Server.from_environment(), clock)
     try:
         return _Program(handler_from(text, clock=clock))
     except SinkOptionsError as error:
@@ -125,15 +127,24 @@ class _Server:
                 if refused := server.send_message(mail):  # and taken for the others
                     raise smtplib.SMTPRecipientsRefused(refused)
 
+    def without_tls(self, error: ssl.SSLError) -> str:
+        """Why there was none."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"has a certificate that cannot be trusted: {error.verify_message}"
+        if self.tls:
+            return f"speaks no TLS on port {self.port} from the beginning; try smtp://"
+        return f"broke off TLS: {error.reason}"
+
 
 @attrs.frozen
 class _Mail:
     to: Sequence[str]
     server: _Server
+    clock: Clock
 
     @property
     def name(self) -> str:
-        return f"by mail through {self.server.host}"
+        return f"by mail to {', '.join(self.to)}"
 
     async def hand_over(self, letters: Sequence[Letter]) -> None:
         try:
@@ -141,11 +152,13 @@ class _Mail:
         except smtplib.SMTPAuthenticationError:
             why = "refuses user or password; see SST_CLOUD_SMTP and SST_CLOUD_SMTP_PASSWORD"
         except smtplib.SMTPRecipientsRefused as error:
-            why = f"takes no mail for the address: {_answers(error.recipients)}"
+            why = f"takes no mail for {_answers(error.recipients)}"
+        except smtplib.SMTPResponseException as error:  # its text is code and words in a tuple
+            why = f"did not take the mail: {_answer(error.smtp_code, error.smtp_error)}"
         except smtplib.SMTPException as error:
             why = f"did not take the mail: {redact_text(str(error))[:_SAID]}"
-        except ssl.SSLCertVerificationError as error:
-            why = f"has a certificate that cannot be trusted: {error.verify_message}"
+        except ssl.SSLError as error:
+            why = self.server.without_tls(error)
         except TimeoutError:
             why = "did not answer in time"
         except OSError as error:
@@ -158,9 +171,14 @@ class _Mail:
         mail = EmailMessage()
         mail["Subject"] = " ".join(letter.subject.split())
         user = self.server.user
-        mail["From"] = user if user and "@" in user else self.to[0]
+        sender = user if user and "@" in user else self.to[0]
+        mail["From"] = sender
         mail["To"] = ", ".join(self.to)
+        mail["Date"] = format_datetime(self.clock.now())
+        mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
         mail.set_content(letter.text)
+        # Where letters differ in width, a table is none any more.
+        mail.add_alternative(f"<pre>{html.escape(letter.text)}</pre>\n", subtype="html")
         return mail
 
 
@@ -174,5 +192,10 @@ def _addresses(text: str) -> Sequence[str]:
 
 
 def _answers(recipients: Mapping[str, tuple[int, bytes]]) -> str:
-    said = {f"{code} {text.decode('utf-8', 'replace')}" for code, text in recipients.values()}
-    return redact_text("; ".join(sorted(said)))[:_SAID]
+    said = (f"{address}: {_answer(*answer)}" for address, answer in recipients.items())
+    return "; ".join(sorted(said))
+
+
+def _answer(code: int, said: bytes | str) -> str:
+    words = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return redact_text(f"{code} {words}")[:_SAID]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
-from email.message import Message
+from email.message import EmailMessage
 from email.policy import default
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -172,7 +172,7 @@ def test_a_month_that_is_not_over(sst: Run, home: Path) -> None:
     status, out, err = sst(*STORE, "--day", "25", "--month", "2026-11", "--house", "7")
     assert status == 0
     assert err == "Note: Dacha, November 2026: the day of report is not over yet.\n"
-    assert "Note: Well: the last reading is 744 h older than the end." in out
+    assert "Note: Well: the last reading is 16 days old." in out
 
 
 def test_each_house_has_its_own_day_and_zone(
@@ -219,8 +219,12 @@ def test_wrong_use(sst: Run, home: Path, words: tuple[str, ...], message: str) -
 def test_nothing_to_report(sst: Run, home: Path) -> None:
     status, out, err = sst(*STORE, "--month", "2020-01", "--json")
     assert (status, out) == (0, "[]\n")
-    assert "nothing to report" in err
-    err = sst(*STORE, "--month", "2020-01", "--send-to", "http://127.0.0.1:1/").err
+    assert err == (
+        "No meter had been read by the end of 2020-01-01 00:00 to 2020-02-01 00:00, so there is "
+        "nothing to report: the first reading is from 2026-08-26 00:00.\n"
+    )
+    status, _, err = sst(*STORE, "--month", "2020-01", "--send-to", "http://127.0.0.1:1/")
+    assert status == 1, "whoever waits for it, in cron say, gets nothing"
     assert "Sent" not in err
     assert "there are no readings of a house 'X' then" in sst(*STORE, "--house", "X").err
 
@@ -232,7 +236,7 @@ def test_to_a_command(sst: Run, home: Path) -> None:
     got = [json.loads(line) for line in Path("got.jsonl").read_text().splitlines()]
     assert [report["house"] for report in got] == ["Home", "Dacha"]
     status, out, err = sst(*STORE, "--send-to", "false")
-    assert (status, err) == (1, "Error: the command failed (exit status 1)\n")
+    assert (status, err) == (1, "Error: not sent to false: the command failed (exit status 1)\n")
     assert "Home, October 2026" in out
 
 
@@ -266,8 +270,17 @@ class MailServer:
     """Takes mail; knows one user."""
 
     def __init__(self) -> None:
-        self.mails: list[Message] = []
+        self.mails: list[EmailMessage] = []
         self.refuses = ""
+        self.refuses_senders = False
+
+    async def handle_MAIL(  # noqa: N802  as aiosmtpd calls it
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.refuses_senders:
+            return "553 you are not known here"
+        envelope.mail_from = address
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802  as aiosmtpd calls it
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -328,13 +341,17 @@ def test_by_mail(sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.M
     server, port = mail_server()
     monkeypatch.setenv("SST_CLOUD_SMTP", f"smtp://127.0.0.1:{port}")
     status, out, err = sst(*STORE, *MAIL)
-    assert (status, err) == (0, "Sent by mail through 127.0.0.1.\n")
+    assert (status, err) == (0, "Sent by mail to you@example.com, me@example.com.\n")
     (mail,) = server.mails
     assert mail["Subject"] == "Water meters: Home, October 2026"
     assert (mail["From"], mail["To"]) == ("you@example.com", "you@example.com, me@example.com")
-    text = mail.get_payload(decode=True)
-    assert isinstance(text, bytes)
-    assert text.decode().split() == out.split()
+    assert mail["Date"] == "Tue, 10 Nov 2026 12:00:00 +0000"
+    assert mail["Message-ID"].endswith("@example.com>")
+    text, page = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert text is not None
+    assert page is not None
+    assert text.get_content().split() == out.split()
+    assert page.get_content().rstrip() == f"<pre>{text.get_content()}</pre>"
 
 
 def test_by_mail_as_a_user_over_tls(
@@ -401,16 +418,41 @@ def test_mail_that_is_not_taken(
     status, out, err = sst(*STORE, *words)
     assert status == 1
     assert "Home, October 2026" in out
-    assert err.endswith("takes no mail for the address: 550 no such mailbox here\n")
+    assert err.endswith("takes no mail for you@example.com: 550 no such mailbox here\n")
     words_of_two = ("--send-to", "mailto:me@example.com,you@example.com", "--house", "Home")
     status, _, err = sst(*STORE, *words_of_two)
     assert status == 1, "one of two addresses got nothing"
-    assert err.endswith("takes no mail for the address: 550 no such mailbox here\n")
+    assert err.endswith("takes no mail for you@example.com: 550 no such mailbox here\n")
     assert len(server.mails) == 1
     monkeypatch.setenv("SST_CLOUD_SMTP", "smtp://127.0.0.1:1")
     assert "the mail server 127.0.0.1 cannot be reached: " in sst(*STORE, *words).err
     monkeypatch.setenv("SST_CLOUD_SMTP", f"smtps://127.0.0.1:{port}")
-    assert "cannot be reached: " in sst(*STORE, *words).err
+    assert "speaks no TLS on port" in (err := sst(*STORE, *words).err)
+    assert "try smtp://" in err
+
+
+def test_a_sender_that_is_refused(
+    sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, port = mail_server()
+    server.refuses_senders = True
+    monkeypatch.setenv("SST_CLOUD_SMTP", f"smtp://127.0.0.1:{port}")
+    assert sst(*STORE, "--send-to", "mailto:you@example.com").err == (
+        "Error: not sent by mail to you@example.com: "
+        "the mail server 127.0.0.1 did not take the mail: 553 you are not known here\n"
+    )
+
+
+def test_one_that_fails_holds_up_no_other(sst: Run, home: Path) -> None:
+    keep = "import sys; open('got.jsonl', 'a').write(sys.stdin.read())"
+    ways = ("false", f'{sys.executable} -c "{keep}"', "/no/such/command")
+    status, _, err = sst(*STORE, *(word for way in ways for word in ("--send-to", way)))
+    assert status == 1
+    first, second, third = err.splitlines()
+    assert first == "Error: not sent to false: the command failed (exit status 1)"
+    assert second.startswith("Sent to ")
+    assert third.startswith("Error: not sent to /no/such/command: there is no command")
+    assert len(Path("got.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(

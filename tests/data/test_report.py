@@ -91,7 +91,7 @@ def test_missing_readings_are_told() -> None:
     meter = one([at(START + hours(30), 1000), at(END - hours(50), 2000)])
     assert meter.notes == (
         "no reading before 2026-09-27 06:00; what ran until then is missing",
-        "the last reading is 50 h older than the end",
+        "the last reading is 2 days older than the end",
     )
     meter = one([at(START - hours(30), 1000), at(END, 2000)])
     assert meter.notes == ("the first reading is 30 h older than the beginning",)
@@ -100,7 +100,7 @@ def test_missing_readings_are_told() -> None:
 def test_a_meter_without_readings_in_the_period_used_nothing() -> None:
     meter = one([at(START - hours(30), 1500)])
     assert cubic(meter) == [1, 1, 0]
-    assert meter.notes[-1] == "the last reading is 750 h older than the end"
+    assert meter.notes[-1] == "the last reading is 31 days older than the end"
 
 
 @pytest.mark.parametrize("moment", [END + hours(1), END + hours(40)])
