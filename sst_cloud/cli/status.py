@@ -1,23 +1,27 @@
 """`sst-cloud status`: how the collector fares."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import click
 
-from sst_cloud.collector.looking import read_status
+from sst_cloud.collector.looking import is_running, read_status
 from sst_cloud.collector.status import Course, SinkStatus, Status
+from sst_cloud.text import printable
 
 from .durations import in_words
-from .output import add_row, console, json_option, print_json, table
+from .output import add_row, console, json_option, plain, print_json, table
 from .settings import Settings, state_option, verbose_option
 
 _DOING: Final = {
     Course.FLOWING: "delivering",
     Course.RETRYING: "tries again",
-    Course.PAUSED: "refused, paused",
+    Course.PAUSED: "refused",
     Course.REMOVED: "not used",
 }
+_DID: Final = _DOING | {Course.FLOWING: "idle", Course.RETRYING: "failed"}
+"""The same where no collector is running."""
 _LABEL: Final = 13
 """Columns of a label."""
 
@@ -32,16 +36,17 @@ def status(settings: Settings, *, as_json: bool) -> None:
 
     It reads what the collector keeps on the disk, whether one is running or not.
     """
-    found = read_status(settings.state)
+    found, running = read_status(settings.state), is_running(settings.state)
     if as_json:
-        print_json(found)
+        print_json({"running": running, "folder": str(settings.state), **plain(found)})
         return
     now = settings.clock.now()
-    for label, words in _lines(found, now):
-        click.echo(f"{label:<{_LABEL}}{words}")
+    said = [("running", "yes" if running else "no"), ("folder", str(settings.state))]
+    for label, words in [*said, *_lines(found, now)]:
+        click.echo(printable(f"{label:<{_LABEL}}{words}"))
     if found.sinks:
         click.echo()
-        _print_sinks(found, now)
+        _print_sinks(found.sinks, now, running=running)
 
 
 def _lines(found: Status, now: datetime) -> list[tuple[str, str]]:
@@ -60,31 +65,46 @@ def _lines(found: Status, now: datetime) -> list[tuple[str, str]]:
     return lines
 
 
-def _print_sinks(found: Status, now: datetime) -> None:
-    numbers = ("waiting", "delivered", "rejected", "dropped")
-    made = table("to", "doing", *numbers, "oldest waiting", "last delivery", right=numbers)
-    for sink in found.sinks:
-        add_row(
-            made,
-            sink.name,
-            _DOING[sink.course],
-            *(f"{getattr(sink, number):,}" for number in numbers),
-            ago(sink.oldest, now) if sink.waiting else "",
-            ago(sink.last_success, now),
-        )
+def _print_sinks(sinks: Sequence[SinkStatus], now: datetime, *, running: bool) -> None:
+    doing = _DOING if running else _DID
+    rows = [
+        {
+            "to": sink.name,
+            "doing": doing[sink.course],
+            "waiting": f"{sink.waiting:,}",
+            "oldest": _age(sink.oldest, now) if sink.waiting else "",
+            "delivered": f"{sink.delivered:,}",
+            "last": _age(sink.last_success, now),
+            "rejected": f"{sink.rejected:,}",
+            "dropped": f"{sink.dropped:,}",
+        }
+        for sink in sinks
+    ]
+    rare = {"oldest": "", "rejected": "0", "dropped": "0"}
+    columns = [c for c in rows[0] if c not in rare or any(row[c] != rare[c] for row in rows)]
+    made = table(*columns, right=columns[2:], whole=("doing",))
+    for row in rows:
+        add_row(made, *(row[column] for column in columns))
     console().print(made)
-    for sink in found.sinks:
+    for sink in sinks:
         if sink.error is not None and sink.course is not Course.REMOVED:
-            click.echo(f"\n{sink.name}: {sink.error}")
-            click.echo(f"It began {ago(sink.error_since, now)}; the next try is {_due(sink, now)}.")
+            due = f"the next try is {_due(sink, now)}" if running else "tried again when started"
+            click.echo(f"\n{printable(f'{sink.name}: {sink.error}')}")
+            click.echo(f"It began {ago(sink.error_since, now)}; {due}.")
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
     """How long ago a moment was, for people; `never` if there was none."""
     if moment is None:
         return "never"
+    return _age(moment, now) if moment > now else f"{_age(moment, now)} ago"
+
+
+def _age(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return "never"
     past = now - moment
-    return f"{in_words(past)} ago" if past >= timedelta(0) else f"{in_words(-past)} ahead"
+    return in_words(past) if past >= timedelta(0) else f"{in_words(-past)} ahead"
 
 
 def _due(sink: SinkStatus, now: datetime) -> str:

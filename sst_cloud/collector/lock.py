@@ -3,9 +3,28 @@
 import sqlite3
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from sst_cloud.errors import OutboxError
+
+COLLECTOR: Final = "collector.lock"
+"""Its name in a collector's folder."""
+_GLANCE: Final = 0.2
+"""Seconds that are enough for somebody who only asks whether it is held."""
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody has the lock on a file. Asking makes no file and takes nobody's lock."""
+    connection = None
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0)
+        connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+    finally:
+        if connection is not None:
+            connection.close()
+    return False
 
 
 class Lock:
@@ -15,7 +34,7 @@ class Lock:
     system.
     """
 
-    def __init__(self, path: Path, holder: str, *, wait: float = 0.0) -> None:
+    def __init__(self, path: Path, holder: str, *, wait: float = _GLANCE) -> None:
         """`holder` says, in an error, who has it. `wait` is how many seconds to wait for it."""
         self._path = path
         self._holder = holder

@@ -11,6 +11,7 @@ from sst_cloud.models import House
 
 from . import queries
 from .database import FILE, open_to_read
+from .lock import COLLECTOR, is_held
 from .status import Status
 
 T = TypeVar("T")
@@ -19,6 +20,11 @@ T = TypeVar("T")
 def read_status(folder: Path) -> Status:
     """How the collector of a folder fares, running or not. Raises `OutboxError`."""
     return _look(folder, queries.status)
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a collector is running on a folder."""
+    return is_held(folder / COLLECTOR)
 
 
 def known_houses(folder: Path) -> tuple[House, ...]:

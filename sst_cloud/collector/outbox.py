@@ -20,14 +20,13 @@ from . import queries
 from .database import FILE, is_damage, open_database, set_aside
 from .entries import Batch, Entry, Limits, Start
 from .events import Event
-from .lock import Lock
+from .lock import COLLECTOR, Lock
 from .status import Course, Status, Stream
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_LOCK: Final = "collector.lock"
 _AT_ONCE: Final = 5_000
 """Entries removed in one transaction, so that a long clean-up holds nobody up."""
 _KEPT_NO_LONGER: Final = "keeping them no longer"
@@ -48,7 +47,7 @@ class Outbox:
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._lock = Lock(
-            folder / _LOCK,
+            folder / COLLECTOR,
             f"another collector is running on {folder}; give this one a folder of its own "
             "with --state",
         )

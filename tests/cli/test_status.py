@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sst_cloud.collector.entries import Entry, Start
 from sst_cloud.collector.events import Event, EventKind
 from sst_cloud.collector.outbox import Outbox
 from sst_cloud.collector.status import Course, Stream
+from sst_cloud.errors import OutboxError
 from sst_cloud.readings import format_time
 from sst_cloud.testing.sink_contract import sample_reading
 
@@ -96,6 +98,8 @@ def test_for_people(tmp_path: Path, clock: ManualClock, status: Status) -> None:
     head, _, rest = out.partition("\n\n")
     told = dict(line.split("  ", 1) for line in head.strip().splitlines())
     assert {label: words.strip() for label, words in told.items() if label != "outbox"} == {
+        "running": "no",
+        "folder": str(tmp_path),
         "last poll": "60 s ago",
         "last answer": "3 h ago",
         "away since": "2 h ago",
@@ -105,20 +109,53 @@ def test_for_people(tmp_path: Path, clock: ManualClock, status: Status) -> None:
     }
     assert told["outbox"].strip().endswith("kB")
     lines = {line.split("  ")[0]: line for line in rest.splitlines()}
-    assert lines["sqlite:home.db"].split()[1:] == [
-        *("delivering", "0", "1,231", "3", "0", "5", "min", "ago")
-    ]
-    assert "refused, paused    1,234" in lines["influxdb:http://x/y"]
-    assert "3 h ago" in lines["influxdb:http://x/y"]
+    assert lines["to"].split()[-5:] == ["waiting", "oldest", "delivered", "last", "rejected"]
+    assert lines["sqlite:home.db"].split()[1:] == ["idle", "0", "1,231", "5", "min", "3"]
+    assert "refused     1,234     3 h" in lines["influxdb:http://x/y"]
     assert "never" in lines["influxdb:http://x/y"]
     assert "not used" in lines["csv:old.csv"]
-    assert "delivering" in lines["ring"]
+    assert "idle" in lines["ring"]
     assert out.endswith(
         "\ncsv:slow.csv: disk full\n"
-        "It began 0 s ago; the next try is due now.\n"
+        "It began 0 s ago; tried again when started.\n"
         "\ninfluxdb:http://x/y: x: unauthorized (HTTP 401)\n"
-        "It began 0 s ago; the next try is in 30 min.\n"
+        "It began 0 s ago; tried again when started.\n"
     )
+
+
+def test_while_a_collector_runs(tmp_path: Path, clock: ManualClock, status: Status) -> None:
+    """It is seen by its lock, which goes on being its own."""
+    asyncio.run(fill(tmp_path, clock))
+
+    async def look() -> tuple[str, dict[str, object]]:
+        async with Outbox(tmp_path, clock=clock) as outbox:
+            for name in ("sqlite:home.db", "influxdb:http://x/y", "csv:slow.csv"):
+                await outbox.join(name, Stream.READINGS)
+            words = (await asyncio.to_thread(status)).out
+            found = json.loads((await asyncio.to_thread(status, "--json")).out)
+            with pytest.raises(OutboxError, match="another collector is running"):
+                async with Outbox(tmp_path):
+                    pass
+        return words, found
+
+    words, found = asyncio.run(look())
+    assert "running      yes\n" in words
+    assert (found["running"], found["folder"]) == (True, str(tmp_path))
+    assert "the next try is due now." in words
+    assert "the next try is in 30 min." in words
+    assert "sqlite:home.db       delivering" in words
+    assert not json.loads(status("--json").out)["running"]
+
+
+def test_a_narrow_terminal_cuts_no_name(
+    tmp_path: Path, clock: ManualClock, status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(fill(tmp_path, clock))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    out = status().out
+    assert "…" not in out
+    assert out.count("1,234") == 4
 
 
 def test_for_programs(tmp_path: Path, clock: ManualClock, status: Status) -> None:
