@@ -8,13 +8,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TextIO
 
 from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
-from sst_cloud.readings import Reading
+from sst_cloud.readings import Quality, Reading
 from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport, choice
 from sst_cloud.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+_COLUMNS: Final = ("time", "house", "device", "name", "quantity", "value", "water", "quality")
 _WIDE: Final = 250
 """Columns of a table that goes into a pipe or a file: nothing is cut."""
 
@@ -102,28 +103,36 @@ def _table(readings: Sequence[Reading]) -> "Table":
         raise SinkOptionsError(
             "format=table needs one more package: pip install 'sst-cloud[cli]'"
         ) from None
-    table = Table(box=None, pad_edge=False)
-    table.add_column("time", no_wrap=True)
-    for title in ("house", "device", "name", "quantity"):
-        table.add_column(title, overflow="fold")
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("unit")
-    table.add_column("water")
-    table.add_column("quality")
-    for reading in readings:
-        cells = (
-            reading.time.strftime("%Y-%m-%d %H:%M:%SZ"),
-            reading.house,
-            reading.device or str(reading.device_id),
-            reading.name or _point(reading),
-            reading.quantity,
-            _people(reading),
-            reading.unit,
-            reading.water or "",
-            reading.quality,
+    rows = [_row(reading) for reading in readings]
+    columns = [column for column in _COLUMNS if any(row[column] for row in rows)]
+    table = Table(box=None, pad_edge=False, title_justify="left", title_style="")
+    if len({row["time"] for row in rows}) == 1:
+        columns.remove("time")
+        table.title = rows[0]["time"]
+    for column in columns:
+        right = column == "value"
+        table.add_column(
+            column,
+            justify="right" if right else "left",
+            no_wrap=right or column == "time",
+            overflow="fold",
         )
-        table.add_row(*(Text(printable(str(cell))) for cell in cells))
+    for row in rows:
+        table.add_row(*(Text(printable(row[column])) for column in columns))
     return table
+
+
+def _row(reading: Reading) -> dict[str, str]:
+    return {
+        "time": reading.time.strftime("%Y-%m-%d %H:%M:%SZ"),
+        "house": reading.house,
+        "device": reading.device or str(reading.device_id),
+        "name": reading.name or _point(reading),
+        "quantity": str(reading.quantity).replace("_", " "),
+        "value": f"{_people(reading)} {reading.unit}".rstrip(),
+        "water": reading.water or "",
+        "quality": "" if reading.quality is Quality.GOOD else reading.quality,
+    }
 
 
 def _point(reading: Reading) -> str:

@@ -5,16 +5,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 from itertools import count
+from typing import Final
 
+import attrs
 import click
-from rich.console import Group as Stack
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from sst_cloud.enums import Quality
+from sst_cloud.enums import Quality, Quantity
 from sst_cloud.errors import PASSING
 from sst_cloud.measurements import readings_from
 from sst_cloud.models import Snapshot
@@ -24,8 +25,18 @@ from sst_cloud.wording import Reported, by_house, by_point, point_of, trouble, v
 
 from .account import house_option, read_account, read_snapshot
 from .durations import Duration
-from .output import add_row, console, json_option, minute, print_json, table, warn_missing
+from .output import console, json_option, minute, print_json, table, warn_missing
 from .settings import Settings, account_options
+
+_AROUND: Final = 3
+"""Lines of a screen for the time, the heads and where the cursor stands."""
+_NAME: Final = 20
+"""Columns that a name may take where each has but a line."""
+
+_FINE: Final = frozenset(
+    {Quantity.LEAK, Quantity.SENSOR_LOST, Quantity.BATTERY_LOW, Quantity.ONLINE}
+)
+"""What is not worth a word unless it is a trouble."""
 
 
 @click.command()
@@ -54,7 +65,8 @@ def watch(
 ) -> None:
     """Watch the account: a table that keeps itself up to date, until stopped.
 
-    Valves and alarms show soon; meters are refreshed by the cloud about every 10 minutes.
+    What needs seeing to comes first, in red. Valves and alarms show soon; meters are refreshed by
+    the cloud about every 10 minutes.
     """
     asyncio.run(_watch(settings, every, polls, wanted))
 
@@ -72,13 +84,16 @@ async def _watch(
                 live.update(shown, refresh=True)
 
         async with settings.client() as cloud:
-            seen: RenderableType = ""
+            seen: _Screen | None = None
             for number in count(1):
                 try:
-                    seen = _table(await read_snapshot(cloud, wanted))
+                    seen = _Screen(await read_snapshot(cloud, wanted))
                     show(seen)
                 except PASSING as error:
-                    show(Stack(seen, Text(printable(f"{error}; trying again"))))
+                    if seen is None:
+                        show(Text(printable(f"{error}; trying again")))
+                    else:
+                        show(attrs.evolve(seen, error=str(error)))
                 if number == polls:
                     return
                 await settings.clock.sleep(every.total_seconds())
@@ -121,19 +136,46 @@ def _value(reading: Reading) -> str:
     return f"{what(reading)} {value_of(reading)}{stale}"
 
 
-def _table(snapshot: Snapshot) -> Table:
-    made = table("house", "device", "point", "what", "value", "quality", right=("value",))
-    made.caption = f"{snapshot.time:%Y-%m-%d %H:%M:%SZ}, Ctrl-C ends"
-    made.caption_justify = "left"
-    readings = readings_from(snapshot)
-    for reading in sorted(readings, key=lambda reading: (reading.house_id, reading.device_id)):
-        add_row(
-            made,
-            reading.house,
-            reading.device or reading.device_id,
-            point_of(reading),
-            str(reading.quantity).replace("_", " "),
-            value_of(reading),
-            "" if reading.quality is Quality.GOOD else reading.quality,
+@attrs.frozen
+class _Screen:
+    """What `watch` shows of a snapshot: a line for each point, those with troubles first."""
+
+    snapshot: Snapshot
+    error: str = ""
+
+    def __rich_console__(self, out: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(f"{self.snapshot.time.astimezone():%Y-%m-%d %H:%M:%S}  Ctrl-C ends")
+        if self.error:
+            yield Text(printable(f"{self.error}; trying again"), "bold red")
+        points = [
+            found
+            for _, devices in by_house(self.snapshot, readings_from(self.snapshot))
+            for reported in devices
+            for found in by_point(reported.readings)
+        ]
+        points.sort(key=lambda found: not any(map(trouble, found)))
+        room = out.height - _AROUND - bool(self.error) if out.is_terminal else len(points)
+        shown = points if len(points) <= room else points[: max(0, room - 1)]
+        yield _table(shown, several=len(self.snapshot.houses) > 1)
+        if len(shown) < len(points):
+            yield Text(f"… and {len(points) - len(shown)} more")
+
+
+def _table(points: Sequence[Sequence[Reading]], *, several: bool) -> Table:
+    made = table("house", "device", "point", "reports")
+    for column in made.columns[:-1]:
+        column.no_wrap, column.overflow, column.max_width = True, "ellipsis", _NAME
+    if not several:
+        del made.columns[0]
+    for found in points:
+        first = found[0]
+        names = [first.house, first.device or str(first.device_id), point_of(first)]
+        troubles = [said for reading in found if (said := trouble(reading))]
+        others = [r for r in found if r.quantity not in _FINE and not trouble(r)]
+        reports = [*troubles, *map(_value, others)] or ["ok"]
+        made.add_row(
+            *(Text(printable(name)) for name in names[not several :]),
+            Text(", ".join(reports), no_wrap=True, overflow="ellipsis"),
+            style="bold red" if troubles else "",
         )
     return made

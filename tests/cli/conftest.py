@@ -44,7 +44,7 @@ def sst_on_terminal(sst: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setenv("COLUMNS", f"{columns}")
         monkeypatch.setenv("TERM", "xterm")
         status, out, err = sst(*args)
-        lines = re.sub(r"\x1b\[[0-9;]*m", "", out).splitlines(keepends=True)
+        lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out).splitlines(keepends=True)
         return Outcome(status, "".join(f"{line.rstrip()}\n" for line in lines), err)
 
     return invoke

@@ -40,7 +40,7 @@ def test_read_prints_a_table_on_a_terminal(
     sst: Run, logged_in: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert "house" in sst("read").out.splitlines()[0]
+    assert "house" in sst("read").out.splitlines()[1]
     assert sst("read", "--json").out.startswith('{"time":')
 
 

@@ -156,6 +156,25 @@ def test_the_watch(sst: Run, logged_in: FakeCloud) -> None:
     assert "trying again" in out
 
 
+def test_the_watch_on_a_terminal_shows_troubles_first_and_what_there_is_room_for(
+    sst_on_terminal: Run, logged_in: FakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named(logged_in, "Kitchen").module.wet_lines.add(1)
+    monkeypatch.setenv("LINES", "12")
+    status, out, _ = sst_on_terminal(80, "watch", "--polls", "1")
+    assert status == 0
+    screen = out[out.rindex("house ") :]  # the last one of all that were painted
+    head, valves, leak, *points, more = filter(None, screen.splitlines())
+    assert "Ctrl-C ends\n" in out
+    assert head.split() == ["house", "device", "point", "reports"]
+    assert "Kitchen" in valves
+    assert "  leak, valve open" in valves
+    assert leak.split() == ["Flat", "Kitchen", "Sink", "leak"]
+    assert more.startswith("… and ")
+    assert len(points) == 6
+    assert all(len(line) <= 80 for line in points)
+
+
 def test_the_dump_is_fit_to_be_passed_on(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.inject(Status(500), path="*/groups/")
     status, out, err = sst("dump")

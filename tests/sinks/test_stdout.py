@@ -3,11 +3,12 @@
 import io
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from sst_cloud import Quantity, SinkOptionsError, SinkUnavailableError, open_sink
+from sst_cloud import Quality, Quantity, SinkOptionsError, SinkUnavailableError, open_sink
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.stdout import StdoutSink
 
@@ -33,12 +34,25 @@ async def test_table(capsys: pytest.CaptureFixture[str]) -> None:
                 sample_reading(quantity=Quantity.LEAK, value=False, name=None, device=""),
             ]
         )
-    heading, meter, leak, dry = capsys.readouterr().out.splitlines()
-    assert heading.split()[:3] == ["time", "house", "device"]
+    time, heading, meter, leak, dry = capsys.readouterr().out.splitlines()
+    assert time == "2026-03-01 12:00:00Z"
+    assert heading.split() == ["house", "device", "name", "quantity", "value", "water"]
     assert "[bold]Bath[/bold]" in meter
-    assert "123 450" in meter
+    assert "123 450 L" in meter
     assert "yes" in leak
     assert "no" in dry
+
+
+async def test_a_table_of_several_times_and_qualities(capsys: pytest.CaptureFixture[str]) -> None:
+    later = sample_reading().time + timedelta(minutes=20)
+    async with open_sink("stdout:?format=table") as sink:
+        await sink.write([sample_reading(), sample_reading(time=later, quality=Quality.SUSPECT)])
+    heading, first, second = capsys.readouterr().out.splitlines()
+    assert heading.split()[:2] == ["time", "house"]
+    assert first.startswith("2026-03-01 12:00:00Z")
+    assert first.endswith("cold")
+    assert second.startswith("2026-03-01 12:20:00Z")
+    assert second.endswith("suspect")
 
 
 async def test_a_table_in_a_pipe_has_a_line_for_each_reading(
@@ -47,7 +61,7 @@ async def test_a_table_in_a_pipe_has_a_line_for_each_reading(
     monkeypatch.setenv("COLUMNS", "60")
     async with open_sink("stdout:?format=table") as sink:
         await sink.write([sample_reading(house="A house with a long name", name=None)])
-    _, meter = capsys.readouterr().out.splitlines()
+    _, _, meter = capsys.readouterr().out.splitlines()
     assert "A house with a long name" in meter
     assert "counter 3" in meter
     assert meter == meter.rstrip()
