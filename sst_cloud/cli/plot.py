@@ -1,6 +1,5 @@
 """`sst-cloud usage --plot`: hot and cold as bars, on machines without a display too."""
 
-import textwrap
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,11 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sst_cloud.enums import Water
+from sst_cloud.text import printable
 from sst_cloud.usage import Period, Usage
+
+from .tables import WHOLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 FORMATS: Final = (".png", ".svg", ".pdf")
 
@@ -35,8 +38,12 @@ _INK, _PALE, _GRID = "#2b3440", "#6b7785", "#dfe4ea"
 _M3: Final = 1000
 _MANY: Final = 130
 """Bars; so many are drawn without a space between them."""
-_LONGEST: Final = 46
-"""Characters of the houses' names in the title."""
+_LEFT, _RIGHT = 0.075, 0.98
+"""Between them is what is drawn, as parts of the width."""
+_APART: Final = 40
+"""Pixels between title and legend."""
+_FEW: Final = 6
+"""Bars; fewer get no broader, and stand in the middle."""
 _MOST_TICKS: Final = 32
 
 Sums = dict[Water | None, list[float]]
@@ -70,13 +77,11 @@ def draw(uses: Sequence[Usage], by: Period, file: Path) -> None:
     with style, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # an odd name is no reason to fail
         figure = Figure(figsize=(10, 4.6), dpi=150, facecolor="white")
-        axes = figure.add_axes((0.075, 0.13, 0.905, 0.69))
-        _bars(axes, litres, estimated, factor)
+        axes = figure.add_axes((_LEFT, 0.13, _RIGHT - _LEFT, 0.69))
+        _bars(axes, litres, estimated, factor, _partly_read(uses, places))
         _decorate(axes, unit, most * factor)
         _ticks(axes, [moment for moment, _ in places], by)
-        title: dict[str, Any] = {"size": 14, "color": _INK, "weight": "bold", "va": "center"}
-        figure.text(0.075, 0.925, _title(uses), parse_math=False, **title)
-        _legend(figure, litres, estimated)
+        _head(figure, uses, _handles(litres, estimated, partly=any(_partly_read(uses, places))))
         metadata = {"Date": None} if file.suffix.lower() == ".svg" else {}
         try:
             figure.savefig(file, metadata=metadata)
@@ -97,8 +102,19 @@ def _sums(uses: Iterable[Usage], places: Sequence[Place], amount: Callable[[Usag
     return {water: sums[water] for water in _COLOURS if water in sums}
 
 
-def _bars(axes: "Axes", litres: Sums, estimated: Sums, factor: float) -> None:
-    """Cold below, hot above; what is estimated, at the top of its own, is hatched."""
+def _partly_read(uses: Iterable[Usage], places: Sequence[Place]) -> list[bool]:
+    """Of which periods readings are missing, before the first of all and after the last, too."""
+    partly = {_place(use) for use in uses if use.missing >= WHOLE}
+    return [place in partly for place in places]
+
+
+def _bars(
+    axes: "Axes", litres: Sums, estimated: Sums, factor: float, partly: Sequence[bool]
+) -> None:
+    """Cold below, hot above, paler where readings are missing.
+
+    What is estimated, at the top of its own, is hatched.
+    """
     count = len(next(iter(litres.values())))
     width = 0.78 if count < _MANY else 1.0
     bottom = [0.0] * count
@@ -107,7 +123,8 @@ def _bars(axes: "Axes", litres: Sums, estimated: Sums, factor: float) -> None:
             (amount - part) * factor for amount, part in zip(amounts, estimated[water], strict=True)
         ]
         guessed = [part * factor for part in estimated[water]]
-        axes.bar(range(count), sure, width=width, bottom=bottom, color=_COLOURS[water])
+        colours = [(_PALER if part else _COLOURS)[water] for part in partly]
+        axes.bar(range(count), sure, width=width, bottom=bottom, color=colours)
         bottom = [low + high for low, high in zip(bottom, sure, strict=True)]
         axes.bar(
             range(count),
@@ -134,7 +151,8 @@ def _decorate(axes: "Axes", unit: str, most: float) -> None:
     axes.spines["bottom"].set_color(_PALE)
 
 
-def _legend(figure: "Figure", litres: Sums, estimated: Sums) -> None:
+def _handles(litres: Sums, estimated: Sums, *, partly: bool) -> list["Patch"]:
+    """What there is to explain."""
     from matplotlib.patches import Patch  # noqa: PLC0415
 
     sums = {water: sum(amounts) for water, amounts in litres.items()}
@@ -146,14 +164,23 @@ def _legend(figure: "Figure", litres: Sums, estimated: Sums) -> None:
         )
         for water, used in sums.items()
     ]
+    if partly:
+        handles.append(Patch(color=_PALER[None], label="partly read"))
     if any(sum(amounts) >= 1 for amounts in estimated.values()):
         handles.append(
             Patch(facecolor=_PALER[None], edgecolor="white", hatch="///", label="estimated")
         )
-    figure.legend(
+    return handles
+
+
+def _head(figure: "Figure", uses: Sequence[Usage], handles: list["Patch"]) -> None:
+    """Title and legend beside each other, or below each other where there is no room."""
+    style: dict[str, Any] = {"size": 14, "color": _INK, "weight": "bold", "va": "center"}
+    title = figure.text(_LEFT, 0.925, _title(uses), parse_math=False, **style)
+    legend = figure.legend(
         handles=handles,
         loc="center right",
-        bbox_to_anchor=(0.98, 0.925),
+        bbox_to_anchor=(_RIGHT, 0.925),
         ncols=len(handles),
         frameon=False,
         labelcolor=_INK,
@@ -162,12 +189,26 @@ def _legend(figure: "Figure", litres: Sums, estimated: Sums) -> None:
         columnspacing=1.8,
         borderpad=0,
     )
+    if title.get_window_extent().x1 + _APART > legend.get_window_extent().x0:
+        title.set_y(0.955)
+        legend.set_loc("center left")
+        legend.set_bbox_to_anchor((_LEFT, 0.885), figure.transSubfigure)
+    for longest in range(len(_where(uses)), 0, -1):
+        if title.get_window_extent().x1 <= figure.bbox.width * _RIGHT:
+            break
+        title.set_text(_title(uses, longest))
 
 
-def _title(uses: Sequence[Usage]) -> str:
-    """Where, and from when to when."""
+def _where(uses: Sequence[Usage]) -> str:
     houses = {use.house_id: use.house or f"house {use.house_id}" for use in uses}
-    where = textwrap.shorten(", ".join(houses.values()), _LONGEST, placeholder=" …")
+    return printable(", ".join(houses.values()))
+
+
+def _title(uses: Sequence[Usage], longest: int | None = None) -> str:
+    """Where, in so many characters, and from when to when."""
+    where = _where(uses)
+    if longest is not None and longest < len(where):
+        where = f"{where[: longest - 1].rstrip()}…"
     first = min(use.start.replace(tzinfo=None) for use in uses)
     end = max(use.end.replace(tzinfo=None) for use in uses)
     last = end - timedelta(seconds=1)
@@ -195,13 +236,15 @@ def _ticks(axes: "Axes", moments: Sequence[datetime], by: Period) -> None:
         ),
         [],
     )
-    labels, told = [], ""
+    labels, told, told_year = [], "", str(moments[-1].year)
     for moment in (moments[place] for place in wanted):
-        large = _LARGE[by](moment)
-        labels.append(f"{_SMALL[by](moment)}\n{large if large != told else ' '}")
-        told = large
+        large, year = _LARGE[by](moment), str(moment.year)
+        label = f"{_SMALL[by](moment)}\n{large if large != told else ' '}"
+        labels.append(label if year in (told_year, large) else f"{label}\n{year}")
+        told, told_year = large, year
     axes.set_xticks(wanted, labels)
-    axes.set_xlim(-0.6, max(len(moments), 6) - 0.4)
+    beside = max(0, _FEW - len(moments)) / 2
+    axes.set_xlim(-0.6 - beside, len(moments) - 0.4 + beside)
 
 
 _CHOICES: Final[Mapping[Period, Sequence[Callable[[datetime], bool]]]] = {

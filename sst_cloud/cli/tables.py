@@ -38,7 +38,7 @@ _ORDER: Final = (Water.COLD, None, Water.HOT)
 _STYLES: Final[Mapping[Water | None, str]] = {Water.COLD: "bright_blue", Water.HOT: "red"}
 _TITLE: Final = 16
 """Columns that a word of a title may take where there is no room."""
-_WHOLE: Final = 0.05
+WHOLE: Final = 0.05
 """A period of which less than this is missing counts as whole."""
 _ONE_LITRE: Final = 0.5
 """What is shown as one."""
@@ -86,7 +86,7 @@ class _Row:
     def covered(self) -> str:
         """How much of the period readings cover, unless it is all of it."""
         missing = max(use.missing for use in self.uses.values())
-        return "" if missing < _WHOLE else f"{1 - missing:.0%}"
+        return "" if missing < WHOLE else f"{1 - missing:.0%}"
 
 
 def titles(uses: Sequence[Usage]) -> dict[Meter, str]:

@@ -18,6 +18,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from matplotlib.colors import to_hex
 
 from sst_cloud import ManualClock, Quality, Reading, open_sink
 from sst_cloud.cli import plot
@@ -698,6 +699,61 @@ def test_a_picture_of_odd_names_and_a_gap(sst: Run, fill: Fill) -> None:
     status, _, err = sst("usage", "sqlite:home.db", *ZONE, "--plot", "it.svg")
     assert (status, err) == (0, "it.svg is drawn.\n")
     assert any("estimated" in text for text in _comments(Path("it.svg")))
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures that were saved."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  a test has it imported anew
+
+    figures: list[Any] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **options: figures.append(self))
+    return figures
+
+
+@pytest.mark.parametrize("house", ["Flat", "The house by the river", "A very long name " * 12])
+def test_a_picture_has_room_for_title_and_legend(
+    sst: Run, fill: Fill, drawn: list[Any], house: str
+) -> None:
+    fill(household(70, house=house))
+    assert sst("usage", "sqlite:home.db", *ZONE, "--by", "month", "--plot", "it.png").status == 0
+    (title,), (legend,) = drawn[0].texts, drawn[0].legends
+    boxes = title.get_window_extent(), legend.get_window_extent()
+    assert not boxes[0].overlaps(boxes[1])
+    for box in boxes:
+        assert drawn[0].bbox.x0 <= box.x0 < box.x1 <= drawn[0].bbox.x1
+        assert box.y1 <= drawn[0].bbox.y1
+    assert title.get_text().endswith(", September \N{EN DASH} November 2026")
+
+
+def test_periods_that_were_read_in_part_are_paler(sst: Run, stored: None, drawn: list[Any]) -> None:
+    """Else a running month looks like one of little water."""
+    words = ("usage", *ZONE, "--by", "month", "--plot", "it.png", "--from", "2026-10")
+    assert sst(*words).status == 0
+    cold = [to_hex(bar.get_facecolor()) for bar in drawn[0].axes[0].containers[0]]
+    assert cold == ["#3d8fd1", "#9dc6e8"]
+    (legend,) = drawn[0].legends
+    assert [text.get_text() for text in legend.get_texts()][2:] == ["partly read"]
+
+
+def test_a_picture_over_the_end_of_a_year_names_both(
+    sst: Run, fill: Fill, drawn: list[Any]
+) -> None:
+    start = datetime(2025, 12, 20, tzinfo=UTC)
+    fill([sample_reading(time=start + timedelta(hours=n), value=n) for n in range(24 * 20)])
+    assert sst("usage", "sqlite:home.db", "--timezone", "UTC", "--plot", "it.png").status == 0
+    labels = [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
+    assert (labels[0], labels[12]) == ("20\nDec\n2025", "1\nJan\n2026")
+    assert {label.count("\n") for label in labels} == {1, 2}
+
+
+def test_a_picture_of_one_period_has_it_in_the_middle(
+    sst: Run, stored: None, drawn: list[Any]
+) -> None:
+    words = ("usage", *ZONE, "--by", "month", "--from", "2026-10", "--to", "2026-10")
+    assert sst(*words, "--plot", "it.png").status == 0
+    left, right = drawn[0].axes[0].get_xlim()
+    assert left + right == pytest.approx(0)
 
 
 def test_a_picture_that_cannot_be_drawn(
