@@ -4,11 +4,13 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from io import TextIOWrapper
 from keyword import iskeyword
 from typing import Final
 
 import click
+from click.shell_completion import shell_complete
 
 from sst_cloud._version import __version__
 from sst_cloud.errors import (
@@ -27,6 +29,7 @@ from .settings import Settings, account_options
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "login": ("login", "Log in and keep the token."),
+    "logout": ("login", "Forget the token, and make it invalid."),
     "token": ("login", "Print the token that `login` has kept."),
     "houses": ("account", "List the houses of the account."),
     "devices": ("account", "List the devices."),
@@ -61,6 +64,9 @@ _EXIT_CODES: Final[Sequence[tuple[type[SSTCloudError], int]]] = (
     (SSTCloudError, 1),
 )
 _INTERRUPTED: Final = 130
+_PROGRAM: Final = "sst-cloud"
+_COMPLETE: Final = "_SST_CLOUD_COMPLETE"
+"""Set by a shell that wants to know how a command line may go on."""
 
 
 class _LazyGroup(click.Group):
@@ -75,13 +81,23 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(module, function)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(name, _COMMANDS)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(f"there is no command {name!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="sst-cloud")
+@click.version_option(__version__, prog_name=_PROGRAM)
 @account_options
 def app() -> None:
     """Water meters, leak modules and thermostats of SST Cloud.
@@ -99,6 +115,7 @@ def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> 
     _write_utf8()
     with settings.logging_to_stderr():
         try:
+            _complete(settings)
             invoke(sys.argv[1:] if args is None else args, settings)
             sys.stdout.flush()
         except click.exceptions.Exit as done:
@@ -121,6 +138,13 @@ def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> 
     return 0
 
 
+def _complete(settings: Settings) -> None:
+    """Answer a shell that asks how a command line may go on, and end."""
+    if told := os.environ.get(_COMPLETE):
+        status = shell_complete(app, {"obj": settings}, _PROGRAM, _COMPLETE, told)
+        raise click.exceptions.Exit(status)
+
+
 def _write_utf8() -> None:
     """Have a pipe or a file get UTF-8 on every system, unless Python was told otherwise.
 
@@ -138,7 +162,7 @@ def _give_up_stdout() -> None:
 
 def invoke(args: Sequence[str], settings: Settings) -> None:
     """Run a command line as a part of this program; its errors come out."""
-    with app.make_context("sst-cloud", list(args), obj=settings) as ctx:
+    with app.make_context(_PROGRAM, list(args), obj=settings) as ctx:
         app.invoke(ctx)
 
 

@@ -22,15 +22,23 @@ def load(url: str) -> str | None:
 
 def save(url: str, token: str) -> Path:
     """Keep a token, readable by its owner alone; all of it or nothing."""
+    return _write(_read() | {url: token}, "the token cannot be kept in")
+
+
+def forget(url: str) -> Path:
+    """Keep the token for a cloud no more."""
+    tokens = _read()
+    tokens.pop(url, None)
+    return _write(tokens, "the token cannot be taken out of")
+
+
+def _write(tokens: dict[str, object], or_else: str) -> Path:
     file = path()
-    tokens = _read() | {url: token}
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         replace_file(file, json.dumps(tokens, indent=2).encode())
     except OSError as error:
-        raise click.ClickException(
-            f"the token cannot be kept in {file}: {error.strerror}"
-        ) from None
+        raise click.ClickException(f"{or_else} {file}: {error.strerror}") from None
     return file
 
 

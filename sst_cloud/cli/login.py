@@ -1,14 +1,16 @@
-"""`sst-cloud login` and `sst-cloud token`."""
+"""`sst-cloud login`, `logout` and `token`."""
 
 import asyncio
 import sys
 
 import click
 
-from sst_cloud.auth import PasswordAuth
+from sst_cloud.auth import PasswordAuth, TokenAuth
+from sst_cloud.errors import SSTCloudError
 
 from . import credentials
 from .identity import CredentialsMissingError, first_email, first_password
+from .output import say
 from .settings import Settings, account_options
 
 
@@ -28,7 +30,30 @@ def login(settings: Settings) -> None:
     except ValueError as error:
         raise CredentialsMissingError(str(error)) from None
     file = credentials.save(settings.base_url, asyncio.run(_log_in(settings, auth)))
-    click.echo(f"Logged in to {settings.base_url}. The token is kept in {file}", err=True)
+    say(f"Logged in to {settings.base_url}. The token is kept in {file}")
+
+
+@click.command()
+@click.option("--local", is_flag=True, help="Leave it valid, for other programs that use it.")
+@account_options
+@click.pass_obj
+def logout(settings: Settings, *, local: bool) -> None:
+    """Forget the token that `login` has kept, and have the cloud make it invalid.
+
+    It is invalid then for every program that uses it; a service may.
+    """
+    kept = credentials.load(settings.base_url)
+    if kept is None:
+        say(f"Nobody is logged in to {settings.base_url}.")
+        return
+    file = credentials.forget(settings.base_url)
+    said = f"Logged out of {settings.base_url}. The token is no longer kept in {file}"
+    if not local:
+        try:
+            asyncio.run(_log_out(settings, kept))
+        except SSTCloudError as error:
+            said += f", but may still be valid: {error}"
+    say(said)
 
 
 @click.command()
@@ -65,6 +90,11 @@ def _ask_password() -> str:
         answer: str = click.prompt("Password", hide_input=True)
         return answer
     return sys.stdin.readline().rstrip("\r\n")
+
+
+async def _log_out(settings: Settings, token: str) -> None:
+    async with settings.client(TokenAuth(token)) as cloud:
+        await cloud.logout()
 
 
 async def _log_in(settings: Settings, auth: PasswordAuth) -> str:

@@ -101,6 +101,61 @@ def test_the_token_that_is_kept_is_printed_for_a_service(
     assert sst("--token-file", str(file), "houses").status == 0
 
 
+def test_logout_forgets_the_token_and_makes_it_invalid(sst: Run, cloud: FakeCloud) -> None:
+    file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
+    assert sst("logout") == (0, "", f"Nobody is logged in to {cloud.url}.\n")
+    sst("login", "--email", cloud.email, "--password", cloud.password)
+    token = cloud.token
+    said = f"Logged out of {cloud.url}. The token is no longer kept in {file}"
+    assert sst("logout") == (0, "", f"{said}\n")
+    assert json.loads(file.read_text()) == {}
+    assert sst("houses", "--token", token).status == 3
+    assert "nobody is logged in" in sst("houses").err
+    sst("login", "--email", cloud.email, "--password", cloud.password)
+    token = cloud.token
+    assert sst("logout", "--local") == (0, "", f"{said}\n")
+    assert sst("houses", "--token", token).status == 0
+
+
+def test_logout_of_a_cloud_that_cannot_be_told(sst: Run, cloud: FakeCloud) -> None:
+    sst("login", "--email", cloud.email, "--password", cloud.password)
+    cloud.inject(Status(500), path="/auth/logout/")
+    status, _, err = sst("logout")
+    assert status == 0
+    assert ", but may still be valid: " in err
+    assert sst("token").status == 3
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("colect", "; did you mean collect?"), ("dead-leters", "; did you mean dead-letters?"), ("x", "")],
+)
+def test_commands_that_are_none(sst: Run, word: str, hint: str) -> None:
+    assert sst(word, "--json") == (
+        2,
+        "",
+        f"Error: there is no command '{word}'{hint}\nSee: sst-cloud --help\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("sst-cloud us", ["plain,usage"]),
+        ("sst-cloud dead-letters re", ["plain,replay"]),
+        ("sst-cloud usage --by w", ["plain,week"]),
+        ("sst-cloud usage --tim", ["plain,--timezone"]),
+    ],
+)
+def test_a_shell_completes_commands_and_options(
+    sst: Run, monkeypatch: pytest.MonkeyPatch, line: str, words: list[str]
+) -> None:
+    monkeypatch.setenv("_SST_CLOUD_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    assert sst().out.splitlines() == words
+
+
 def test_login_again_keeps_other_clouds(
     sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
