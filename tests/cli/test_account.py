@@ -128,7 +128,11 @@ def test_logout_of_a_cloud_that_cannot_be_told(sst: Run, cloud: FakeCloud) -> No
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("colect", "; did you mean collect?"), ("dead-leters", "; did you mean dead-letters?"), ("x", "")],
+    [
+        ("colect", "; did you mean collect?"),
+        ("dead-leters", "; did you mean dead-letters?"),
+        ("x", ""),
+    ],
 )
 def test_commands_that_are_none(sst: Run, word: str, hint: str) -> None:
     assert sst(word, "--json") == (
