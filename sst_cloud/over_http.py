@@ -1,6 +1,8 @@
 """What failures over HTTP mean, and when a server wants to be asked again."""
 
+import os
 import re
+import socket
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -22,10 +24,17 @@ def what_failed(error: Exception, host: str, *, limit: float, connect_limit: flo
     if isinstance(error, TimeoutError):
         return f"{host} did not answer in {limit:g} s"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"{host} cannot be reached: {error.os_error.strerror or error.os_error}"
+        return f"{host} cannot be reached: {_said(error.os_error)}"
     # The text of a ClientResponseError holds the whole address.
     said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     return f"the connection to {host} broke: {redact_text(said) or type(error).__name__}"
+
+
+def _said(error: OSError) -> str:
+    """What the system says, without the address that asyncio puts into it."""
+    if error.errno and not isinstance(error, socket.gaierror):  # whose numbers are others
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def seconds_until(retry_after: str | None, now: datetime) -> float | None:

@@ -13,10 +13,16 @@ _PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN
 
 def file_error(path: Path, error: OSError) -> SinkError:
     """The sink's error for an error of the file system."""
+    if error.errno == errno.ENOENT and not path.parent.is_dir():
+        return _no_folder(path)
     passing = error.errno in _PASSING
     return (SinkUnavailableError if passing else SinkRefusedError)(
         f"{path} cannot be written: {error.strerror or error}"
     )
+
+
+def _no_folder(path: Path) -> SinkError:
+    return SinkRefusedError(f"the folder {path.parent} does not exist; make it first")
 
 
 def check_there(path: Path) -> None:
@@ -39,6 +45,6 @@ def _check_writable(path: Path) -> None:
         raise SinkRefusedError(f"{path} is a folder; name a file in it")
     folder = path.parent
     if not folder.is_dir():
-        raise SinkRefusedError(f"the folder {folder} does not exist; make it first")
+        raise _no_folder(path)
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise SinkRefusedError(f"{path} cannot be written: permission denied")

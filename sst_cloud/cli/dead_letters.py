@@ -8,11 +8,11 @@ from datetime import timedelta
 import click
 
 from sst_cloud.collector.dead_letters import DeadLetter, DeadLetters
-from sst_cloud.errors import SinkOptionsError, SSTCloudError
+from sst_cloud.errors import OutboxError, SinkOptionsError, SSTCloudError
 from sst_cloud.readings import Quality, Quantity
 from sst_cloud.redaction import MASK
 from sst_cloud.sink import History, Sink, open_sink
-from sst_cloud.wording import point_of, value_of
+from sst_cloud.wording import count, point_of, value_of
 
 from .output import add_row, console, json_option, minute, print_json, say, table
 from .settings import Settings, state_option, verbose_option
@@ -41,6 +41,9 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
     letters = _letters(settings, sink)
     if as_json:
         print_json([letter.as_dict() for letter in letters])
+        return
+    if not letters:
+        say("There are no dead letters.")
         return
     columns = ("rejected", "sink", "because", "name", "what", "value", "of")
     made = table(*columns, right=("value",), whole=("rejected", "of"))
@@ -101,13 +104,15 @@ def drop(settings: Settings, *, sink: str | None, yes: bool) -> None:
     """Forget them."""
     letters = set(_letters(settings, sink))
     if letters and not yes:
-        click.confirm(f"Forget {len(letters)} readings for good?", abort=True, err=True)
+        click.confirm(f"Forget {count(len(letters), 'reading')} for good?", abort=True, err=True)
     dropped = DeadLetters(settings.state).remove(letters.__contains__)
     click.echo(f"{dropped} dropped")
 
 
 def _letters(settings: Settings, sink: str | None) -> list[DeadLetter]:
     """Those of a sink, by its URL or by the name that `list` shows; all if none is named."""
+    if not settings.state.is_dir():
+        raise OutboxError(f"there is no folder {settings.state}; has `sst-cloud collect` run?")
     names = {sink, sink and sink_name(sink)}
     letters = DeadLetters(settings.state).read()
     return [letter for letter in letters if sink is None or letter.sink in names]

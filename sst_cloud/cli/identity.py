@@ -81,6 +81,15 @@ def told(accounts: Sequence[Account]) -> Auth | None:
     return None
 
 
+def what_lacks(accounts: Sequence[Account]) -> str | None:
+    """What is missing where only a part of e-mail and password is told."""
+    if first_password(accounts):
+        return "--password needs --email"
+    if first_email(accounts):
+        return "--email needs --password or --password-file"
+    return None
+
+
 def first_email(accounts: Sequence[Account]) -> str | None:
     """The e-mail of the first account that tells one."""
     return next((account.email for account in accounts if account.email), None)

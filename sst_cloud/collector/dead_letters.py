@@ -72,14 +72,17 @@ class DeadLetters:
     def read(self) -> list[DeadLetter]:
         """All of them, oldest first; a line that holds none is passed over and logged."""
         with self._errors():
-            return [letter for letter in map(self._letter, self._raw()) if letter is not None]
+            return [letter for letter in map(self._told, self._raw()) if letter is not None]
 
     def remove(self, gone: Callable[[DeadLetter], bool]) -> int:
-        """Remove those for which `gone` says so; how many they were. Raises `OutboxError`."""
+        """Remove those for which `gone` says so; how many they were. Raises `OutboxError`.
+
+        A line that holds none stays.
+        """
         kept, removed = [], 0
         with self._lock(), self._errors():
             for line in self._raw():
-                letter = self._letter(line)
+                letter = _letter(line)
                 if letter is not None and gone(letter):
                     removed += 1
                 else:
@@ -95,18 +98,11 @@ class DeadLetters:
         except FileNotFoundError:
             return
 
-    def _letter(self, line: bytes) -> DeadLetter | None:
-        try:
-            record = json.loads(line)
-            return DeadLetter(
-                time=datetime.fromisoformat(record["time"]).astimezone(UTC),
-                sink=record["sink"],
-                reason=record["reason"],
-                reading=Reading.from_dict(record["reading"]),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
+    def _told(self, line: bytes) -> DeadLetter | None:
+        letter = _letter(line)
+        if letter is None:
             _log.warning("%s: a line holds no dead letter: %r", self.path, line[:60])
-            return None
+        return letter
 
     def _ends_a_line(self, end: int) -> bool:
         with self.path.open("rb") as file:
@@ -126,6 +122,19 @@ class DeadLetters:
             yield
         except OSError as error:
             raise OutboxError(f"{self.path} cannot be used: {error.strerror}") from error
+
+
+def _letter(line: bytes) -> DeadLetter | None:
+    try:
+        record = json.loads(line)
+        return DeadLetter(
+            time=datetime.fromisoformat(record["time"]).astimezone(UTC),
+            sink=record["sink"],
+            reason=record["reason"],
+            reading=Reading.from_dict(record["reading"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _lines(letters: Iterable[DeadLetter]) -> bytes:

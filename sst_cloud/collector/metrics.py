@@ -253,7 +253,12 @@ def _application(vitals: Vitals) -> "web.Application":
         answer = {"status": "ok"} if reason is None else {"status": "unwell", "reason": reason}
         return web.json_response(answer, status=200 if reason is None else 503)
 
+    async def index(_: web.Request) -> web.Response:
+        links = (f'<a href="{path}">{path}</a>' for path in ("/metrics", "/health"))
+        return web.Response(text=f"{' '.join(links)}\n", content_type="text/html")
+
     app = web.Application()
+    app.router.add_get("/", index)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/health", health)
     return app

@@ -11,7 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import attrs
-import pytest
+
+try:
+    import pytest
+except ModuleNotFoundError:
+    needs = "SinkContract needs two more packages: pip install pytest pytest-asyncio"
+    raise ModuleNotFoundError(needs, name="pytest") from None
 
 from sst_cloud.enums import Point, Quality, Quantity, Water
 from sst_cloud.errors import SinkOptionsError

@@ -127,6 +127,24 @@ def test_logout_of_a_cloud_that_cannot_be_told(sst: Run, cloud: FakeCloud) -> No
 
 
 @pytest.mark.parametrize(
+    ("words", "lacks"),
+    [
+        (("--email", "me@example.com"), "--email needs --password or --password-file"),
+        (("--password", "secret"), "--password needs --email"),
+    ],
+)
+def test_half_a_login(sst: Run, cloud: FakeCloud, words: tuple[str, ...], lacks: str) -> None:
+    assert sst("houses", *words) == (3, "", f"Error: {lacks}\n")
+
+
+def test_a_cloud_that_is_not_there_is_told_in_plain_words(sst: Run, unused_tcp_port: int) -> None:
+    words = ("--url", f"http://127.0.0.1:{unused_tcp_port}", "--token", "0" * 40)
+    status, _, err = sst("houses", *words)
+    assert status == 4
+    assert err.splitlines()[-1].endswith("cannot be reached: Connection refused")
+
+
+@pytest.mark.parametrize(
     ("word", "hint"),
     [
         ("colect", "; did you mean collect?"),

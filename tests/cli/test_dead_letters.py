@@ -38,7 +38,18 @@ def letters(folder: Path) -> DeadLetters:
     return letters
 
 
+def test_no_folder(sst: Run, folder: Path) -> None:
+    for command in ("list", "list --json", "replay", "drop --yes"):
+        assert sst("dead-letters", *command.split()) == (
+            1,
+            "",
+            "Error: there is no folder state; has `sst-cloud collect` run?\n",
+        )
+
+
 def test_none(sst: Run, folder: Path) -> None:
+    folder.mkdir()
+    assert sst("dead-letters", "list") == (0, "", "There are no dead letters.\n")
     assert sst("dead-letters", "list", "--json").out.strip() == "[]"
     assert sst("dead-letters", "replay").status == 0
     assert sst("dead-letters", "drop").out == "0 dropped\n"
@@ -149,7 +160,9 @@ def test_lines_that_are_none_of_ours_stay_and_are_told(
     letters.add("sqlite:home.db", [Rejection(COLD, "again")], NOW)
     assert [letter.reason for letter in letters.read()] == ["too old", "too odd", "again"]
     assert "a line holds no dead letter" in caplog.text
+    caplog.clear()
     sst("dead-letters", "drop", "--yes")
+    assert caplog.text.count("a line holds no dead letter") == 1
     assert letters.path.read_text() == '{"torn": \n'
 
 

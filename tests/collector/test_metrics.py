@@ -228,6 +228,13 @@ async def test_metrics_are_served(address: str, patient: Patient) -> None:
     )
 
 
+async def test_the_address_itself_leads_to_both(address: str) -> None:
+    status, kind, text = await get(address)
+    assert (status, kind) == (200, "text/html; charset=utf-8")
+    assert 'href="/metrics"' in text
+    assert 'href="/health"' in text
+
+
 async def test_health(address: str, patient: Patient) -> None:
     async def told() -> tuple[int, str]:
         status, kind, text = await get(f"{address}/health")

@@ -50,3 +50,17 @@ def test_it_passes_its_own_tests(environment: dict[str, str]) -> None:
     done = run(environment, "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
+
+
+def test_without_pytest_the_contract_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['pytest'] = None; from sst_cloud.testing import FakeCloud, "
+        "SinkContract"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: SinkContract needs two more packages: "
+        "pip install pytest pytest-asyncio"
+    )

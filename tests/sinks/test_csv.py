@@ -143,8 +143,11 @@ async def test_what_may_not_even_be_looked_at(
 
 
 async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SinkRefusedError, match="does not exist"):
-        await CsvSink(tmp_path / "no" / "x.csv").check()
+    sink = CsvSink(tmp_path / "no" / "x.csv")
+    with pytest.raises(SinkRefusedError, match="does not exist; make it first"):
+        await sink.check()
+    with pytest.raises(SinkRefusedError, match="does not exist; make it first"):
+        await sink.write([sample_reading()])
 
 
 async def test_a_full_disk_leaves_no_half_batch(
