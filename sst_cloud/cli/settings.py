@@ -112,7 +112,7 @@ class Settings:
         kept = credentials.load(self.base_url)
         if kept is None:
             if lacks := identity.what_lacks(self.accounts):
-                raise CredentialsMissingError(lacks)
+                raise CredentialsMissingError(f"nobody is logged in to {self.base_url}; {lacks}")
             raise CredentialsMissingError(
                 f"nobody is logged in to {self.base_url}. Run `sst-cloud login`, or set "
                 "SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD."

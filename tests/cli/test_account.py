@@ -134,7 +134,8 @@ def test_logout_of_a_cloud_that_cannot_be_told(sst: Run, cloud: FakeCloud) -> No
     ],
 )
 def test_half_a_login(sst: Run, cloud: FakeCloud, words: tuple[str, ...], lacks: str) -> None:
-    assert sst("houses", *words) == (3, "", f"Error: {lacks}\n")
+    said = f"Error: nobody is logged in to {cloud.url}; {lacks}\n"
+    assert sst("houses", *words) == (3, "", said)
 
 
 def test_a_cloud_that_is_not_there_is_told_in_plain_words(sst: Run, unused_tcp_port: int) -> None:
