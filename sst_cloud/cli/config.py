@@ -66,7 +66,7 @@ def _load(ctx: click.Context, _param: click.Parameter, file: Path | None) -> Non
 
 
 def _whose_options(ctx: click.Context) -> click.Command:
-    """One file serves `collect` and `check`: it is read with the eyes of `collect`."""
+    """One file serves all commands of a machine: it is read with the eyes of `collect`."""
     from .collect import collect  # noqa: PLC0415  it has this option itself
 
     return ctx.command if ctx.command.name == collect.name else collect

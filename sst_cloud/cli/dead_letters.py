@@ -14,6 +14,7 @@ from sst_cloud.redaction import MASK
 from sst_cloud.sink import History, Sink, open_sink
 from sst_cloud.wording import count, point_of, value_of
 
+from .config import config_option
 from .output import add_row, console, json_option, minute, print_json, say, table
 from .settings import Settings, state_option, verbose_option
 from .sink_names import sink_name
@@ -33,6 +34,7 @@ def dead_letters() -> None:
 @dead_letters.command("list")
 @sink_option
 @json_option
+@config_option
 @state_option
 @verbose_option
 @click.pass_obj
@@ -64,6 +66,7 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
 
 @dead_letters.command()
 @sink_option
+@config_option
 @state_option
 @verbose_option
 @click.pass_obj
@@ -97,6 +100,7 @@ def replay(settings: Settings, *, sink: str | None) -> None:
 @dead_letters.command()
 @sink_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
 @state_option
 @verbose_option
 @click.pass_obj

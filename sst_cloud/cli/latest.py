@@ -11,6 +11,7 @@ from sst_cloud.readings import Reading
 from sst_cloud.sink import open_sink
 from sst_cloud.wording import point_of, value_of, what
 
+from .config import config_option
 from .output import add_row, console, json_option, print_json, table
 from .settings import Settings, state_option, verbose_option
 from .stores import Places, history, store_argument, zone_option
@@ -23,6 +24,7 @@ from .titles import natural
     "--quantity", type=click.Choice([quantity.value for quantity in Quantity]), help="Only this."
 )
 @zone_option
+@config_option
 @state_option
 @json_option
 @verbose_option

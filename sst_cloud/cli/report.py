@@ -18,6 +18,7 @@ from sst_cloud.report import report as report_of
 from sst_cloud.text import printable
 
 from .account import house_option
+from .config import config_option
 from .output import add_row, console, json_option, plain, print_json, say, table
 from .settings import Settings, state_option, verbose_option
 from .stores import YEARS, Places, Wanted, flow_option, store_argument, volumes, zone_option
@@ -70,6 +71,7 @@ class Month(click.ParamType[date]):
 )
 @house_option
 @zone_option
+@config_option
 @state_option
 @flow_option
 @click.option(

@@ -10,6 +10,7 @@ from sst_cloud.collector.looking import is_running, read_status
 from sst_cloud.collector.status import Course, SinkStatus, Status
 from sst_cloud.text import printable
 
+from .config import config_option
 from .durations import in_words
 from .output import add_row, console, json_option, plain, print_json, table
 from .settings import Settings, state_option, verbose_option
@@ -27,6 +28,7 @@ _LABEL: Final = 13
 
 
 @click.command()
+@config_option
 @state_option
 @json_option
 @verbose_option

@@ -17,6 +17,7 @@ from sst_cloud.readings import Reading
 from sst_cloud.usage import GAP, Period, Tally, Usage
 
 from .account import house_option
+from .config import config_option
 from .durations import Duration, spell
 from .output import json_option, print_json, say
 from .settings import Settings, state_option, verbose_option
@@ -43,6 +44,7 @@ csv_option: Final = click.option("--csv", "as_csv", is_flag=True, help="Print CS
 @click.option("--water", type=click.Choice([water.value for water in Water]), help="Only this.")
 @house_option
 @zone_option
+@config_option
 @state_option
 @flow_option
 @click.option(

@@ -352,3 +352,25 @@ def test_login_takes_its_password_from_a_file(tmp_path: Path, cloud: FakeCloud, 
     assert sst("login", "--email", cloud.email, "--password-file", str(file)).status == 0
     shutil.rmtree(tmp_path)
     assert sst("houses").status == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status",
+        "dead-letters list",
+        "latest sqlite:a.db --quantity volume",
+        "usage sqlite:a.db",
+        "report sqlite:a.db",
+    ],
+)
+def test_the_file_of_collect_says_where_its_state_is(
+    sst: Run, logged_in: FakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("collect.toml").write_text('sink = ["sqlite:a.db"]\nstate = "my state"\n')
+    assert sst("collect", "--once", "--config", "collect.toml").status == 0
+    status, out, err = sst(*command.split(), "--config", "collect.toml")
+    assert status == 0, err
+    assert "time zone of this machine" not in err, "the houses of that state tell it"
+    assert command != "status" or "my state" in out
