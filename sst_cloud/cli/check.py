@@ -11,6 +11,7 @@ import attrs
 import click
 
 from sst_cloud.collector.handlers import handler_from
+from sst_cloud.collector.webhook import WebhookHandler
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.measurements import readings_from
 from sst_cloud.redaction import redact_text
@@ -160,7 +161,7 @@ async def _try_handler(text: str) -> Finding:
     async def ask() -> str:
         async with handler_from(text) as handler:
             await handler.check()
-        return ""
+        return "not asked, nothing is posted" if isinstance(handler, WebhookHandler) else ""
 
     try:
         name = handler_from(text).name

@@ -12,17 +12,20 @@ import click
 
 from sst_cloud.client import SSTCloud
 from sst_cloud.collector import EVERY, Collector, JudgeRules, Limits, Poll, Start, WatchRules
+from sst_cloud.collector.handler import Handler
 from sst_cloud.collector.handlers import handler_from
 from sst_cloud.collector.lookout import Lookout
-from sst_cloud.errors import SinkUnavailableError
+from sst_cloud.errors import SinkError, SinkOptionsError, SinkUnavailableError
+from sst_cloud.flow import REFRESH
 from sst_cloud.models import Snapshot
 from sst_cloud.readings import Quality, Reading, format_time
 from sst_cloud.sink import Sink, WriteReport
 
 from .account import house_option, read_snapshot
 from .config import config_option
-from .durations import Duration, spell
+from .durations import Duration, in_words, spell
 from .ending import Leaving, heeding_signals
+from .output import say
 from .serving import metrics_option, on_event_option
 from .settings import Settings, account_options, state_option
 from .sink_names import open_sinks, sink_option
@@ -31,6 +34,8 @@ from .units import LITRES_PER_M3, FiniteRange, Hours, Size, spell_size
 _LIMITS: Final = Limits()
 _JUDGE: Final = JudgeRules()
 _WATCH: Final = WatchRules()
+_POLITE: Final = timedelta(minutes=5)
+"""Polling faster brings nothing new, and somebody has to pay for the answers."""
 
 
 @attrs.frozen
@@ -224,7 +229,7 @@ async def _collect(  # noqa: PLR0913
     if len(sinks) == 1 and urls[0].lower().startswith("stdout:"):
         ((name, sink),) = sinks.items()
         sinks = {name: (pipe := _Pipe(sink, lambda: collector.stop()))}  # noqa: PLW0108  made below
-    handlers = [handler_from(text, clock=settings.clock) for text in on_event]
+    handlers = [_handler(text, settings) for text in on_event]
     lookout = Lookout(every=every, clock=settings.clock)
 
     def saw(poll: Poll) -> None:
@@ -234,6 +239,11 @@ async def _collect(  # noqa: PLR0913
                 _report(poll)
 
     async with settings.client() as cloud:
+        if every < _POLITE and not settings.asks_this_machine:
+            refresh = in_words(REFRESH)
+            say(f"Warning: the cloud knows nothing new for about {refresh}; ask it less often")
+        for handler in handlers:
+            await _say_if_useless(handler)
         collector = Collector(
             _SomeHouses(cloud, wanted) if wanted else cloud,
             sinks,
@@ -266,6 +276,21 @@ def _end(collector: Collector, polls: int | None, leaving: Leaving) -> None:
         click.echo(f"{name}: what it has not received is kept for the next time.", err=True)
         leaving.status, leaving.words = 1, f"Error: {error}"
     leaving.begin()
+
+
+def _handler(text: str, settings: Settings) -> Handler:
+    try:
+        return handler_from(text, clock=settings.clock)
+    except SinkOptionsError as error:
+        raise click.UsageError(f"--on-event: {error}") from None
+
+
+async def _say_if_useless(handler: Handler) -> None:
+    """Now, and not when there is a leak. It may still be mended while the collector runs."""
+    try:
+        await handler.check()
+    except SinkError as error:
+        say(f"Warning: {handler.name}: {error}")
 
 
 class _Pipe:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 import click
@@ -103,6 +104,11 @@ class Settings:
     def base_url(self) -> str:
         """The cloud to ask."""
         return next((told.url for told in self.accounts if told.url), BASE_URL)
+
+    @property
+    def asks_this_machine(self) -> bool:
+        """Whether the cloud is one for trials."""
+        return urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
 
     def auth(self) -> Auth:
         """What the most explicit place says, else the token kept by `login`."""

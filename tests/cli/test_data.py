@@ -15,6 +15,8 @@ import pytest
 
 from sst_cloud import Quantity, Reading
 from sst_cloud.cli import main
+from sst_cloud.cli.identity import Account
+from sst_cloud.cli.settings import Settings
 from sst_cloud.collector import read_status
 from sst_cloud.testing import FakeCloud, Status
 
@@ -99,6 +101,47 @@ def test_sinks_that_look_the_same_when_secrets_are_left_out(
 
 def test_collect_needs_a_sink(sst: Run) -> None:
     assert sst("collect").status == 2
+
+
+def test_collect_says_at_once_whom_it_could_not_tell_of_a_leak(
+    sst: Run, logged_in: FakeCloud, here: Path
+) -> None:
+    words = ("collect", "--once", "--quiet", "--sink", "csv:b.csv")
+    status, _, err = sst(*words, "--on-event", "/no/such/bell", "--on-event", "true")
+    assert status == 0
+    warning, *_ = err.splitlines()
+    assert warning.startswith("Warning: /no/such/bell: there is no command '/no/such/bell'")
+    assert "true" not in err
+    status, _, err = sst(*words, "--on-event", "")
+    assert (status, err.splitlines()[0].partition(": a handler")[0]) == (2, "Error: --on-event")
+
+
+@pytest.mark.parametrize(
+    ("every", "local", "warned"),
+    [("1s", False, True), ("4m59s", False, True), ("5m", False, False), ("1s", True, False)],
+)
+def test_collect_asks_for_patience_with_the_real_cloud(  # noqa: PLR0917
+    sst: Run,
+    logged_in: FakeCloud,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    every: str,
+    local: bool,
+    warned: bool,
+) -> None:
+    monkeypatch.setattr(Settings, "asks_this_machine", property(lambda _: local))
+    words = ("collect", "--once", "--quiet", "--sink", "csv:b.csv", "--every", every)
+    status, _, err = sst(*words)
+    assert status == 0
+    assert ("the cloud knows nothing new for about 10 min" in err) is warned
+
+
+def test_the_cloud_of_a_trial_is_on_this_machine() -> None:
+    def asks(url: str | None) -> bool:
+        return Settings(Account(url=url)).asks_this_machine
+
+    assert asks("http://127.0.0.1:8080")
+    assert not asks(None)
 
 
 def test_collect_ends_with_what_went_wrong(sst: Run, logged_in: FakeCloud, here: Path) -> None:
