@@ -16,7 +16,7 @@ from sst_cloud.wording import count, point_of, value_of
 
 from .config import config_option
 from .output import add_row, console, json_option, minute, print_json, say, table
-from .settings import Settings, state_option, verbose_option
+from .settings import Settings, state_folder, state_option, verbose_option
 from .sink_names import sink_name
 
 sink_option = click.option("--sink", metavar="URL", help="Only those of this sink.")
@@ -115,7 +115,7 @@ def drop(settings: Settings, *, sink: str | None, yes: bool) -> None:
 
 def _letters(settings: Settings, sink: str | None) -> list[DeadLetter]:
     """Those of a sink, by its URL or by the name that `list` shows; all if none is named."""
-    if not settings.state.is_dir():
+    if settings.state != state_folder() and not settings.state.is_dir():  # a slip in its name
         raise OutboxError(f"there is no folder {settings.state}; has `sst-cloud collect` run?")
     names = {sink, sink and sink_name(sink)}
     letters = DeadLetters(settings.state).read()

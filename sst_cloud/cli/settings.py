@@ -35,7 +35,7 @@ _LOGGERS: Final = {
 }
 
 
-def _state_folder() -> Path:
+def state_folder() -> Path:
     """Where systemd says, or the user's own folder for such things."""
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     return Path(given) if given else platformdirs.user_state_path("sst-cloud")
@@ -57,7 +57,7 @@ class Settings:
     file: Account = attrs.field(factory=Account)
     """What `--config` says of the account: it yields to the other two."""
     clock: Clock = attrs.field(factory=SystemClock)
-    state: Path = attrs.field(factory=_state_folder)
+    state: Path = attrs.field(factory=state_folder)
     """The folder of what the collector keeps: outbox, dead letters."""
     _handler: logging.Handler = attrs.field(
         factory=lambda: logging.StreamHandler(sys.stderr), init=False, repr=False

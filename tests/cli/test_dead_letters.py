@@ -47,6 +47,11 @@ def test_no_folder(sst: Run, folder: Path) -> None:
         )
 
 
+def test_nobody_has_collected_yet(sst: Run) -> None:
+    """Where no folder is named, there is no slip in its name."""
+    assert sst("dead-letters", "list") == (0, "", "There are no dead letters.\n")
+
+
 def test_none(sst: Run, folder: Path) -> None:
     folder.mkdir()
     assert sst("dead-letters", "list") == (0, "", "There are no dead letters.\n")
