@@ -10,7 +10,6 @@ from keyword import iskeyword
 from typing import Final
 
 import click
-from click.shell_completion import shell_complete
 
 from sst_cloud._version import __version__
 from sst_cloud.errors import (
@@ -141,6 +140,8 @@ def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> 
 def _complete(settings: Settings) -> None:
     """Answer a shell that asks how a command line may go on, and end."""
     if told := os.environ.get(_COMPLETE):
+        from click.shell_completion import shell_complete  # noqa: PLC0415
+
         status = shell_complete(app, {"obj": settings}, _PROGRAM, _COMPLETE, told)
         raise click.exceptions.Exit(status)
 

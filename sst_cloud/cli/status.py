@@ -90,9 +90,9 @@ def _print_sinks(sinks: Sequence[SinkStatus], now: datetime, *, running: bool) -
     console().print(made)
     for sink in sinks:
         if sink.error is not None and sink.course is not Course.REMOVED:
-            due = f"the next try is {_due(sink, now)}" if running else "tried again when started"
+            due = _due(sink, now) if running else "when a collector starts"
             click.echo(f"\n{printable(f'{sink.name}: {sink.error}')}")
-            click.echo(f"It began {ago(sink.error_since, now)}; {due}.")
+            click.echo(f"It began {ago(sink.error_since, now)}; the next try is {due}.")
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

@@ -117,9 +117,9 @@ def test_for_people(tmp_path: Path, clock: ManualClock, status: Status) -> None:
     assert "idle" in lines["ring"]
     assert out.endswith(
         "\ncsv:slow.csv: disk full\n"
-        "It began 0 s ago; tried again when started.\n"
+        "It began 0 s ago; the next try is when a collector starts.\n"
         "\ninfluxdb:http://x/y: x: unauthorized (HTTP 401)\n"
-        "It began 0 s ago; tried again when started.\n"
+        "It began 0 s ago; the next try is when a collector starts.\n"
     )
 
 
