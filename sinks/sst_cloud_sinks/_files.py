@@ -27,7 +27,9 @@ def _no_folder(path: Path) -> SinkError:
 
 def check_there(path: Path) -> None:
     """Raise `SinkRefusedError` if there is no such file."""
-    if not path.is_file():
+    if path.is_dir():
+        raise SinkRefusedError(f"{path} is a folder; name a file in it")
+    if not path.exists():
         raise SinkRefusedError(f"there is no file {path}; nothing has been stored there")
 
 

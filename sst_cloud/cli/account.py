@@ -9,7 +9,7 @@ import click
 from sst_cloud.client import SSTCloud
 from sst_cloud.models import House, Listing, Snapshot
 
-from .output import add_row, console, json_option, minute, print_json, table, warn_missing
+from .output import add_row, json_option, minute, print_json, print_table, table, warn_missing
 from .settings import Settings, account_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,7 +48,7 @@ def houses(settings: Settings, *, as_json: bool) -> None:
         for house in found:
             in_home = {True: "yes", False: "no", None: ""}[house.in_home]
             add_row(made, house.id, house.name, house.timezone, in_home)
-        console().print(made)
+        print_table(made)
     warn_missing(found, found.unreadable)
 
 
@@ -75,7 +75,7 @@ def devices(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> No
                 device.access_status,
                 minute(device.updated_at),
             )
-        console().print(made)
+        print_table(made)
     warn_missing(snapshot.houses, snapshot.unreadable)
 
 
@@ -104,7 +104,7 @@ def counters(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> N
                 counter.line,
                 f"{counter.value_m3:.3f}",
             )
-        console().print(made)
+        print_table(made)
     warn_missing(snapshot.houses, snapshot.unreadable)
 
 

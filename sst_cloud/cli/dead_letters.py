@@ -15,7 +15,7 @@ from sst_cloud.sink import History, Sink, open_sink
 from sst_cloud.wording import count, point_of, value_of
 
 from .config import config_option
-from .output import add_row, console, json_option, minute, print_json, say, table
+from .output import add_row, json_option, minute, print_json, print_table, say, table
 from .settings import Settings, state_folder, state_option, verbose_option
 from .sink_names import sink_name
 
@@ -61,7 +61,7 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
             value_of(reading),
             minute(reading.time),
         )
-    console().print(made)
+    print_table(made)
 
 
 @dead_letters.command()

@@ -12,7 +12,7 @@ from sst_cloud.sink import open_sink
 from sst_cloud.wording import point_of, value_of, what
 
 from .config import config_option
-from .output import add_row, console, json_option, print_json, table
+from .output import add_row, json_option, print_json, print_table, table
 from .settings import Settings, state_option, verbose_option
 from .stores import Places, history, store_argument, zone_option
 from .titles import natural
@@ -54,7 +54,7 @@ def latest(
     made = table(*columns, right=("value",), whole=("at",))
     for row in rows:
         add_row(made, *(row[column] for column in columns))
-    console().print(made)
+    print_table(made)
 
 
 def _row(reading: Reading, zone: tzinfo) -> dict[str, object]:

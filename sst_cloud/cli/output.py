@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_PAD: Final = 2
+"""Between columns."""
+_LEAST: Final = 5
+"""Columns of text, below which nobody can read it."""
 _WIDE: Final = 250
 """Columns of a table that goes into a pipe or a file: nothing is cut."""
 
@@ -56,7 +60,7 @@ def table(*columns: str, right: Container[str] = (), whole: Container[str] = ())
     """
     from rich.table import Table  # noqa: PLC0415
 
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _PAD, 0, 0))
     for column in columns:
         made.add_column(
             column,
@@ -72,6 +76,19 @@ def add_row(made: "Table", *cells: object) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     made.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in cells))
+
+
+def print_table(made: "Table") -> None:
+    """Print a table, wider than a terminal in which every letter would take a line."""
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    out = console()
+    least = 0
+    for column in made.columns:
+        longest = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        least += _PAD + (longest if column.no_wrap else min(longest, _LEAST))
+    out.width = max(out.width, least)
+    out.print(made)
 
 
 def say(line: str) -> None:

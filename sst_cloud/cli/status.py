@@ -12,7 +12,7 @@ from sst_cloud.text import printable
 
 from .config import config_option
 from .durations import in_words
-from .output import add_row, console, json_option, plain, print_json, table
+from .output import add_row, json_option, plain, print_json, print_table, table
 from .settings import Settings, state_option, verbose_option
 
 _DOING: Final = {
@@ -87,7 +87,7 @@ def _print_sinks(sinks: Sequence[SinkStatus], now: datetime, *, running: bool) -
     made = table(*columns, right=columns[2:], whole=("doing",))
     for row in rows:
         add_row(made, *(row[column] for column in columns))
-    console().print(made)
+    print_table(made)
     for sink in sinks:
         if sink.error is not None and sink.course is not Course.REMOVED:
             due = _due(sink, now) if running else "when a collector starts"

@@ -206,6 +206,16 @@ def test_the_meters_take_a_line_each_on_a_terminal_in_local_time(
     assert leak.endswith("2026-01-01 00:00")
 
 
+def test_a_terminal_too_narrow_for_a_table_breaks_its_lines_and_not_its_words(
+    sst: Run, sst_on_terminal: Run, logged_in: FakeCloud, here: Path
+) -> None:
+    sst("collect", "--once", "--quiet", "--sink", "sqlite:a.db")
+    out = sst_on_terminal(30, "latest", "sqlite:a.db", "--quantity", "volume").out
+    assert "Flat" in out
+    assert "Kitch" in out
+    assert len(out.splitlines()) < 25
+
+
 def test_a_narrow_terminal_cuts_nothing_of_a_sink(sst_on_terminal: Run) -> None:
     out = sst_on_terminal(30, "sinks").out
     assert "influxdb:https://HOST:8086/BUCKET\n" in out

@@ -461,6 +461,7 @@ def test_an_outbox_gone_wrong_does_not_matter(
     ("store", "message"),
     [
         ("sqlite:nosuch.db", "there is no file nosuch.db; nothing has been stored there"),
+        ("sqlite:.", ". is a folder; name a file in it"),
         ("csv:nosuch.csv", "there is no file nosuch.csv; nothing has been stored there"),
         ("sqlite:other.db", "other.db holds no readings; it is a database of others"),
         ("csv:other.csv", "other.csv has other columns than readings have"),
