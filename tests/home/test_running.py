@@ -101,6 +101,7 @@ async def test_the_service(home: Path, machine: Machine) -> None:
                 await machine.heard("WATCHDOG=1")
             program.send_signal(signal.SIGHUP)  # as `systemctl reload` does
             await machine.heard("STATUS=")
+            assert "running      yes" in await status_of(machine)
             program.send_signal(signal.SIGTERM)
             await machine.heard("STOPPING=1")
             _, said = await asyncio.wait_for(program.communicate(), 5)
@@ -112,12 +113,18 @@ async def test_the_service(home: Path, machine: Machine) -> None:
     with closing(sqlite3.connect(machine.state / "home.db")) as store:
         (times,) = store.execute("SELECT count(DISTINCT time) FROM readings").fetchone()
     assert times >= 1
+    told = await status_of(machine)
+    assert "running      no" in told
+    assert "sqlite:home.db  idle" in told
+
+
+async def status_of(machine: Machine) -> str:
     status = await asyncio.create_subprocess_exec(
         PROGRAM, "status", "--state", machine.state, stdout=PIPE
     )
     told, _ = await status.communicate()
     assert status.returncode == 0
-    assert "sqlite:home.db  delivering" in told.decode()
+    return told.decode()
 
 
 async def test_a_service_without_its_token_says_so(home: Path, machine: Machine) -> None:
