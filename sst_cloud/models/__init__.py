@@ -1,4 +1,4 @@
-"""The objects of a cloud account. They know no JSON and no HTTP."""
+"""The objects of a cloud account. They know nothing of JSON or HTTP."""
 
 from ._base import Entity
 from .counter import Counter

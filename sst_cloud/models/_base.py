@@ -1,4 +1,4 @@
-"""What all models share: frozen, slotted, keyword-only, raw payload beside the typed view."""
+"""What all models share: frozen, slotted, keyword-only, with the raw payload."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, dataclass_transform
@@ -33,6 +33,6 @@ def model(cls: type[T]) -> type[T]:
 
 @model
 class Entity(Shown):
-    """An object of the cloud. `raw` is the payload as it came, unknown fields included."""
+    """An object of the cloud. `raw` is the original payload, including unknown fields."""
 
     raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)

@@ -1,14 +1,13 @@
-"""The door from the models up to what shows them and makes frames of them.
+"""The models' only link to the higher layers that render them and make data frames.
 
-Both are made from readings, in rooms above. The way there leads through here alone, and is taken
-when a notebook asks: who only wants a model loads neither.
+Those are imported only when a notebook needs them, so that using a model loads neither.
 """
 
 from typing import Any
 
 
 class Shown:
-    """Shows itself in a notebook."""
+    """An object with an HTML view for notebooks."""
 
     __slots__ = ()
 

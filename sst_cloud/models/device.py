@@ -1,4 +1,4 @@
-"""A device as the cloud's outer object describes it."""
+"""The fields that all devices have."""
 
 from collections.abc import Mapping
 from datetime import datetime, time
@@ -13,7 +13,7 @@ from ._base import Entity, model
 
 @model
 class TimeSetting(Entity):
-    """Ranges of local time, on workdays and on days off."""
+    """Ranges of local time, for workdays and days off."""
 
     id: int | None = None
     device_id: int | None = None
@@ -23,12 +23,12 @@ class TimeSetting(Entity):
 
 @model
 class Device(Entity):
-    """A leak module or thermostat. All but `id`, `house_id` and `type` may be missing."""
+    """A leak module or thermostat. All fields but `id`, `house_id` and `type` may be missing."""
 
     id: int
     house_id: int
     type: DeviceType | int
-    """A `DeviceType`, or the bare number of a type that is not known yet."""
+    """A `DeviceType`, or a plain number if the type is not known yet."""
     name: str = ""
     is_active: bool | None = None
     """Whether the device has been activated."""
@@ -36,28 +36,28 @@ class Device(Entity):
     created_at: datetime | None = None
     updated_at: datetime | None = None
     access_status: AccessStatus | str | None = None
-    """From inside `parsed_configuration`; anything but `available` means out of reach."""
+    """From inside `parsed_configuration`; anything but `available` means unreachable."""
     signal_level: int | None = None
     """0 to 4."""
     firmware: str | None = None
-    """Such as `1.1.5`, read from the digits of the device's own id."""
+    """For example `1.1.5`, from the digits of the device's own id."""
     reported_at: datetime | None = None
-    """The device's own clock when it last reported, from its binary frame; UTC. The cloud goes on
-    showing the last state of a device that is gone, and this stands still."""
+    """The device's own clock when it last reported, from its binary frame; UTC. It stops when the
+    device is gone, although the cloud keeps showing its last state."""
     group_id: int | None = None
     active_network_id: int | None = None
     line_names: tuple[str | None, ...] = ()
-    """Names of the input lines by position; there may be fewer names than lines."""
+    """Names of the input lines, by position; there may be fewer names than lines."""
     lines_enabled: tuple[bool | str | None, ...] = ()
     wireless_sensors_names: tuple[str | None, ...] = ()
     timeout: int | None = None
-    """Presumably the seconds of silence after which the device counts as offline."""
+    """Presumably seconds without contact after which the device counts as offline."""
     time_setting: TimeSetting | None = None
     previous_mode: str | None = None
     power: int | None = None
     """Heater power, presumably in watts."""
     power_relay_time: str | None = None
-    """Working time of the relay; its format is unknown."""
+    """Operating time of the relay; the format is unknown."""
     chart_temperature_comfort: int | None = None
     """Degrees Celsius."""
     chart_temperature_economical: int | None = None
@@ -65,11 +65,11 @@ class Device(Entity):
     specific_settings: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
     mac_address: str | None = None
     configuration: str | None = None
-    """The device's own binary frame in base64, as it came."""
+    """The device's own binary frame in base64, unchanged."""
     parsed_configuration: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
-    """The JSON that the cloud keeps in a string, opened; empty if there was none."""
+    """The JSON that the cloud keeps in a string, parsed; empty if there was none."""
 
     @property
     def model(self) -> str:
-        """The model as sold, such as `Neptun ProW+ WiFi`."""
+        """The product name, such as `Neptun ProW+ WiFi`."""
         return MODELS[self.type] if isinstance(self.type, DeviceType) else f"type {self.type}"

@@ -49,8 +49,8 @@ class House(Entity):
 
     @property
     def zone(self) -> tzinfo | None:
-        """The time zone; None if it has none that is known here."""
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  seldom needed
+        """The time zone; None if it is missing or unknown here."""
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  rarely needed
 
         try:
             return ZoneInfo(self.timezone) if self.timezone else None

@@ -14,7 +14,7 @@ class ValveGroup:
     """1 or 2."""
     state: ValveState | str | None = None
     alarm: bool | None = None
-    """Whether a leak has been seen in this group's zone."""
+    """Whether a leak has been detected in this group's zone."""
 
 
 @model
@@ -22,20 +22,20 @@ class WiredLine:
     """An input line of a module."""
 
     point_id: str
-    """The cloud's own key for the line; stable inside the device."""
+    """The cloud's own key for the line; stable within the device."""
     number: int
     """Its position, from 1."""
     name: str | None = None
-    """What the owner calls it; None where there are fewer names than lines."""
+    """The owner's name for it; None if there are fewer names than lines."""
     leak: bool | None = None
-    """None for a line that a meter is wired to: it cannot see one."""
+    """None for a line with a meter, which cannot detect leaks."""
     kind: LineKind | str | None = None
     """What is wired to it, on a ProW+."""
 
 
 @model
 class SlotCounter:
-    """A water meter in an expansion slot, as the module's configuration lists it."""
+    """A water meter in an expansion slot, from the module's configuration."""
 
     line: int | None = None
     value_l: int | None = None
@@ -44,7 +44,7 @@ class SlotCounter:
     """Litres per pulse."""
     is_on: bool | None = None
     error: str | None = None
-    """`none` where all is well."""
+    """`none` if all is well."""
     connection_type: str | None = None
 
 
@@ -59,21 +59,21 @@ class Slot:
 
 @model
 class LeakModule(Device):
-    """What all leak modules have."""
+    """The fields that all leak modules have."""
 
     valve_groups: tuple[ValveGroup, ...] = ()
-    """One per zone: a module whose zones are joined has one."""
+    """One per zone; just one if the zones are joined."""
     lines: tuple[WiredLine, ...] = ()
     floor_washing: bool | None = None
-    """While on, leaks do not close the valves."""
+    """While on, a leak does not close the valves."""
     closes_valves_for_lost_sensor: bool | None = None
     sensors_lost: bool | None = None
-    """Whether the link to a radio sensor is lost."""
+    """Whether the link to a wireless sensor is lost."""
     sensors_battery_low: bool | None = None
 
     @property
     def alarm(self) -> bool:
-        """Whether a leak is known of, in any zone or on any line."""
+        """Whether there is a leak, in any zone or on any line."""
         return any(group.alarm for group in self.valve_groups) or any(
             line.leak for line in self.lines
         )
@@ -94,7 +94,7 @@ class NeptunSmart(LeakModule):
     grouping: Grouping | str | None = None
     keyboard_blocked: bool | None = None
     adding_sensors: bool | None = None
-    """Presumably: the module is waiting for new radio sensors."""
+    """Presumably whether the module is waiting to pair new wireless sensors."""
     closed_for_lost_sensor: tuple[bool | None, bool | None] = (None, None)
     """Whether the valves of group 1 and 2 were closed because a sensor was lost."""
     slots: tuple[Slot, ...] = ()

@@ -1,4 +1,4 @@
-"""Lists that keep what could not be read beside what could."""
+"""Lists that also keep track of what could not be read."""
 
 from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
@@ -13,20 +13,20 @@ T = TypeVar("T")
 
 @model
 class Unreadable:
-    """Something the cloud has and we cannot read, with the reason."""
+    """Something in the cloud that could not be read, with the reason."""
 
     kind: str
-    """`house`, `device`, `counter`, or the plural where a whole list is missing."""
+    """`house`, `device`, `counter`, or the plural if a whole list is missing."""
     id: int | None
-    """Its id; where a whole list is missing, the id of what the list belongs to."""
+    """Its id; if a whole list is missing, the id of what the list belongs to."""
     reason: str
     error: Exception | None = attrs.field(default=None, repr=False, eq=False)
-    """What happened, where it was an error of the request."""
+    """The error, if the request failed."""
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
 class Listing(Shown, list[T], Generic[T]):
-    """A list of what could be read; `unreadable` holds the rest."""
+    """A list of what could be read; `unreadable` has the rest."""
 
     unreadable: tuple[Unreadable, ...]
 
@@ -36,7 +36,7 @@ class Listing(Shown, list[T], Generic[T]):
 
     @classmethod
     def joined(cls, listings: "Iterable[Listing[T]]") -> "Listing[T]":
-        """Several lists as one."""
+        """Concatenate several lists."""
         whole: Listing[T] = cls()
         for listing in listings:
             whole += listing

@@ -1,4 +1,4 @@
-"""Networks, groups and news: what the account holds besides devices."""
+"""Networks, groups and news: what an account has besides devices."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from ._base import Entity, model
 
 @model
 class Network(Entity):
-    """A WiFi network that devices of a house are in."""
+    """A Wi-Fi network of a house."""
 
     id: int
     house_id: int
@@ -19,7 +19,7 @@ class Network(Entity):
 
 @model
 class Group(Entity):
-    """A group that the owner has put devices in."""
+    """A group into which the owner has sorted devices."""
 
     id: int
     house_id: int
@@ -28,7 +28,7 @@ class Group(Entity):
 
 @model
 class News(Entity):
-    """Something the vendor has to say."""
+    """An announcement by the vendor."""
 
     id: int
     title: str | None = None

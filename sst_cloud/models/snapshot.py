@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @model
 class Snapshot(Shown):
-    """Everything that was read in one go; flat, related by `house_id` and `device_id`."""
+    """Everything read in one go; flat, linked by `house_id` and `device_id`."""
 
     time: datetime
-    """When the cloud was asked, UTC."""
+    """When the cloud was polled, UTC."""
     houses: tuple[House, ...] = ()
     devices: tuple[Device, ...] = ()
     counters: tuple[Counter, ...] = ()

@@ -15,23 +15,23 @@ MINUTES_A_WEEK: Final = 7 * MINUTES_A_DAY
 
 @model
 class ScheduleEntry:
-    """From this minute on, this temperature."""
+    """A temperature from a given minute on."""
 
     minute: int
-    """Of the week, local time, from Monday 00:00."""
+    """Minute of the week, local time, from Monday 00:00."""
     temperature: int
     """Degrees Celsius."""
 
 
 @model
 class Schedule:
-    """A week of target temperatures; each holds until the next, the last over the week's end."""
+    """A week of target temperatures; each lasts until the next, the last wraps to the first."""
 
     entries: tuple[ScheduleEntry, ...]
-    """In the order of their minutes; never empty."""
+    """Sorted by minute; never empty."""
 
     def at(self, local: datetime) -> int:
-        """The temperature in degrees Celsius that the schedule wants at a local time."""
+        """The scheduled temperature in degrees Celsius at a local time."""
         minute = local.weekday() * MINUTES_A_DAY + local.hour * 60 + local.minute
         at = bisect_right(self.entries, minute, key=lambda entry: entry.minute)
         return self.entries[at - 1].temperature
@@ -46,15 +46,15 @@ class Thermostat(Device):
     heating: bool | None = None
     """Whether the relay is closed."""
     manual_temperature: int | None = None
-    """The target in manual mode. In schedule mode it keeps its last value: see `target_at`."""
+    """The target in manual mode. It keeps its last value in schedule mode: see `target_at`."""
     air_temperature: float | None = None
     floor_temperature: float | None = None
-    """MCS300 reports a single number, which is taken for this."""
+    """MCS300 reports a single temperature, which is taken to be this one."""
     controlling_sensor: TemperatureSensor | None = None
-    """The sensor that the owner has chosen to control the heating."""
+    """The sensor chosen to control the heating."""
     schedule: Schedule | None = None
     brightness: int | None = None
-    """Of the display, 0 to 9; EcoSmart 25 only."""
+    """Display brightness, 0 to 9; EcoSmart 25 only."""
     air_limit: int | None = None
     """The `temperature_air` of the settings."""
     air_correction: int | None = None
@@ -66,7 +66,7 @@ class Thermostat(Device):
 
     @property
     def current_temperature(self) -> float | None:
-        """What the controlling sensor shows; None where that cannot be known."""
+        """The temperature at the controlling sensor; None if unknown."""
         if self.controlling_sensor is TemperatureSensor.AIR:
             return self.air_temperature
         if self.controlling_sensor is TemperatureSensor.FLOOR:
@@ -75,10 +75,10 @@ class Thermostat(Device):
         return known[0] if len(known) == 1 else None
 
     def target_at(self, moment: datetime, zone: tzinfo | None) -> float | None:
-        """The temperature it works towards at a moment, in its house's time zone.
+        """The target temperature at a moment; `zone` is its house's time zone.
 
-        None where that cannot be known: it is off, the mode is neither manual nor by schedule,
-        or the schedule or the zone is missing.
+        None if unknown: it is off, the mode is neither manual nor schedule, or the schedule or
+        the zone is missing.
         """
         if self.is_on is False:
             return None
@@ -91,4 +91,4 @@ class Thermostat(Device):
 
 @model
 class UnknownDevice(Device):
-    """A device of a type this library does not know; what all devices have is there."""
+    """A device of an unknown type, with the fields that all devices have."""

@@ -1,10 +1,10 @@
-"""For tests and trials: a cloud of one's own, and the conformance suite for sinks.
+"""For tests and experiments: a fake cloud, and a conformance suite for sinks.
 
 async with FakeCloud() as cloud:
     client = SSTCloud(PasswordAuth(cloud.email, cloud.password), base_url=cloud.url)
     bathroom = cloud.device("Bathroom")
-    bathroom.sensors[0].leak = True  # the next answer shows it, and the valves closed
-    bathroom.offline = True  # from now on what is shown of it stands still
+    bathroom.sensors[0].leak = True  # the next response shows it, and the valves closed
+    bathroom.offline = True  # from now on its data stay frozen
     cloud.clock.advance(600)
 """
 
@@ -59,5 +59,5 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # it needs pytest, which those who only want a cloud may not have
+if not TYPE_CHECKING:  # it needs pytest, which users of the fake cloud may not have
     __getattr__ = lazily(__name__, {"SinkContract": "sink_contract"})

@@ -1,4 +1,4 @@
-"""What a fake cloud holds: accounts, houses, what is in them; and how the cloud writes it."""
+"""The fake cloud's accounts and houses, and their payloads."""
 
 import hashlib
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ _CREATED = "2024-01-01T09:10:02.551872Z"
 
 @attrs.define(kw_only=True)
 class FakeNetwork:
-    """A network of a house. All devices of the house are in its first."""
+    """A network of a house. All of the house's devices are in the first one."""
 
     name: str = "Wi-Fi"
     id: int = 0
@@ -45,7 +45,7 @@ class FakeNetwork:
 
 @attrs.define(kw_only=True)
 class FakeGroup:
-    """A group that the owner has made in a house."""
+    """A group of devices in a house."""
 
     name: str
     id: int = 0
@@ -53,7 +53,7 @@ class FakeGroup:
 
 @attrs.define(kw_only=True)
 class FakeNews:
-    """Something the vendor tells all users."""
+    """An announcement by the vendor."""
 
     title: str
     body: str = ""
@@ -61,7 +61,7 @@ class FakeNews:
     pub_date: str = "2025-02-03T08:00:00.417306Z"
 
     def payload(self) -> dict[str, Any]:
-        """The piece of news as the cloud writes it."""
+        """The announcement's payload."""
         return {"id": self.id, "title": self.title, "body": self.body, "pub_date": self.pub_date}
 
 
@@ -84,16 +84,16 @@ class FakeHouse:
 
     @property
     def utc_offset(self) -> timedelta:
-        """That of the time zone in winter."""
+        """The time zone's offset in winter."""
         return winter_offset(self.zone)
 
     @property
     def network_id(self) -> int | None:
-        """The network its devices are in."""
+        """The network that its devices are in."""
         return self.networks[0].id if self.networks else None
 
     def payload(self, now: datetime, account: "FakeAccount") -> dict[str, Any]:
-        """The house as the cloud writes it."""
+        """The house's payload."""
         weekend = now.astimezone(self.zone).weekday() in (5, 6)
         return {
             "id": self.id,
@@ -126,7 +126,7 @@ class FakeHouse:
         }
 
     def counters(self, now: datetime, device: FakeDevice | None = None) -> list[dict[str, Any]]:
-        """The counters of the house, or of one of its devices, as the cloud writes them."""
+        """The payloads of the counters of the house, or of one of its devices."""
         return [
             counter.payload(owner.seen(now), owner.id, self.utc_offset)
             for owner in ([device] if device else self.devices)
@@ -134,7 +134,7 @@ class FakeHouse:
         ]
 
     def network_payloads(self) -> list[dict[str, Any]]:
-        """The networks as the cloud writes them."""
+        """The payloads of the networks."""
         return [
             {
                 "id": network.id,
@@ -148,16 +148,16 @@ class FakeHouse:
         ]
 
     def group_payloads(self) -> list[dict[str, Any]]:
-        """The groups as the cloud writes them."""
+        """The payloads of the groups."""
         return [{"id": group.id, "name": group.name, "house": self.id} for group in self.groups]
 
 
 @attrs.define(kw_only=True)
 class FakeAccount:
-    """An account: who may log in, and what is seen then."""
+    """An account: its credentials and what it contains."""
 
     email: str = "demo@example.com"
-    password: str = "correct-horse"  # noqa: S105  of a cloud that is not real
+    password: str = "correct-horse"  # noqa: S105  of a fake cloud
     houses: list[FakeHouse] = attrs.field(factory=list)
     id: int = 0
     generation: int = 1
@@ -166,21 +166,21 @@ class FakeAccount:
 
     @property
     def token(self) -> str:
-        """The token that is valid now: 40 hexadecimal digits."""
+        """The current token: 40 hexadecimal digits."""
         return _digest("token", self.email, str(self.generation))[:40]
 
     @property
     def session(self) -> str:
-        """The `sessionid` cookie that is valid now."""
+        """The current `sessionid` cookie."""
         return _digest("session", self.email, str(self.generation))[:32]
 
     @property
     def csrf(self) -> str:
-        """The `csrftoken` cookie that is valid now."""
+        """The current `csrftoken` cookie."""
         return _digest("csrf", self.email, str(self.generation))[:64]
 
     def payload(self) -> dict[str, Any]:
-        """The user as the cloud writes it."""
+        """The user's payload."""
         return {
             "pk": self.id,
             "username": self.email,
@@ -196,12 +196,12 @@ class FakeAccount:
         }
 
     def house(self, house_id: int) -> FakeHouse | None:
-        """One of the houses."""
+        """The house with this id, if any."""
         return next((house for house in self.houses if house.id == house_id), None)
 
 
 def demo_account() -> FakeAccount:
-    """A flat with two modules, four meters and a warm floor, and a summer house."""
+    """A flat with two modules, four meters and underfloor heating, and a summer house."""
     in_flat, in_summer_house = demo_devices()
     flat = FakeHouse(name="Flat", devices=in_flat, groups=[FakeGroup(name="Water")])
     summer_house = FakeHouse(name="Summer house", devices=in_summer_house)
@@ -213,13 +213,13 @@ def demo_account() -> FakeAccount:
 
 
 def every_device_account() -> FakeAccount:
-    """One house with a device of each type, two of type 7 and one of a type nobody knows."""
+    """One house with a device of each type, including two of type 7 and one of an unknown type."""
     house = FakeHouse(name="Every device", devices=every_device())
     return FakeAccount(email="every@example.com", houses=[house])
 
 
 def number(accounts: list[FakeAccount]) -> None:
-    """Give ids, unlike each other, to all that have none."""
+    """Give unique ids to everything that has none."""
     users, houses, devices, counters = count(301), count(1201), count(24001), count(38001)
     groups, news, serials = count(701), count(51), count(2977)
     for account in accounts:

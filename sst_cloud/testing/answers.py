@@ -1,4 +1,4 @@
-"""How the fake cloud reads requests and refuses them: as Django REST framework does."""
+"""How the fake cloud parses and refuses requests: as Django REST framework does."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,8 +16,8 @@ _NOT_FOUND_PAGE: Final = (
 )
 
 
-class Refusal(Exception):  # noqa: N818  an answer, not a fault of the program
-    """Ends a request with a status and a body."""
+class Refusal(Exception):  # noqa: N818  a response, not a bug
+    """Ends a request with this status and body."""
 
     def __init__(self, status: int, content: Any) -> None:
         super().__init__(status)
@@ -26,7 +26,7 @@ class Refusal(Exception):  # noqa: N818  an answer, not a fault of the program
 
 
 def not_found() -> Refusal:
-    """No such thing in this account."""
+    """The account has no such thing."""
     return Refusal(404, {"detail": "Not found."})
 
 
@@ -50,7 +50,7 @@ async def fields(request: web.Request) -> Mapping[str, Any]:
 
 @web.middleware
 async def answer_like_django(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Write refusals as the framework does, and send on those who forgot the last slash."""
+    """Send refusals as the framework does, and redirect paths without the final slash."""
     try:
         return await handler(request)
     except Refusal as refusal:

@@ -1,7 +1,7 @@
-"""The commands the fake cloud takes: which devices, which fields, which values.
+"""The commands that the fake cloud accepts: for which devices, with which fields and values.
 
-What the real cloud answers to a bad value is not recorded; the bodies here are those that Django
-REST framework writes for fields of these kinds. Fields that are not known are not heeded.
+How the real cloud responds to an invalid value is not recorded; the bodies here are those that
+Django REST framework sends for such fields. Unknown fields are ignored.
 """
 
 import re
@@ -23,11 +23,11 @@ _ECOSMART: Final = frozenset({DeviceType.ECOSMART_25})
 
 
 class InvalidError(Exception):
-    """A value the cloud does not take; the argument is the body of the 400."""
+    """A value that the cloud does not accept; the argument is the body of the 400."""
 
 
 class Field(Protocol):
-    """Turns what was sent into a value. Raises `InvalidError` with the messages."""
+    """Parses a field. Raises `InvalidError` with the messages."""
 
     def __call__(self, value: Any) -> Any:
         """The value."""
@@ -36,7 +36,7 @@ class Field(Protocol):
 
 @attrs.frozen
 class Choice:
-    """One of some words."""
+    """One of a set of words."""
 
     words: tuple[str, ...]
 
@@ -49,7 +49,7 @@ class Choice:
 
 @attrs.frozen
 class Whole:
-    """A whole number between two, also as text or as a number that ends in `.0`."""
+    """A whole number within limits, also as text or as a number ending in `.0`."""
 
     least: int
     most: int
@@ -69,7 +69,7 @@ class Whole:
 
 @attrs.frozen
 class Fields:
-    """An object with some of these fields; those that are required must be there."""
+    """An object with some of these fields, including all required ones."""
 
     fields: Mapping[str, Field]
     required: bool = False
@@ -106,16 +106,16 @@ def _given(field: Field, value: Any) -> Any:
 
 @attrs.frozen
 class Command:
-    """A command: the method, the types of device that have it, its fields and what it does."""
+    """A command: its method, the device types that support it, its fields and its effect."""
 
     method: str
     types: frozenset[int]
     fields: Fields
     does: Callable[[Any, dict[str, Any]], None]
-    """Changes the state, which is of the kind that the types have."""
+    """Changes the state, which is that of a module or thermostat depending on the type."""
 
     def read(self, body: Body) -> tuple[dict[str, Any], Change]:
-        """The values and what they change. Raises `InvalidError`."""
+        """The values and the change they make. Raises `InvalidError`."""
         values = self.fields(body)
         return values, partial(self._change, values)
 
@@ -132,7 +132,7 @@ def _washing(module: FakeModule, values: dict[str, Any]) -> None:
 
 
 def _module_settings(module: FakeModule, values: dict[str, Any]) -> None:
-    """Obey as the module does: with one group it heeds valves only when both are named."""
+    """Act as the module does: with one group, valves are ignored unless both are given."""
     if "washing_floors_mode" in values:
         module.washing = values["washing_floors_mode"] == "on"
     config = values.get("module_config", {})
@@ -166,7 +166,7 @@ _ATTRIBUTES: Final = {
 _VALVE: Final = Choice(("opened", "closed"))
 _SWITCH: Final = Choice(("on", "off"))
 _TARGET: Final = Whole(12, 45)
-"""The limits that a client for the vendor's thermostats keeps to."""
+"""The limits used by a client for the vendor's thermostats."""
 
 COMMANDS: Final = {
     "valve_settings": Command(
@@ -215,11 +215,11 @@ COMMANDS: Final = {
         "POST", _ECOSMART, Fields({"bright": Whole(0, 9)}, required=True), _thermostat
     ),
 }
-"""Last part of the path → command. All are refused, as not found, by other types of device."""
+"""Last part of the path → command. For other device types each one is a 404."""
 
 
 def nested(form: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a form, in which a dot stands for an object in an object."""
+    """The fields of a form, in which dots stand for nested objects."""
     body: dict[str, Any] = {}
     for name, value in form.items():
         outer, dot, inner = name.partition(".")

@@ -1,4 +1,4 @@
-"""Made-up devices for demonstrations and tests."""
+"""Made-up devices for demos and tests."""
 
 from sst_cloud.enums import DeviceType
 
@@ -54,7 +54,7 @@ def demo_devices() -> tuple[list[FakeDevice], list[FakeDevice]]:
 
 
 def every_device() -> list[FakeDevice]:
-    """A device of each type in their order, type 7 with one group and with two, and a new type."""
+    """A device of each type in order, type 7 with one group and with two, and an unknown type."""
     lines, rooms = ["Bathtub", "Basin", "Cold", "Hot"], ["Bathtub", "Basin", "Toilet", "Kitchen"]
     return [
         FakeDevice(name="MCS300", type=DeviceType.MCS300),

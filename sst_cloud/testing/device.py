@@ -1,4 +1,4 @@
-"""A device of the fake cloud: what the cloud shows of it, and when it does as it is told."""
+"""A device of the fake cloud: its payload, and when its commands take effect."""
 
 import copy
 import json
@@ -32,25 +32,25 @@ _ORDER: Final = (
     "chart", "detector", "settings", "device_id", "mac_address", "relay_status", "signal_level",
     "access_status", "current_temperature", "open_window_minutes",
 )  # fmt: skip
-"""The keys of a thermostat's `parsed_configuration` as they follow each other."""
+"""The keys of a thermostat's `parsed_configuration`, in order."""
 
 State = FakeModule | FakeThermostat
 Change = Callable[[State], None]
 
 
 class Home(Protocol):
-    """What a device needs to know of its house."""
+    """What a device needs to know about its house."""
 
     id: int
 
     @property
     def network_id(self) -> int | None:
-        """The network its devices are in."""
+        """The network that its devices are in."""
         ...
 
     @property
     def zone(self) -> ZoneInfo:
-        """Where the house's clocks are."""
+        """The house's time zone."""
         ...
 
 
@@ -61,25 +61,25 @@ def _moment_of_going(device: "FakeDevice", _: object, status: str) -> str:
 
 @attrs.define(kw_only=True, eq=False)
 class FakeDevice:
-    """A device of any type; `module` or `thermostat` is its state, to be set at will."""
+    """A device of any type; `module` or `thermostat` is its state, which tests may set."""
 
     name: str = "Neptun"
     type: int = DeviceType.NEPTUN_SMART
     counters: list[FakeCounter] = attrs.field(factory=list)
     id: int = 0
     access_status: str = attrs.field(default="available", on_setattr=_moment_of_going)
-    """Anything but `available` means out of reach: what the cloud shows stands still."""
+    """Anything but `available` means unreachable: the cloud's data stay frozen."""
     line_names: list[str] = attrs.field(factory=list)
     group: int | None = None
     state: State | None = None
-    """A `FakeModule` or a `FakeThermostat`; without one, the type has its usual."""
+    """A `FakeModule` or a `FakeThermostat`; by default, the usual one for the type."""
     signal_level: int = 4
     obeys: bool = True
-    """Whether commands take effect. The cloud accepts them in either case."""
+    """Whether commands take effect. The cloud accepts them either way."""
     unparsed: bool = False
     """Whether `parsed_configuration` is empty, as it sometimes is."""
     overrides: dict[str, Any] = attrs.field(factory=dict)
-    """Fields of the payload to replace or add, for odd cases."""
+    """Payload fields to replace or add, for odd cases."""
     _pending: list[tuple[datetime, Change]] = attrs.field(factory=list, init=False, repr=False)
     _changed: datetime | None = attrs.field(default=None, init=False, repr=False)
     _now: Callable[[], datetime] | None = attrs.field(default=None, init=False, repr=False)
@@ -102,26 +102,26 @@ class FakeDevice:
 
     @property
     def module(self) -> FakeModule:
-        """The state of a leak module; TypeError for others."""
+        """The state of a leak module. Raises TypeError for other devices."""
         if not isinstance(self.state, FakeModule):
-            raise TypeError(f"{self.name!r}, type {self.type}, is no leak module")
+            raise TypeError(f"{self.name!r}, type {self.type}, is not a leak module")
         return self.state
 
     @property
     def thermostat(self) -> FakeThermostat:
-        """The state of a thermostat; TypeError for others."""
+        """The state of a thermostat. Raises TypeError for other devices."""
         if not isinstance(self.state, FakeThermostat):
-            raise TypeError(f"{self.name!r}, type {self.type}, is no thermostat")
+            raise TypeError(f"{self.name!r}, type {self.type}, is not a thermostat")
         return self.state
 
     @property
     def sensors(self) -> list[FakeSensor]:
-        """The radio sensors; none for what is no leak module."""
+        """The wireless sensors; none unless it is a leak module."""
         return self.state.sensors if isinstance(self.state, FakeModule) else []
 
     @property
     def offline(self) -> bool:
-        """Whether it is out of reach. Which word the cloud has for that is not known."""
+        """Whether it is unreachable. The cloud's own word for that is not known."""
         return self.access_status != "available"
 
     @offline.setter
@@ -130,11 +130,11 @@ class FakeDevice:
 
     @property
     def mac_address(self) -> str:
-        """Made from the id, locally administered."""
+        """Derived from the id, locally administered."""
         return ":".join(f"{part:02X}" for part in (2, 0, *self.id.to_bytes(4, "big")))
 
     def goes(self, status: str) -> None:
-        """Notice, at the moment it happens, that the device goes out of reach or comes back."""
+        """Record when the device becomes unreachable or comes back."""
         if status == "available":
             self._frozen = None
         elif self._frozen is None and self._now is not None:
@@ -143,20 +143,20 @@ class FakeDevice:
             self._freeze(now)
 
     def bind(self, now: Callable[[], datetime]) -> Self:
-        """Belong to a cloud with this clock, and live until its present moment."""
+        """Attach to a cloud with this clock, and catch up to its current time."""
         self._now = now
         self.catch_up(now())
         return self
 
     def take(self, change: Change, now: datetime, settle: timedelta) -> None:
-        """Accept a command; it takes effect when `settle` has passed, if the device obeys."""
+        """Accept a command; it takes effect after `settle`, if the device `obeys`."""
         self.catch_up(now)
         if self.obeys and not self.offline:
             self._pending.append((now + settle, change))
             self.catch_up(now)
 
     def catch_up(self, now: datetime, *, everything: bool = False) -> None:
-        """Do what is due by now, or everything that has been commanded."""
+        """Apply the commands that are due by now, or all of them."""
         if isinstance(self.state, FakeModule) and self.type in PROW:
             self.state.counting = {counter.line for counter in self.counters}
         if self.offline and self._frozen is None:
@@ -171,11 +171,11 @@ class FakeDevice:
         self._react()
 
     def seen(self, now: datetime) -> datetime:
-        """The moment at which the cloud heard of the device last, or now if it hears of it."""
+        """When the cloud last heard from the device: now, unless it is unreachable."""
         return self._frozen[0] if self._frozen else now
 
     def payload(self, now: datetime, house: Home) -> dict[str, Any]:
-        """The device as the cloud writes it."""
+        """The device's payload."""
         self.catch_up(now)
         parsed, tags = self._inside(self.seen(now), house.zone)
         heard = self._heard(now)
@@ -214,7 +214,7 @@ class FakeDevice:
         }
 
     def wireless_sensors(self, now: datetime) -> list[dict[str, Any]]:
-        """The radio sensors as the cloud writes them."""
+        """The payloads of the wireless sensors."""
         self.catch_up(now)
         state = self._shown()
         smart = self.type == DeviceType.NEPTUN_SMART
@@ -240,12 +240,12 @@ class FakeDevice:
         return self._frozen[1] if self._frozen else self.state
 
     def _heard(self, now: datetime) -> datetime:
-        """The device's own clock at its last report: every ten minutes, and when it changed."""
+        """The device's own clock at its last report: every ten minutes, and on every change."""
         last = refreshed(self.seen(now))
         return max(last, self._changed) if self._changed else last
 
     def _inside(self, now: datetime, zone: ZoneInfo) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """What the device says of itself: the object, and the tags of its frame."""
+        """The device's own report: the JSON object, and the tags of its frame."""
         leak_module = self.type in MODULES
         device_id = "N5115" if leak_module else "T5124"
         parsed: dict[str, Any] = {
@@ -287,5 +287,5 @@ def _usual_state(type_: int) -> State | None:
 
 
 def winter_offset(zone: ZoneInfo) -> timedelta:
-    """How far a time zone is from UTC in winter."""
+    """A time zone's UTC offset in winter."""
     return zone.utcoffset(datetime(2024, 1, 1)) or timedelta()  # noqa: DTZ001  it is local time

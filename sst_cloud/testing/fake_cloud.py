@@ -1,4 +1,4 @@
-"""A cloud of one's own on the loopback interface."""
+"""A fake cloud on the loopback interface."""
 
 import asyncio
 import ssl
@@ -19,7 +19,7 @@ from .routes import Pages, SeenCommand
 
 @attrs.frozen
 class SeenRequest:
-    """A request the fake cloud was asked."""
+    """A request that the fake cloud received."""
 
     method: str
     path: str
@@ -29,10 +29,10 @@ class SeenRequest:
 class FakeCloud:
     """SST Cloud's HTTP API with made-up accounts, on a free port of the loopback interface.
 
-    Counters advance with the household's day and night and are refreshed every 10 minutes of
-    `clock`. Without one, time stands still at the present until it is moved:
-    `cloud.clock.advance(600)`. A command shows only after `settle` seconds of that clock: a read
-    right after a write gives the old value.
+    Counters follow a household's daily rhythm and are updated every 10 minutes of `clock`. By
+    default, time is frozen at the present until advanced: `cloud.clock.advance(600)`. A command
+    takes effect after `settle` seconds of that clock: a read right after a write returns the old
+    value.
     """
 
     def __init__(  # noqa: PLR0913  all have good defaults
@@ -46,24 +46,24 @@ class FakeCloud:
         tls: ssl.SSLContext | None = None,
         remember: int | None = None,
     ) -> None:
-        """Without `accounts` there is one, with two houses. `port` 0 takes a free one.
+        """By default there is one account, with two houses. `port` 0 picks a free port.
 
-        With `tls` it speaks HTTPS, as the real one does. It remembers all `requests` and
-        `commands`, or so many of the last.
+        With `tls` it uses HTTPS, as the real one does. It remembers all `requests` and `commands`,
+        or only the last `remember`.
         """
         self.accounts: list[FakeAccount] = [demo_account()] if accounts is None else list(accounts)
         number(self.accounts)
         self.clock: Clock = clock or ManualClock(datetime.now(UTC))
         self.settle = settle
-        """Seconds until a command shows; 0 for at once."""
+        """Seconds until a command takes effect; 0 for immediately."""
         for device in self._all_devices():
             device.bind(self.clock.now)
         self.commands: list[SeenCommand] = []
-        """Every command that has arrived since the start, oldest first."""
+        """Every command received since the start, oldest first."""
         self.requests: list[SeenRequest] = []
         """Every request since the start, oldest first."""
         self.most_at_once: int = 0
-        """The largest number of requests that were under way together."""
+        """The highest number of concurrent requests so far."""
         self._under_way = 0
         self._faults: list[Injected] = []
         self._host = host
@@ -74,7 +74,7 @@ class FakeCloud:
 
     @property
     def url(self) -> str:
-        """What a client takes as its base URL."""
+        """The base URL to pass to a client."""
         return f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
 
     @property
@@ -94,7 +94,7 @@ class FakeCloud:
 
     @property
     def token(self) -> str:
-        """The token of the first account that is valid now."""
+        """The current token of the first account."""
         return self.account.token
 
     @property
@@ -112,7 +112,7 @@ class FakeCloud:
         for device in self._all_devices():
             if device.name == name:
                 return device
-        raise LookupError(f"no device is called {name!r}")
+        raise LookupError(f"there is no device named {name!r}")
 
     @property
     def counters(self) -> list[FakeCounter]:
@@ -122,20 +122,20 @@ class FakeCloud:
     def inject(
         self, fault: Fault, *, path: str = "*", method: str = "*", times: int | None = None
     ) -> None:
-        """Let a fault happen to the requests that match; `times` None means until cleared."""
+        """Inject a fault into matching requests; `times` None means until cleared."""
         self._faults.append(Injected(fault, path, method, times))
 
     def clear_faults(self) -> None:
-        """Let everything go well again."""
+        """Remove all injected faults."""
         self._faults.clear()
 
     def settle_now(self) -> None:
-        """Let all commands take effect that have been accepted, without moving the clock."""
+        """Apply all accepted commands now, without advancing the clock."""
         for device in self._all_devices():
             device.catch_up(self.clock.now(), everything=True)
 
     def expire_tokens(self) -> None:
-        """Make all tokens and sessions invalid; a login gives new ones."""
+        """Invalidate all tokens and sessions; logging in creates new ones."""
         for account in self.accounts:
             account.generation += 1
 

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and the cloud, on demand."""
+"""Faults between client and cloud, on demand."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,58 +12,58 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Fault(Protocol):
-    """Something that happens to a request on its way."""
+    """Something that goes wrong with a request."""
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer in place of the handler, or let it answer."""
+        """Respond instead of the handler, or let it respond."""
         ...
 
 
 @attrs.frozen
 class Latency:
-    """The answer comes so many seconds late."""
+    """The response is delayed by this many seconds."""
 
     seconds: float
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Wait, then answer."""
+        """Wait, then respond."""
         await asyncio.sleep(self.seconds)
         return await handler(request)
 
 
 @attrs.frozen
 class Status:
-    """An error status, with Django REST framework's kind of body unless another is given."""
+    """An error status, with Django REST framework's usual body unless another is given."""
 
     status: int
     detail: str = "A server error occurred."
     retry_after: str | None = None
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:  # noqa: ARG002
-        """Answer with the status."""
+        """Respond with the status."""
         headers = {} if self.retry_after is None else {"Retry-After": self.retry_after}
         return web.json_response({"detail": self.detail}, status=self.status, headers=headers)
 
 
 @attrs.frozen
 class Html:
-    """A page for people where a program expects JSON."""
+    """An HTML page instead of JSON."""
 
     status: int = 200
     title: str = "Technical works"
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:  # noqa: ARG002
-        """Answer with the page."""
+        """Respond with the page."""
         page = f"<!DOCTYPE html><html><head><title>{self.title}</title></head><body></body></html>"
         return web.Response(text=page, content_type="text/html", status=self.status)
 
 
 @attrs.frozen
 class Truncated:
-    """JSON that breaks off in the middle."""
+    """JSON that is cut off in the middle."""
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer with half of the body."""
+        """Respond with half of the body."""
         answer = await handler(request)
         body = answer.body if isinstance(answer, web.Response) else None
         half = body[: len(body) // 2] if isinstance(body, bytes) else b""
@@ -72,23 +72,23 @@ class Truncated:
 
 @attrs.frozen
 class Hang:
-    """No answer, until the client or the cloud gives up."""
+    """No response, until the client or the cloud gives up."""
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:  # noqa: ARG002
-        """Wait for the end."""
+        """Wait until the cloud shuts down."""
         await request.app[CLOSING].wait()
         return web.Response(status=503)
 
 
 @attrs.frozen
 class Drop:
-    """The connection is cut in place of an answer."""
+    """The connection is closed without a response."""
 
     after: bool = False
-    """Whether what was asked is done all the same, as when the answer gets lost."""
+    """Whether the request is carried out anyway, as if only the response was lost."""
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Cut the connection."""
+        """Close the connection."""
         if self.after:
             await handler(request)
         if request.transport is not None:
@@ -102,17 +102,17 @@ CLOSING: web.AppKey[asyncio.Event] = web.AppKey("closing", asyncio.Event)
 
 @attrs.define
 class Injected:
-    """A fault, and the requests that it happens to."""
+    """A fault, and the requests that it applies to."""
 
     fault: Fault
     path: str = "*"
-    """A shell pattern, such as `/houses/*/counters/`."""
+    """A shell-style pattern, such as `/houses/*/counters/`."""
     method: str = "*"
     times: int | None = None
-    """How many requests it happens to; None for all."""
+    """How many requests it applies to; None for all."""
 
     def strikes(self, request: web.Request) -> bool:
-        """Whether it happens to this request; counts down if so."""
+        """Whether it applies to this request; counts down if so."""
         hit = fnmatchcase(request.path, self.path) and fnmatchcase(request.method, self.method)
         if not hit or self.times == 0:
             return False

@@ -1,4 +1,4 @@
-"""The binary frames that the devices themselves send and the cloud keeps as `configuration`."""
+"""The binary frames that devices send and the cloud keeps as `configuration`."""
 
 import base64
 import binascii
@@ -10,11 +10,11 @@ from .thermostat import FakeThermostat
 
 _RADIO, _COUNTERS, _EMPTY = b"\x01\x00", 0x04, b"\xff\x00"
 _TUYA: Final = b"\x05\x00"
-"""The first slot of the modules that were recorded; the cloud calls it empty."""
+"""The first slot of recorded modules; the cloud reports it as empty."""
 
 
 def frame(values: dict[str, bytes]) -> str:
-    """The frame of a device's answer in base64: tags, lengths, values and a CRC-16."""
+    """The frame of a device's report in base64: tags, lengths, values and a CRC-16."""
     body = b"".join(
         tag.encode() + len(value).to_bytes(2, "big") + value for tag, value in values.items()
     )
@@ -23,7 +23,7 @@ def frame(values: dict[str, bytes]) -> str:
 
 
 def smart_tags(module: FakeModule, meters: Iterable[tuple[int, int]]) -> dict[str, bytes]:
-    """What is special to a Neptun Smart; `meters` are (litres, litres per pulse)."""
+    """The tags specific to a Neptun Smart; `meters` are (litres, litres per pulse)."""
     return {
         "C": _config(module),
         "W": bytes([len(module.sensors)])
@@ -39,9 +39,9 @@ def smart_tags(module: FakeModule, meters: Iterable[tuple[int, int]]) -> dict[st
 
 
 def thermostat_tags(state: FakeThermostat, temperatures: Iterable[int]) -> dict[str, bytes]:
-    """What is special to a thermostat: temperatures, settings, schedule.
+    """The tags specific to a thermostat: temperatures, settings, schedule.
 
-    Only the schedule's form (u16 minute, u8 degrees) is known for sure; the settings are ours.
+    Only the schedule's format (u16 minute, u8 degrees) is certain; the settings are made up.
     """
     settings = (state.on, state.mode == "chart", state.manual, state.air_limit, state.bright)
     return {
@@ -96,5 +96,5 @@ def _bits(*flags: bool) -> int:
 
 
 def _byte(value: int) -> int:
-    """Signed in one byte, as the corrections below zero need it."""
+    """A signed byte, as corrections can be negative."""
     return int(value) & 0xFF

@@ -1,4 +1,4 @@
-"""How much water a believable household uses: a pure function of time."""
+"""How much water a realistic household uses: a pure function of time."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -8,33 +8,33 @@ from typing import Final
 import attrs
 
 EPOCH: Final = datetime(2024, 1, 1, tzinfo=UTC)
-"""Meters have counted since then, so that their totals do not depend on who asks, or when."""
+"""Meters count from here, so that totals do not depend on when they are first read."""
 
 _DAY: Final = timedelta(days=1)
 _HOURS: Final = 24
 _BY_HOUR: Final = (1, 0, 0, 0, 0, 1, 6, 14, 12, 6, 4, 4, 5, 5, 4, 4, 5, 7, 11, 13, 14, 11, 7, 3)
-"""Shares of a day's water by local hour: nobody at night, breakfast, and the evening."""
+"""Shares of a day's water by local hour: none at night, peaks at breakfast and in the evening."""
 _BY_HOUR_OFF: Final = (3, 2, 0, 0, 0, 0, 0, 1, 4, 9, 14, 15, 12, 9, 7, 6, 6, 7, 9, 11, 12, 11, 9, 6)
-"""And of a Saturday or Sunday: late to bed, late to rise, and somebody home all day."""
+"""The same for Saturday and Sunday: up late, to bed late, and at home all day."""
 _WEEKEND: Final = 1.25
 _SATURDAY: Final = 5
 
 
 @attrs.define
 class WaterUse:
-    """The water of one tap. Same `seed`, same water."""
+    """Water used at one tap. The same `seed` gives the same usage."""
 
     daily_l: float
     """Litres on an average weekday."""
     seed: int
     utc_offset: timedelta = timedelta(hours=3)
     _totals: list[float] = attrs.field(factory=lambda: [0.0], init=False, repr=False)
-    """Litres used before day 0, 1, 2 … since the epoch; grows as days are asked for."""
+    """Litres used before day 0, 1, 2 … since the epoch; extended on demand."""
     _latest: tuple[int, list[float]] = attrs.field(default=(-1, []), init=False, repr=False)
-    """The day asked for last, and the litres used by the beginning of each hour of it."""
+    """The last day asked for, and the litres used by the start of each of its hours."""
 
     def litres(self, moment: datetime) -> float:
-        """Litres used from the epoch until a moment; 0 before it. Never falls."""
+        """Litres used from the epoch until a moment; 0 before it. Never decreases."""
         local = moment + self.utc_offset
         if local <= EPOCH:
             return 0.0
@@ -61,7 +61,7 @@ class WaterUse:
         return [*(whole * share / sum(shares) for share in so_far), whole]
 
     def _chance(self, day: int, hour: int) -> float:
-        """A number in [0, 1) that looks random and is always the same."""
+        """A deterministic pseudo-random number in [0, 1)."""
         digest = hashlib.blake2b(f"{self.seed}/{day}/{hour}".encode(), digest_size=4).digest()
         return int.from_bytes(digest) / 2**32
 

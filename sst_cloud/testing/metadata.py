@@ -1,4 +1,4 @@
-"""What the fake cloud answers to OPTIONS, as Django REST framework describes a page."""
+"""The fake cloud's responses to OPTIONS, as Django REST framework describes a page."""
 
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ _FIELDS: Final = (
     ("lines_enabled", "field", False),
     ("house", "field", False),
 )
-"""The fields of a device: name, kind, whether they can only be read."""
+"""The fields of a device: name, kind, whether read-only."""
 _LIMITS: Final[dict[str, dict[str, int]]] = {
     "previous_mode": {"max_length": 10},
     "mac_address": {"max_length": 20},

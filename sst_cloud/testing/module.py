@@ -1,7 +1,7 @@
-"""A leak module as it stands in the house: lines, radio sensors, valves, and what it does.
+"""A simulated leak module: lines, wireless sensors, valves, and how it reacts.
 
-A leak closes the valves of its group when it begins, not while it lasts: opened again on
-purpose, they stay open. In washing-floors mode leaks are not acted on.
+A leak closes the valves of its group when it starts, not while it lasts: if opened again on
+purpose, they stay open. In floor-washing mode leaks are ignored.
 """
 
 from collections.abc import Iterator
@@ -14,55 +14,55 @@ LINES: Final = 4
 
 
 def line_key(line: int) -> str:
-    """The name of a wired line in the cloud's objects. Not recorded anywhere; this one is ours."""
+    """The key of a wired line in the cloud's objects. Never recorded; this one is made up."""
     return f"line_{line}"
 
 
 def on_off(flag: object) -> str:
-    """A switch, as the cloud writes it."""
+    """A switch in the cloud's format."""
     return "on" if flag else "off"
 
 
 def yes_no(flag: object) -> str:
-    """An alarm, as the cloud writes it."""
+    """An alarm in the cloud's format."""
     return "yes" if flag else "no"
 
 
 def opened_closed(flag: object) -> str:
-    """A valve, as the cloud writes it."""
+    """A valve in the cloud's format."""
     return "opened" if flag else "closed"
 
 
 @attrs.define(kw_only=True, eq=False)
 class FakeSensor:
-    """A radio leak sensor. Set `leak` or `lost`, and the next answer shows it."""
+    """A wireless leak sensor. Set `leak` or `lost`, and the next response shows it."""
 
     name: str | None = None
     line: int = 1
-    """The line it belongs to, types 2 and 4."""
+    """The line it belongs to (types 2 and 4)."""
     group: int = 1
-    """The valve group it belongs to, type 7."""
+    """The valve group it belongs to (type 7)."""
     serial: int = 0
-    """Known for type 7 only; 0 means: numbered by the cloud."""
+    """Type 7 only; 0: assigned by the cloud."""
     battery: int = 100
     """Percent."""
     signal: int = 3
-    """0 to 4, while it can be heard."""
+    """0 to 4, while the link is up."""
     leak: bool = False
     lost: bool = False
 
     @property
     def battery_low(self) -> bool:
-        """Whether it asks for a new battery."""
+        """Whether it reports a low battery."""
         return self.battery <= 10
 
     @property
     def heard(self) -> int:
-        """The signal as the module hears it: 0 when the sensor is lost."""
+        """The signal as seen by the module: 0 when the sensor is lost."""
         return 0 if self.lost else self.signal
 
     def payload(self, *, smart: bool) -> dict[str, Any]:
-        """The sensor as the cloud writes it: a Neptun Smart's, or an older module's."""
+        """The sensor's payload: a Neptun Smart's, or an older module's."""
         if smart:
             return {
                 "name": self.name,
@@ -87,24 +87,24 @@ class FakeModule:
 
     sensors: list[FakeSensor] = attrs.field(factory=list)
     wet_lines: set[int] = attrs.field(factory=set)
-    """Numbers of the wired lines, from 1, at which there is water."""
+    """Numbers of the wired lines, from 1, that detect water."""
     counting: set[int] = attrs.field(factory=set)
-    """Wired lines that count water in place of watching for it; a ProW+ sets it by its meters."""
+    """Wired lines with a meter instead of a leak sensor; set from its meters on a ProW+."""
     two_groups: bool = False
     line_groups: tuple[int, int, int, int] = (1, 1, 2, 2)
-    """The valve group of each wired line; heeded when there are `two_groups`."""
+    """The valve group of each wired line; only used with `two_groups`."""
     opened: dict[int, bool] = attrs.field(factory=lambda: {1: True, 2: True})
     """Group → whether its valves are open."""
     washing: bool = False
     close_on_lost: bool = False
     """Whether a lost sensor closes valves as a leak does."""
     locked: bool = False
-    """Whether the module's own keys are blocked."""
+    """Whether the module's own buttons are locked."""
     _acted_on: set[object] = attrs.field(factory=set, init=False, repr=False)
-    """The leaks and losses that have closed valves already."""
+    """The leaks and losses that have already closed valves."""
 
     def react(self) -> None:
-        """Close the valves of what has begun since the last time."""
+        """Close the valves for any leak or loss that has started since the last call."""
         causes = {} if self.washing else dict(self._causes())
         for cause, group in causes.items():
             if cause not in self._acted_on:
@@ -112,19 +112,19 @@ class FakeModule:
         self._acted_on = set(causes)
 
     def set_valves(self, group: int, *, opened: bool) -> None:
-        """Move the valves of a group, which are all there are unless there are `two_groups`."""
+        """Open or close the valves of a group: all of them, unless there are `two_groups`."""
         for each in self.opened:
             if each == group or not self.two_groups:
                 self.opened[each] = opened
 
     def groups_of(self, group: int) -> int:
-        """Bit 0 the first group, bit 1 the second: all belong to both where there is one."""
+        """Bit 0 is the first group, bit 1 the second; with one group, everything is in both."""
         return group if self.two_groups else 3
 
     def alarms(self) -> tuple[bool, bool]:
-        """Whether there is a leak in the first and in the second group, washing or not at all.
+        """Whether there is a leak in the first and in the second group, in any mode.
 
-        With one group both show it, as both show the valves.
+        With one group both show it, as they do for valves.
         """
         if self.washing:
             return False, False
@@ -155,9 +155,10 @@ class FakeModule:
                 yield (sensor, "lost"), sensor.group
 
     def prow(self) -> dict[str, Any]:
-        """What is special to types 2 and 4.
+        """The fields specific to types 2 and 4.
 
-        Which words `status` uses is not recorded; a client hands its alert on as `on` or `off`.
+        The words that `status` uses are not recorded; a client passes its alert on as `on` or
+        `off`.
         """
         alarm, _ = self.alarms()
         return {
@@ -179,7 +180,7 @@ class FakeModule:
         }
 
     def smart(self, meters: list[tuple[int, int]]) -> dict[str, Any]:
-        """What is special to type 7; `meters` are (litres, litres per pulse)."""
+        """The fields specific to type 7; `meters` are (litres, litres per pulse)."""
         first, second = self.alarms()
         first_lost, second_lost = self.closed_by_lost()
         return {
@@ -213,7 +214,7 @@ class FakeModule:
         return {line_key(line): yes_no(line in wet) for line in range(1, LINES + 1)}
 
     def _slots(self, meters: list[tuple[int, int]]) -> list[dict[str, Any]]:
-        """Four slots, the first of them always empty, in the order of the module's own frame."""
+        """Four slots, the first always empty, in the order of the module's own frame."""
         slots: list[dict[str, Any]] = [{"type": "empty", "config": {}}]
         if self.sensors:
             slots.append({"type": "radio", "config": {}})

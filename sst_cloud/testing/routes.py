@@ -1,4 +1,4 @@
-"""The fake cloud's pages."""
+"""The fake cloud's endpoints."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -18,33 +18,33 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @attrs.frozen
 class SeenCommand:
-    """A command that has arrived, whether or not the device obeys."""
+    """A command received, whether or not the device obeys."""
 
     time: datetime
-    """By the clock of the fake cloud."""
+    """By the fake cloud's clock."""
     method: str
     path: str
     device_id: int
     name: str
     """The last part of the path, such as `valve_settings`."""
     body: dict[str, Any]
-    """What was sent: JSON as it came, or the fields of a form."""
+    """What was sent: JSON as received, or the fields of a form."""
     status: int
-    """What it was answered: 200, or 400 for a bad value."""
+    """The status of the response: 200, or 400 for an invalid value."""
 
 
 @attrs.define
 class Pages:
-    """The pages over some accounts; `now` says what time it is."""
+    """The endpoints for some accounts; `now` returns the current time."""
 
     accounts: list[FakeAccount]
     now: Callable[[], datetime]
     settle: Callable[[], float]
-    """Seconds until a command shows."""
+    """Seconds until a command takes effect."""
     commands: list[SeenCommand]
 
     def application(self) -> web.Application:
-        """An application with all pages."""
+        """An application with all endpoints."""
         app = web.Application(middlewares=[answer_like_django])
         house, device = "/houses/{house:\\d+}/", "/houses/{house:\\d+}/devices/{device:\\d+}/"
         reads = {
@@ -62,7 +62,7 @@ class Pages:
             device + "wireless_sensors/": self.wireless_sensors,
             "/news/": self.news,
             "/news/{news:\\d+}/": self.one_news,
-            "/news/{news:\\d+}": self.one_news,  # as a client asks for it
+            "/news/{news:\\d+}": self.one_news,  # as requested by a client
         }
         for path, page in reads.items():
             app.add_routes([web.get(path, page), web.options(path, self.options)])
@@ -77,7 +77,7 @@ class Pages:
         return app
 
     async def login(self, request: web.Request) -> web.Response:
-        """Hand out a token, and the cookies of a session."""
+        """Return a token, and the cookies of a session."""
         body = await fields(request)
         missing = {
             field: ["This field is required."]
@@ -98,12 +98,12 @@ class Pages:
         raise Refusal(400, {"non_field_errors": ["Unable to log in with provided credentials."]})
 
     async def logout(self, request: web.Request) -> web.Response:
-        """Forget the token and the session."""
+        """Invalidate the token and the session."""
         self._account(request).generation += 1
         return web.json_response({"detail": "Successfully logged out."})
 
     async def user(self, request: web.Request) -> web.Response:
-        """Who is logged in."""
+        """The user who is logged in."""
         return web.json_response(self._account(request).payload())
 
     async def houses(self, request: web.Request) -> web.Response:
@@ -121,7 +121,7 @@ class Pages:
         return web.json_response(self._house(request).network_payloads())
 
     async def network(self, request: web.Request) -> web.Response:
-        """One network, of a house or of any."""
+        """One network, of one house or of any."""
         one = "house" in request.match_info
         houses = [self._house(request)] if one else self._account(request).houses
         return _the(request, "network", [n for house in houses for n in house.network_payloads()])
@@ -131,11 +131,11 @@ class Pages:
         return web.json_response(self._house(request).group_payloads())
 
     async def news(self, request: web.Request) -> web.Response:
-        """What the vendor has to say."""
+        """The vendor's announcements."""
         return web.json_response([piece.payload() for piece in self._account(request).news])
 
     async def one_news(self, request: web.Request) -> web.Response:
-        """One piece of news."""
+        """One announcement."""
         return _the(request, "news", [piece.payload() for piece in self._account(request).news])
 
     async def devices(self, request: web.Request) -> web.Response:
@@ -158,12 +158,12 @@ class Pages:
         return web.json_response(house.counters(self.now(), device))
 
     async def wireless_sensors(self, request: web.Request) -> web.Response:
-        """The radio sensors of a device."""
+        """The wireless sensors of a device."""
         _, device = self._device(request)
         return web.json_response(device.wireless_sensors(self.now()))
 
     async def options(self, request: web.Request) -> web.Response:
-        """What the page is and what it takes."""
+        """Describe an endpoint."""
         self._account(request)
         parts = [part for part in request.path.split("/") if part]
         words = [part.replace("_", " ").title() for part in parts]
@@ -176,7 +176,7 @@ class Pages:
         return web.json_response(metadata(name, device_list=name == "Device List"))
 
     async def command(self, request: web.Request) -> web.Response:
-        """Accept a command. What the real cloud answers is not known: here, what it understood."""
+        """Accept a command. The real cloud's response is not known; this one echoes the values."""
         _, device = self._device(request)
         name = request.path.rstrip("/").rpartition("/")[2]
         command = COMMANDS[name]
@@ -213,7 +213,7 @@ class Pages:
         raise not_found()
 
     def _account(self, request: web.Request) -> FakeAccount:
-        """Who is asking: by token for everything, by session for reads and, with CSRF, writes."""
+        """The account: by token for everything, by session for reads and, with CSRF, writes."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "token":
             for account in self.accounts:

@@ -1,4 +1,4 @@
-"""The conformance suite for sinks: what every consumer of a sink relies on.
+"""The conformance suite for sinks: what their callers rely on.
 
 class TestMySink(SinkContract):
     @pytest.fixture
@@ -49,7 +49,7 @@ def sample_reading(**changes: Any) -> Reading:
 
 
 def sample_readings() -> list[Reading]:
-    """One reading of every quantity, with odd names, ids and values among them."""
+    """One reading of every quantity, including odd names, ids and values."""
     odd_names = ["Холодная", "=1+1", "a,b;c", 'quo"te', "two\r\nlines", "'", None, "  ", "😀", "\t"]
     readings = [
         sample_reading(
@@ -74,22 +74,22 @@ def sample_readings() -> list[Reading]:
 
 
 class SinkContract:
-    """Derive, and give the fixture `make_sink`: each call makes an unopened sink on one store."""
+    """Subclass and provide the fixture `make_sink`: it returns unopened sinks on the same store."""
 
     @pytest.fixture
     def make_sink(self) -> SinkFactory:
-        """What a derived class gives."""
-        pytest.fail("give a fixture make_sink that returns a function making sinks")
+        """The subclass must override this."""
+        pytest.fail("provide a fixture make_sink that returns a function creating sinks")
 
     async def stored(self, make_sink: SinkFactory) -> Sequence[Reading] | None:
-        """All that is stored, or None if that cannot be told; by default it asks a `History`."""
+        """All stored readings, or None if unknown; by default read from a `History`."""
         async with make_sink() as sink:
             if not isinstance(sink, History):
                 return None
             return [reading for quantity in Quantity async for reading in sink.read(quantity)]
 
     def kept(self, reading: Reading) -> Reading:
-        """What the store keeps of a reading, by default all of it; what identifies it must stay."""
+        """What the store keeps of a reading, by default all of it; its key must be kept."""
         return reading
 
     def test_says_what_it_is(self, make_sink: SinkFactory) -> None:
@@ -101,7 +101,7 @@ class SinkContract:
         assert (sink_type.__doc__ or "").strip()
 
     def test_refuses_unknown_options(self, make_sink: SinkFactory) -> None:
-        """A misspelt option is an error that names the known ones."""
+        """A misspelt option raises an error that names the known ones."""
         sink_type: type[SinkType] = type(make_sink())  # type: ignore[assignment]
         target = "target" if sink_type.target else ""
         with pytest.raises(SinkOptionsError) as caught:
@@ -111,21 +111,21 @@ class SinkContract:
 
     @pytest.mark.asyncio
     async def test_check_writes_nothing(self, make_sink: SinkFactory) -> None:
-        """Asking whether one may write leaves no trace."""
+        """Checking leaves no trace."""
         async with make_sink() as sink:
             await sink.check()
         assert not await self.stored(make_sink)
 
     @pytest.mark.asyncio
     async def test_writing_nothing_is_fine(self, make_sink: SinkFactory) -> None:
-        """A poll may bring no readings."""
+        """A poll may return no readings."""
         async with make_sink() as sink:
             assert await sink.write([]) == WriteReport()
         assert not await self.stored(make_sink)
 
     @pytest.mark.asyncio
     async def test_accounts_for_every_reading(self, make_sink: SinkFactory) -> None:
-        """Each reading is accepted or rejected, and what is accepted survives the sink."""
+        """Each reading is accepted or rejected, and accepted ones outlive the sink."""
         readings = sample_readings()
         async with make_sink() as sink:
             report = await sink.write(readings)
@@ -140,7 +140,7 @@ class SinkContract:
 
     @pytest.mark.asyncio
     async def test_writes_add_up(self, make_sink: SinkFactory) -> None:
-        """Later writes, also after a restart, add to what is there."""
+        """Later writes, even after a restart, add to what is stored."""
         first, second, third = (sample_reading(time=START + timedelta(hours=n)) for n in range(3))
         async with make_sink() as sink:
             await sink.write([first])
@@ -153,7 +153,7 @@ class SinkContract:
 
     @pytest.mark.asyncio
     async def test_the_same_reading_twice(self, make_sink: SinkFactory) -> None:
-        """A retry is accepted, and changes nothing where the sink promises so."""
+        """A retry is accepted, and changes nothing if the sink promises so."""
         readings = sample_readings()
         async with make_sink() as sink:
             first = await sink.write(readings)
@@ -176,7 +176,7 @@ class SinkContract:
 
     @pytest.mark.asyncio
     async def test_history(self, make_sink: SinkFactory) -> None:
-        """`read` is half-open and by time; `latest` gives the newest of every series."""
+        """`read` is half-open and sorted by time; `latest` returns the newest of every series."""
         hours = [sample_reading(time=START + timedelta(hours=n), value=n) for n in range(5)]
         other = sample_reading(point_id="other", time=START - timedelta(days=1))
         expected = [self.kept(reading) for reading in (other, *hours)]
@@ -197,7 +197,7 @@ class SinkContract:
 
     @pytest.mark.asyncio
     async def test_a_doubt_that_is_lifted(self, make_sink: SinkFactory) -> None:
-        """A meter's reading that was suspect is written again as good, and is good from then on."""
+        """A suspect reading that is written again as good is good from then on."""
         hours = [sample_reading(time=START + timedelta(hours=n), value=n) for n in range(3)]
         doubted = [attrs.evolve(reading, quality=Quality.SUSPECT) for reading in hours]
         async with make_sink() as sink:
@@ -214,7 +214,7 @@ class SinkContract:
 
 
 def _exact(readings: Sequence[Reading]) -> list[tuple[str, str, Reading]]:
-    """Readings in one order, with the type of the value: 1, 1.0 and True are not the same."""
+    """Readings in a fixed order, with the type of the value: 1, 1.0 and True are not the same."""
     return sorted(
         ((repr(reading.key), repr(reading.value), reading) for reading in readings),
         key=lambda entry: entry[:2],

@@ -1,7 +1,7 @@
-"""A thermostat as it stands in the house: its settings, its schedule and the warmth it makes.
+"""A simulated thermostat: its settings, its schedule and its temperature.
 
-The warmth is a function of time and of what was commanded: it creeps towards the target and,
-once there, swings about it as the relay goes on and off.
+The temperature is a function of time and of past commands: it creeps towards the target and, once
+there, swings around it as the relay switches on and off.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from sst_cloud.enums import DeviceType
 from .module import on_off
 
 Setpoint = tuple[datetime, float]
-"""A moment, and the target from then on."""
+"""A time, and the target from then on."""
 
 _MEMORY: Final = timedelta(hours=24)
-"""After that nothing of an earlier target is left in the floor."""
+"""After this an earlier target no longer affects the floor."""
 _HOUR: Final = timedelta(hours=1)
 _CREEP: Final = 2.0
-"""Hours in which most of a difference is made up."""
+"""Hours in which most of a difference is made up (time constant)."""
 _SWING: Final = 0.6
 _SWING_HOURS: Final = 0.75
 _UNHEATED: Final = 17.0
@@ -33,32 +33,32 @@ COMFORT: Final = 26
 ECONOMICAL: Final = 20
 WORKDAY: Final = [["06:30:00", "09:00:00"], ["18:00:00", "23:00:00"]]
 VACATION: Final = [["08:00:00", "23:30:00"]]
-"""The device's `time_setting`. Days off are Saturday and Sunday."""
+"""The device's `time_setting`. Saturday and Sunday are days off."""
 
 
 def weekly_chart() -> list[tuple[int, int]]:
-    """A schedule as type 6 has it: warm at 9, cool at 23, in minutes since Monday."""
+    """A schedule in type 6's format: warm at 9, cool at 23, in minutes since Monday 00:00."""
     return [(day * _DAY + minute, t) for day in range(7) for minute, t in ((540, 24), (1380, 20))]
 
 
 def daily_chart() -> list[tuple[int, int]]:
-    """A schedule as type 1 has it: four entries a day, in minutes since midnight."""
+    """A schedule in type 1's format: four entries a day, in minutes since midnight."""
     workday, day_off = [(390, 26), (540, 20), (1080, 26), (1380, 20)], [(480, 26), (720, 24)]
     return workday * 5 + [*day_off, (1080, 26), (1410, 20)] * 2
 
 
 @attrs.define(kw_only=True, eq=False)
 class FakeThermostat:
-    """The state of a thermostat. What a type does not have it neither shows nor takes."""
+    """The state of a thermostat. Each type shows and accepts only what it has."""
 
     on: bool = True
     mode: Literal["manual", "chart"] = "manual"
     manual: int = 24
-    """The target in manual mode, °C; in chart mode it stays and means nothing."""
+    """The target in manual mode, °C; kept but unused in chart mode."""
     sensor: Literal["floor", "air"] = "floor"
-    """Which sensor controls; only type 6 says so, the others go by the floor."""
+    """The controlling sensor; only type 6 reports it, the others use the floor."""
     chart: list[tuple[int, int]] = attrs.field(factory=list)
-    """(minute, °C): of the week for type 6, of the day for type 1, 28 in a row; else empty."""
+    """(minute, °C): of the week for type 6, of the day for type 1 (28 of them); otherwise empty."""
     air_limit: int = 35
     correction: int = -3
     vacation: int = 12
@@ -70,16 +70,16 @@ class FakeThermostat:
     _past: list[tuple[datetime, "FakeThermostat"]] = attrs.field(
         factory=list, init=False, repr=False
     )
-    """What held until some moments of the last day."""
+    """Earlier settings of the last day, and when they ended."""
 
     def remember(self, moment: datetime) -> None:
-        """Keep the settings as those that held until now; a command is about to change them."""
+        """Record the settings in force until now, before a command changes them."""
         self._past = [(until, past) for until, past in self._past if until > moment - _MEMORY]
         past = attrs.evolve(self)
         self._past.append((moment, past))
 
     def target(self, local: datetime) -> float:
-        """What the device heats to at a moment of the house's own time."""
+        """The target at a moment of the house's local time."""
         if not self.on:
             return _UNHEATED
         return self.manual if self.mode == "manual" else self._scheduled(local)[1]
@@ -97,7 +97,7 @@ class FakeThermostat:
         return warmth + _SWING * sin(phase), self.on and cos(phase) > 0
 
     def payload(self, type_: int, local: datetime, seed: int = 0) -> dict[str, Any]:
-        """What is special to a thermostat of this type, in parts: before and after the common."""
+        """The fields specific to this type, in two parts: before and after the common ones."""
         warmth, heating = self.controlled(local, seed)
         floor = round(warmth) + (_AIR_BELOW_FLOOR if self.sensor == "air" else 0)
         air = round(warmth) if self.sensor == "air" else round(19 + 0.2 * (warmth - 19))
@@ -121,7 +121,7 @@ class FakeThermostat:
                 "settings": settings | self._mcs350(),
                 **common,
                 "current_temperature": {
-                    # which part of the day's schedule holds, and the day: so the frame has it
+                    # the current part of the day's schedule, and the day, as in the frame
                     "event": sum(minute <= now for minute, _ in today),
                     "day_of_week": local.weekday(),
                     **both,
@@ -176,7 +176,7 @@ class FakeThermostat:
         }
 
     def _setpoints(self, local: datetime) -> Iterator[Setpoint]:
-        """The targets of the last day, oldest first, each with the moment it began at."""
+        """The targets of the last day, oldest first, each with its start."""
         start = local - _MEMORY
         holders = [*self._past, (local, self)]
         for until, settings in holders:
@@ -203,7 +203,7 @@ class FakeThermostat:
         return local, next((t for at, t in reversed(week) if at <= minute), week[-1][1])
 
     def _week(self) -> list[tuple[int, int]]:
-        """The schedule in minutes of the week, whichever form the device keeps it in."""
+        """The schedule in minutes of the week, whatever the device's own format."""
         if len(self.chart) == 28:
             return [(n // 4 * _DAY + minute, t) for n, (minute, t) in enumerate(self.chart)]
         if self.chart:
