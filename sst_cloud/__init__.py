@@ -161,8 +161,8 @@ _HOMES: Final = {
     "source": ("Source",),
     "transport": ("Transport",),
 }
-"""Module → public names. A module is imported when one of its names is asked for: a sink or a
-notebook that wants a `Reading` does not pay for the client."""
+"""Module → public names. A module is imported when one of its names is first used: a sink or a
+notebook that only needs `Reading` does not pay for the client."""
 _HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -248,7 +248,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # a type checker is to see the names above, and no others
+if not TYPE_CHECKING:  # a type checker should see only the names above
     __getattr__ = lazily(__name__, _HOME_OF)
 
 

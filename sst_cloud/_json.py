@@ -16,7 +16,7 @@ def loads(text: str | bytes) -> Any:
 
 
 def whole_number(value: Any) -> int | None:
-    """A whole number, however it is dressed: 3, 3.0, "3". None for all else."""
+    """A whole number, however it is written: 3, 3.0, "3". None for anything else."""
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""Packages whose names are loaded when they are asked for (PEP 562)."""
+"""Packages that load their names on first use (PEP 562)."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def lazily(package: str, home_of: Mapping[str, str]) -> Callable[[str], Any]:
-    """The `__getattr__` of a package whose names live in these modules of it."""
+    """The `__getattr__` of a package; `home_of` maps each public name to its submodule."""
 
     def load(name: str) -> Any:
         if name not in home_of:

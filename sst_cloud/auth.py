@@ -1,4 +1,4 @@
-"""Ways to be known to the cloud: by a token, or by e-mail and password."""
+"""Authentication: with a token, or with e-mail and password."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -11,26 +11,26 @@ from .redaction import MASK
 from .transport import LOGIN_PATH, Transport
 
 TOKEN_VARIABLES: Final = ("SST_CLOUD_TOKEN", "SST_CLOUT_TOKEN")
-"""Environment variables for the token. The second is a misspelling that deployments have."""
+"""Environment variables for the token. The second is a misspelling that is in use."""
 
 
 class Auth(ABC):
-    """Hands out the token that requests carry."""
+    """Supplies the token that requests carry."""
 
     @abstractmethod
     async def token(self, transport: Transport) -> str:
-        """The token to use now, logging in first if need be."""
+        """The token to use now; logs in first if necessary."""
 
     @abstractmethod
     async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:
-        """A token in place of one the cloud rejected. Raises `rejected` if there is none."""
+        """A replacement for a token the cloud rejected. Raises `rejected` if there is none."""
 
     def forget(self) -> None:  # noqa: B027  a bare token has nothing to forget
-        """Take note that the token is no longer good."""
+        """Forget the token: it is no longer valid."""
 
 
 class TokenAuth(Auth):
-    """A token from an earlier login. Known to work for months; when rejected, that is an error."""
+    """A token from an earlier login. Tokens are known to last for months; rejection is an error."""
 
     def __init__(self, token: str) -> None:
         self._token = _clean(token)
@@ -39,7 +39,7 @@ class TokenAuth(Auth):
         return f"TokenAuth({MASK})"
 
     async def token(self, transport: Transport) -> str:  # noqa: ARG002  nothing to ask the cloud
-        """The token this was made with."""
+        """The token passed in."""
         return self._token
 
     async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:  # noqa: ARG002
@@ -48,10 +48,10 @@ class TokenAuth(Auth):
 
 
 class StoredTokenAuth(Auth):
-    """A token that is kept elsewhere: fetched when first needed, and anew when it is rejected."""
+    """A token stored elsewhere: fetched when first needed, and again when it is rejected."""
 
     def __init__(self, fetch: Callable[[], Awaitable[str]]) -> None:
-        """`fetch` asks the place where the token is kept. What it raises comes out."""
+        """`fetch` gets the token from where it is stored. Its exceptions are passed on."""
         self._fetch = fetch
         self._token: str | None = None
         self._fetching = _Shared(self._fetched)
@@ -60,11 +60,11 @@ class StoredTokenAuth(Auth):
         return f"StoredTokenAuth({MASK})"
 
     async def token(self, transport: Transport) -> str:
-        """The token as last fetched."""
+        """The token last fetched."""
         return self._token or await self._fetching.outcome(transport)
 
     async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:
-        """Fetch again: somebody may have put a new one there. Raises `rejected` if not."""
+        """Fetch again: it may have been replaced. Raises `rejected` if it has not."""
         if self._token == token:
             self._token = None
         renewed = await self.token(transport)
@@ -82,7 +82,7 @@ class PasswordAuth(Auth):
 
     def __init__(self, email: str, password: str) -> None:
         if not email or not password:
-            raise ValueError("an e-mail and a password are needed to log in")
+            raise ValueError("both an e-mail and a password are needed to log in")
         self._email = email
         self._password = password
         self._token: str | None = None
@@ -92,18 +92,18 @@ class PasswordAuth(Auth):
         return f"PasswordAuth({MASK}, {MASK})"
 
     async def token(self, transport: Transport) -> str:
-        """The token of the last login; logs in if there was none."""
+        """The token from the last login; logs in if there was none."""
         return self._token or await self._login.outcome(transport)
 
     async def renew(self, transport: Transport, rejected: TokenRejectedError, token: str) -> str:  # noqa: ARG002
-        """Log in anew, unless another request has done so since `token` was handed out."""
+        """Log in again, unless another request has done so since `token` was issued."""
         if self._token is not None and self._token != token:
             return self._token
         self._token = None
         return await self._login.outcome(transport)
 
     def forget(self) -> None:
-        """Log in anew when next needed."""
+        """Forget the token; log in again when next needed."""
         self._token = None
 
     async def _log_in(self, transport: Transport) -> str:
@@ -116,7 +116,7 @@ class PasswordAuth(Auth):
         answer: Any = await transport.request("POST", LOGIN_PATH, json=body, repeatable=True)
         key = answer.get("key") if isinstance(answer, dict) else None
         if not isinstance(key, str):
-            raise PayloadError("the answer holds no token", LOGIN_PATH)
+            raise PayloadError("the response contains no token", LOGIN_PATH)
         try:
             self._token = _clean(key)
         except ValueError:
@@ -125,9 +125,9 @@ class PasswordAuth(Auth):
 
 
 class _Shared:
-    """Gets a token; requests that come meanwhile share this one act and its outcome.
+    """Gets a token once for all requests that need it at the same time.
 
-    Those of one transport alone: a login over another may be waiting for a client that has been
+    Shared per transport only: a login over another one may be waiting for a client that has been
     closed, or for an event loop that has ended.
     """
 
@@ -136,7 +136,7 @@ class _Shared:
         self._under_way: dict[Transport, asyncio.Task[str]] = {}
 
     async def outcome(self, transport: Transport) -> str:
-        """What comes of the act that is under way, or of a new one."""
+        """The result of the call in progress, or of a new one."""
         task = self._under_way.get(transport)
         if task is None:
             task = self._under_way[transport] = asyncio.create_task(self._act(transport))
@@ -146,11 +146,11 @@ class _Shared:
     def _landed(self, transport: Transport, task: asyncio.Task[str]) -> None:
         del self._under_way[transport]
         if not task.cancelled():
-            task.exception()  # seen here, so that a token nobody awaits any more does not warn
+            task.exception()  # retrieved, so that asyncio does not warn if no one awaits it
 
 
 def _clean(token: str) -> str:
     token = token.strip().removeprefix("Token ").strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("a token is one word of letters and digits, and this is not")
+        raise ValueError("a token is a single word of letters and digits")
     return token

@@ -43,7 +43,7 @@ class SSTCloud:
     """An account of SST Cloud.
 
     Use it as an async context manager, or call `close()` when done. An injected aiohttp
-    `session` is never closed. Every method raises `SSTCloudError` in one of its forms.
+    `session` is never closed. Methods raise subclasses of `SSTCloudError`.
     """
 
     def __init__(  # noqa: PLR0913  all but the first are options with good defaults
@@ -58,11 +58,11 @@ class SSTCloud:
         clock: Clock | None = None,
         random: Callable[[], float] = random.random,
     ) -> None:
-        """Nothing is sent yet; the first request logs in if need be.
+        """Send nothing yet; the first request logs in if necessary.
 
-        `timeout` and `connect_timeout` are seconds per request: answers of 10 to 30 s have been
-        seen. At most `max_concurrency` requests are under way at a time. `clock` and `random`
-        serve the waits between attempts. Raises ValueError for a `base_url` that is none, or a
+        `timeout` and `connect_timeout` are in seconds per request: responses taking 10 to 30 s
+        have been seen. At most `max_concurrency` requests run at a time. `clock` and `random` set
+        the delays between retries. Raises ValueError for an invalid `base_url`, or a
         `max_concurrency` below 1.
         """
         self._auth = auth
@@ -91,21 +91,21 @@ class SSTCloud:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections this client has opened."""
+        """Close the connections this client opened."""
         await self._remote.close()
         await self._transport.close()
 
     async def login(self) -> str:
-        """Make sure of being logged in, and return the token: it can be kept for `TokenAuth`."""
+        """Log in if necessary, and return the token, which can be stored for `TokenAuth`."""
         return await self._auth.token(self._transport)
 
     async def raw(self, path: str) -> Any:
-        """The JSON of any page, as it comes; `path` begins and ends with a slash.
+        """The JSON at any path, unchanged; `path` begins and ends with a slash.
 
         Raises ValueError if it does not begin with one.
         """
-        if not path.startswith("/"):  # it would go on with the name of the host
-            raise ValueError(f"a path begins with a slash, unlike {path!r}")
+        if not path.startswith("/"):  # it would become part of the host name
+            raise ValueError(f"a path must begin with a slash, unlike {path!r}")
         return await self._get(path)
 
     async def user(self) -> User:
@@ -114,7 +114,7 @@ class SSTCloud:
         return self._structurer.one(await self._get(path), User, path)
 
     async def houses(self) -> Listing[House]:
-        """All houses of the account."""
+        """All houses in the account."""
         return await self._list(House, "/houses/")
 
     async def house(self, house_id: int) -> House:
@@ -123,7 +123,7 @@ class SSTCloud:
         return self._structurer.one(await self._get(path), House, path)
 
     async def devices(self, house_id: int) -> Listing[Device]:
-        """All devices of a house, in one request."""
+        """All devices in a house, in one request."""
         return await self._list(Device, f"/houses/{house_id:d}/devices/", house_id=house_id)
 
     async def device(self, house_id: int, device_id: int) -> Device:
@@ -132,14 +132,14 @@ class SSTCloud:
         return self._structurer.one(await self._get(path), Device, path, house_id=house_id)
 
     async def counters(self, house_id: int, device_id: int | None = None) -> Listing[Counter]:
-        """The water meters of a house in one request, or of one of its devices."""
+        """The water meters of a house, or of one of its devices, in one request."""
         if device_id is None:
             return await self._list(Counter, f"/houses/{house_id:d}/counters/", house_id=house_id)
         path = f"/houses/{house_id:d}/devices/{device_id:d}/counters/"
         return await self._list(Counter, path, house_id=house_id, device_id=device_id)
 
     async def wireless_sensors(self, house_id: int, device_id: int) -> Listing[WirelessSensor]:
-        """The radio leak sensors of a leak module."""
+        """The wireless leak sensors of a leak module."""
         path = f"/houses/{house_id:d}/devices/{device_id:d}/wireless_sensors/"
         payload = await self._get(path)
         each = sensors_of_one_device(payload)
@@ -147,19 +147,19 @@ class SSTCloud:
         return self._structurer.listing(payload, WirelessSensor, path, each=each, **given)
 
     async def networks(self, house_id: int) -> Listing[Network]:
-        """The WiFi networks of a house."""
+        """The Wi-Fi networks of a house."""
         return await self._list(Network, f"/houses/{house_id:d}/networks/", house_id=house_id)
 
     async def groups(self, house_id: int) -> Listing[Group]:
-        """The groups of a house that the owner has put devices in."""
+        """The groups into which the owner has sorted the devices of a house."""
         return await self._list(Group, f"/houses/{house_id:d}/groups/", house_id=house_id)
 
     async def news(self) -> Listing[News]:
-        """What the vendor has to say."""
+        """The vendor's news."""
         return await self._list(News, "/news/")
 
     async def logout(self) -> None:
-        """Make the token invalid, for every program that uses it."""
+        """Revoke the token, for every program that uses it."""
         await self._request("POST", "/auth/logout/")
         self._auth.forget()
 
@@ -170,13 +170,13 @@ class SSTCloud:
         house_ids: Collection[int] | None = None,
         counters_only: bool = False,
     ) -> Snapshot:
-        """How the whole account stands at this moment, read concurrently.
+        """The current state of the whole account, read concurrently.
 
-        Houses, devices, meters and radio sensors: all that has readings, and nothing else.
-        `houses` are those of an earlier call, if they need not be asked for again. `house_ids`
-        narrows it to some houses, `counters_only` to houses and their meters (the readings then
-        lack the names and models of devices). What cannot be read is in `unreadable`; only if
-        there is nothing else does its error come out.
+        Houses, devices, meters and wireless sensors: everything that has readings, and nothing
+        else. Pass the `houses` of an earlier call to avoid requesting them again. `house_ids`
+        limits it to some houses, `counters_only` to houses and their meters (the readings then
+        lack the names and models of devices). What cannot be read is in `unreadable`; its error
+        is raised only if nothing else could be read.
         """
         time = self._clock.now()
         if houses is None:
@@ -210,7 +210,7 @@ class SSTCloud:
         )
 
     async def _equipment(self, house_id: int) -> tuple[Listing[Device], Listing[WirelessSensor]]:
-        """The devices of a house, and then the radio sensors of those that have any."""
+        """The devices of a house, then the wireless sensors of those that have any."""
         devices = await _lenient("devices", house_id, self.devices(house_id))
         modules = [device for device in devices if isinstance(device, LeakModule)]
         sensors = await _together(
@@ -229,22 +229,23 @@ class SSTCloud:
         wait: bool = True,
         limit: float = 60.0,
     ) -> CommandResult:
-        """Open or close the valves of a leak module, of one `group` (1 or 2) or of all.
+        """Open or close the valves of a leak module: one `group` (1 or 2) or all.
 
-        **Opening lets the water flow.** The module is read anew first, and while a leak is known
-        of, `AlarmActiveError` is raised unless `despite_alarm`.
+        **Opening lets the water flow.** The module is read again first; during a leak alarm,
+        `AlarmActiveError` is raised unless `despite_alarm` is set.
 
-        This holds for all commands: they are sent once. With `wait` the device is looked at until
-        it shows the new state, or for `limit` seconds; the result says which. A device that cannot
-        do it raises `CommandError` before any request, a refusal `CommandRejectedError`.
+        All commands are sent only once. With `wait`, the device is polled until it shows the new
+        state, for at most `limit` seconds; the result says whether it did. A device that does not
+        support a command raises `CommandError` before any request; a refusal raises
+        `CommandRejectedError`.
         """
         command = commands.set_valves(module, state, group)
         if command.opens and not despite_alarm:
             now = await self.device(module.house_id, module.id)
             if commands.alarmed(now, group):
                 raise AlarmActiveError(
-                    f"{module.name or module.id} knows of a leak: its valves stay as they are. "
-                    "To open them all the same, say so (despite_alarm)."
+                    f"{module.name or module.id} reports a leak, so its valves were not opened. "
+                    "To open them anyway, pass despite_alarm=True."
                 )
         return await self._remote.carry_out(command, wait=wait, limit=limit)
 
@@ -256,7 +257,7 @@ class SSTCloud:
         wait: bool = True,
         limit: float = 60.0,
     ) -> CommandResult:
-        """Switch the floor-washing mode of a leak module: while on, leaks close no valve."""
+        """Switch the floor-washing mode of a leak module: while on, a leak closes no valves."""
         command = commands.set_floor_washing(module, on=on)
         return await self._remote.carry_out(command, wait=wait, limit=limit)
 
@@ -280,7 +281,7 @@ class SSTCloud:
         wait: bool = True,
         limit: float = 60.0,
     ) -> CommandResult:
-        """Let a thermostat follow its manual target, or its schedule."""
+        """Have a thermostat follow its manual target or its schedule."""
         command = commands.set_mode(thermostat, mode)
         return await self._remote.carry_out(command, wait=wait, limit=limit)
 
@@ -289,8 +290,8 @@ class SSTCloud:
     ) -> CommandResult:
         """Set the target of manual mode: 12 to 45 whole degrees Celsius.
 
-        Of targets that wait for their turn at one thermostat only the last is sent, and all who
-        asked get its result.
+        If several targets are queued for one thermostat, only the last is sent, and all callers
+        get its result.
         """
         command = commands.set_target_temperature(thermostat, celsius)
         return await self._remote.merge(command, wait=wait, limit=limit)
@@ -298,7 +299,7 @@ class SSTCloud:
     async def set_brightness(
         self, thermostat: Thermostat, level: int, *, wait: bool = True, limit: float = 60.0
     ) -> CommandResult:
-        """Set the brightness of the display, 0 to 9; EcoSmart 25 only."""
+        """Set the display brightness, 0 to 9; EcoSmart 25 only."""
         command = commands.set_brightness(thermostat, level)
         return await self._remote.carry_out(command, wait=wait, limit=limit)
 
@@ -313,13 +314,13 @@ class SSTCloud:
         try:
             return await self._transport.request(method, path, token=token, json=json)
         except TokenRejectedError as rejected:
-            # What was rejected was not carried out, so that a command, too, may be sent again.
+            # A rejected request was not carried out, so it is safe to repeat even a command.
             token = await self._auth.renew(self._transport, rejected, token)
         return await self._transport.request(method, path, token=token, json=json)
 
 
 async def _lenient(kind: str, id_: int, read: Awaitable[Listing[Any]]) -> Listing[Any]:
-    """A list that cannot be read counts as one `Unreadable`, unless nobody is logged in."""
+    """A list that cannot be read counts as one `Unreadable`; authentication errors are raised."""
     try:
         return await read
     except AuthenticationError:
@@ -329,7 +330,7 @@ async def _lenient(kind: str, id_: int, read: Awaitable[Listing[Any]]) -> Listin
 
 
 async def _together(reads: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await all at once; when one fails, or the caller gives up, the others are cancelled."""
+    """Await all at once; if one fails, or the caller is cancelled, the others are cancelled."""
     tasks = [asyncio.ensure_future(read) for read in reads]
     try:
         return await asyncio.gather(*tasks)

@@ -1,4 +1,4 @@
-"""Time as a parameter: the system's clock, and one that moves only when told to."""
+"""Time as a parameter: the system clock, and one that is moved by hand."""
 
 import asyncio
 from bisect import insort
@@ -8,58 +8,58 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the library asks of time."""
+    """The library's only source of time."""
 
     def now(self) -> datetime:
-        """The present moment, timezone-aware, in UTC."""
+        """The current time, timezone-aware, in UTC."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds of this clock."""
+        """Return after this many seconds of this clock."""
         ...
 
 
 class SystemClock:
-    """The clock of the machine."""
+    """The system clock."""
 
     def now(self) -> datetime:
-        """The present moment in UTC."""
+        """The current time in UTC."""
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep for real."""
+        """Sleep in real time."""
         await asyncio.sleep(seconds)
 
 
 class ManualClock:
-    """A clock for tests and demonstrations: sleeping moves it on and takes no time.
+    """A clock for tests and demos: sleeping advances it and takes no real time.
 
-    Of several that sleep, the one whose time comes first moves it on, and the others sleep on.
+    If several tasks sleep, the one that is due first advances it; the others keep sleeping.
     """
 
     def __init__(self, start: datetime | None = None) -> None:
         start = start or datetime(2026, 1, 1, tzinfo=UTC)
         if start.tzinfo is None:
-            raise ValueError("the start of a clock must be timezone-aware")
+            raise ValueError("the start time of a clock must be timezone-aware")
         self._now = start.astimezone(UTC)
         self._sleepers: list[tuple[datetime, int]] = []
-        """When they wake, soonest first; told apart by a number."""
+        """Wake-up times, soonest first, with a number as tie-breaker."""
         self._numbers = count()
 
     def now(self) -> datetime:
-        """The moment this clock was moved to."""
+        """The time this clock shows."""
         return self._now
 
     def advance(self, by: timedelta | float) -> None:
-        """Move on by a timedelta, or by seconds."""
+        """Advance by a timedelta, or by seconds."""
         self._now += by if isinstance(by, timedelta) else timedelta(seconds=by)
 
     def _is_held(self) -> bool:
-        """Whether the clock has to stand still for now; for clocks that know of work under way."""
+        """Whether the clock must not advance now; for clocks that know of work in progress."""
         return False
 
     async def sleep(self, seconds: float) -> None:
-        """Move on by so many seconds, as soon as nobody is left who wakes before, and return."""
+        """Advance by this many seconds, once no other sleeper is due earlier, and return."""
         sleeper = self._now + timedelta(seconds=seconds), next(self._numbers)
         insort(self._sleepers, sleeper)
         try:

@@ -1,4 +1,4 @@
-"""Readings as a data frame of pandas or polars. Neither is imported until a frame is made."""
+"""Readings as a pandas or polars data frame. Neither is imported until a frame is made."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Library = Literal["pandas", "polars"]
 
 _LIBRARIES: Final = ("pandas", "polars")
-"""In the order in which they are looked for."""
+"""In order of preference."""
 _ENUMS: Final[Mapping[str, type[StrEnum]]] = {
     "quantity": Quantity,
     "point": Point,
@@ -39,16 +39,16 @@ def readings_frame(readings: Iterable[Reading], *, library: None = None) -> Any:
 
 
 def readings_frame(readings: Iterable[Reading], *, library: Library | None = None) -> Any:
-    """A row for each reading, a column for each of its keys, in their order.
+    """A data frame with a row for each reading and a column for each of its keys, in order.
 
-    A frame of pandas if that is installed, else of polars, unless one is asked for by name.
+    Uses pandas if it is installed, otherwise polars, unless `library` names one of them.
 
-    * `time` has the time zone UTC; `quantity`, `point`, `water` and `quality` are categories that
-      know all their values; ids are whole numbers, `line` too, which may be missing.
-    * `value` is boolean where all values are, a whole number where all are whole, else a float.
-      Where quantities are mixed, True is 1 and False 0: filter by `quantity` first.
+    * `time` is in UTC; `quantity`, `point`, `water` and `quality` are categoricals with all their
+      possible values; ids are integers, and so is `line`, which may be missing.
+    * `value` is boolean if all values are, an integer if all are whole, otherwise a float. With
+      mixed quantities, True becomes 1 and False 0: filter by `quantity` first.
 
-    Raises ModuleNotFoundError, which says what to install, where the library is missing.
+    Raises ModuleNotFoundError, with what to install, if the library is missing.
     """
     names, make = _loaded(library)
     rows = list(map(plain_fields, readings))
@@ -57,27 +57,25 @@ def readings_frame(readings: Iterable[Reading], *, library: Library | None = Non
 
 
 def _loaded(library: str | None) -> tuple[Any, Callable[[Any, Mapping[str, Sequence[Any]]], Any]]:
-    """The library that is asked for, or the first that is there, and who makes frames with it."""
+    """The library asked for, or the first one installed, and the function that makes its frames."""
     if library is not None and library not in _LIBRARIES:
         raise ValueError(f"library must be 'pandas' or 'polars', not {library!r}")
     for name in (library,) if library else _LIBRARIES:
         try:
             return import_module(name), _pandas if name == "pandas" else _polars
         except ModuleNotFoundError as error:
-            if error.name != name:  # it is there, and something that it needs is not
+            if error.name != name:  # it is installed, but something it needs is not
                 raise
     if library == "polars":
-        raise ModuleNotFoundError(
-            "A data frame of polars needs polars: pip install polars", name=library
-        )
+        raise ModuleNotFoundError("polars is not installed: pip install polars", name=library)
     raise ModuleNotFoundError(
-        f"A data frame needs {library or 'pandas or polars'}: pip install 'sst-cloud[notebook]'",
+        f"data frames need {library or 'pandas or polars'}: pip install 'sst-cloud[notebook]'",
         name=library or "pandas",
     )
 
 
 def _value_type(values: Sequence[Any]) -> str:
-    """The narrowest that holds all of them."""
+    """The narrowest type that holds all the values."""
     kinds = set(map(type, values))
     if kinds == {bool}:
         return "bool"
@@ -86,7 +84,7 @@ def _value_type(values: Sequence[Any]) -> str:
 
 def _pandas(pd: Any, columns: Mapping[str, Sequence[Any]]) -> Any:
     def series(field: str, values: Sequence[Any]) -> Any:
-        if field == "time":  # not nanoseconds, which end in 2262
+        if field == "time":  # not nanoseconds, which run out in 2262
             return pd.Series(pd.DatetimeIndex(values, dtype="datetime64[us, UTC]"))
         if field in _ENUMS:
             return pd.Series(pd.Categorical(values, categories=[str(e) for e in _ENUMS[field]]))

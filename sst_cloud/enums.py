@@ -1,6 +1,6 @@
-"""Closed sets of words and numbers.
+"""Enumerations.
 
-Those of the readings are ours; those of the devices are the cloud's, as far as they are known.
+Those of readings are defined by this library; those of devices are the cloud's, as far as known.
 """
 
 from enum import IntEnum, StrEnum
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class DeviceType(IntEnum):
-    """The `type` number of a device, as public clients of the API have found it."""
+    """The `type` number of a device, according to public clients of the API."""
 
     MCS300 = 0
     MCS350 = 1
@@ -30,17 +30,17 @@ MODELS: Final = {
     DeviceType.ECOSMART_25: "EcoSmart 25",
     DeviceType.NEPTUN_SMART: "Neptun Smart",
 }
-"""Device type → model as sold."""
+"""Device type → product name."""
 
 
 class AccessStatus(StrEnum):
-    """Whether the cloud reaches a device. Other values keep their text; none has been recorded."""
+    """Whether the cloud can reach a device. Other values keep their text; none has been seen."""
 
     AVAILABLE = "available"
 
 
 class ValveState(StrEnum):
-    """What the valves of a leak module have been told to be."""
+    """The state that the valves of a leak module have been set to."""
 
     OPENED = "opened"
     CLOSED = "closed"
@@ -54,7 +54,7 @@ class Grouping(StrEnum):
 
 
 class SlotType(StrEnum):
-    """What sits in an expansion slot of a Neptun Smart."""
+    """What is in an expansion slot of a Neptun Smart."""
 
     EMPTY = "empty"
     RADIO = "radio"
@@ -69,7 +69,7 @@ class LineKind(StrEnum):
 
 
 class ThermostatMode(StrEnum):
-    """How a thermostat finds its target temperature."""
+    """Where a thermostat takes its target temperature from."""
 
     MANUAL = "manual"
     CHART = "chart"
@@ -83,7 +83,7 @@ class TemperatureSensor(StrEnum):
 
 
 class Water(StrEnum):
-    """What a meter counts."""
+    """The kind of water that a meter counts."""
 
     HOT = "hot"
     COLD = "cold"
@@ -112,12 +112,12 @@ class Quantity(StrEnum):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the value is as a rule a whole number: a store of fractions gives it back so."""
+        """Whether the value is normally a whole number, even if a store returns it as a float."""
         return self in _WHOLE
 
     @property
     def unit(self) -> str:
-        """The unit of the value: `L`, `°C`, `%`, or empty for booleans and levels."""
+        """The unit of the value: `L`, `°C`, `%`, or an empty string for booleans and levels."""
         return _UNITS.get(self, "")
 
 
@@ -153,7 +153,7 @@ class Point(StrEnum):
 
 
 class Quality(StrEnum):
-    """How far a reading can be trusted."""
+    """How trustworthy a reading is."""
 
     GOOD = "good"
     SUSPECT = "suspect"

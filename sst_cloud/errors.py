@@ -1,17 +1,17 @@
-"""Every error this library raises on purpose.
+"""The library's exceptions.
 
-Messages are one or two sentences that say what to do, and never hold a secret.
+Messages are one or two sentences that say what to do, and never contain a secret.
 """
 
 from typing import Final
 
 
 class SSTCloudError(Exception):
-    """The root: catch this to catch everything the library raises on purpose."""
+    """Base class of all the library's exceptions."""
 
 
 class TransportError(SSTCloudError):
-    """No answer was received; `request_sent` says whether the request may have arrived."""
+    """No response was received; `request_sent` says whether the request may have arrived."""
 
     def __init__(self, message: str, *, request_sent: bool = True) -> None:
         super().__init__(message)
@@ -19,15 +19,15 @@ class TransportError(SSTCloudError):
 
 
 class ConnectionFailedError(TransportError):
-    """The connection could not be made, or broke."""
+    """The connection could not be established, or was lost."""
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """The answer did not come within the time limit."""
+    """The response did not arrive within the timeout."""
 
 
 class ApiError(SSTCloudError):
-    """The cloud answered with an error status."""
+    """The cloud responded with an error status."""
 
     def __init__(self, status: int, detail: str, path: str) -> None:
         super().__init__(status, detail, path)
@@ -40,27 +40,27 @@ class ApiError(SSTCloudError):
 
 
 class AuthenticationError(ApiError):
-    """The cloud does not know who is asking."""
+    """The credentials are missing or were not accepted."""
 
 
 class BadCredentialsError(AuthenticationError):
-    """E-mail or password were refused."""
+    """The e-mail or password is wrong."""
 
 
 class TokenRejectedError(AuthenticationError):
-    """The token is unknown to the cloud, or has been revoked."""
+    """The token is unknown or has been revoked."""
 
 
 class AccessDeniedError(ApiError):
-    """The account may not do this."""
+    """The account is not allowed to do this."""
 
 
 class NotFoundError(ApiError):
-    """No such house, device or page in this account."""
+    """The account has no such house, device or page."""
 
 
 class RateLimitedError(ApiError):
-    """Too many requests; `retry_after` is how long the cloud asks to wait, in seconds."""
+    """Too many requests; `retry_after` is how long to wait, in seconds, if the cloud says so."""
 
     def __init__(
         self, status: int, detail: str, path: str, retry_after: float | None = None
@@ -70,7 +70,7 @@ class RateLimitedError(ApiError):
 
 
 class ServiceUnavailableError(ApiError):
-    """The cloud has a fault of its own (5xx); `retry_after` is in seconds, if it named a time."""
+    """Server error (5xx); `retry_after` is how long to wait, in seconds, if the cloud says so."""
 
     def __init__(
         self, status: int, detail: str, path: str, retry_after: float | None = None
@@ -80,7 +80,7 @@ class ServiceUnavailableError(ApiError):
 
 
 class PayloadError(SSTCloudError):
-    """The answer is not what we can read."""
+    """The response could not be parsed."""
 
     def __init__(self, reason: str, path: str) -> None:
         super().__init__(reason, path)
@@ -96,7 +96,7 @@ class CommandError(SSTCloudError):
 
 
 class AlarmActiveError(CommandError):
-    """A valve stays closed because its leak alarm is on."""
+    """Valves were not opened because of a leak alarm."""
 
 
 class CommandRejectedError(CommandError):
@@ -112,13 +112,13 @@ class UnknownSinkError(SinkError):
 
 
 class SinkOptionsError(SinkError):
-    """The sink's URL is malformed, or holds an option the sink does not know."""
+    """The sink's URL is malformed or has an option that the sink does not know."""
 
 
 class SinkUnavailableError(SinkError):
-    """The store cannot take the readings now: try again later.
+    """The store cannot accept the readings now: retry later.
 
-    `retry_after` is how long the store asks to wait, in seconds, if it named a time.
+    `retry_after` is how long to wait, in seconds, if the store says so.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -127,11 +127,11 @@ class SinkUnavailableError(SinkError):
 
 
 class SinkRefusedError(SinkError):
-    """The store will not take the readings until somebody mends something: do not try again."""
+    """The store refuses the readings until something is fixed: do not retry."""
 
 
 class OutboxError(SSTCloudError):
-    """The collector's own store cannot be used: it is another's, or the disk is full."""
+    """The outbox cannot be used: it is in use, is not an outbox, or the disk is full."""
 
 
 PASSING: Final = (
@@ -141,4 +141,4 @@ PASSING: Final = (
     PayloadError,
     SinkUnavailableError,
 )
-"""What may be gone at the next try. Anything else needs somebody to mend it."""
+"""Errors that may go away on a retry. Anything else has to be fixed first."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written atomically."""
 
 import os
 import tempfile
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put a file in the place of another, readable by its owner alone; it is on the disk then.
+    """Replace a file atomically and durably; only its owner can read it.
 
-    Raises OSError, and leaves what was there as it was.
+    Raises OSError, leaving the old file untouched.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")  # mode 0600
     try:
@@ -25,8 +25,8 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk: a file's own sync does not bring its name there."""
-    with suppress(PermissionError):  # Windows opens no folders
+    """Sync a folder's entries to disk: syncing a file does not sync its name."""
+    with suppress(PermissionError):  # Windows cannot open folders
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,15 +1,15 @@
-"""What a water pipe can deliver: whether two totals of a meter belong together."""
+"""What a water pipe can deliver: whether one total of a meter can follow another."""
 
 from datetime import timedelta
 from typing import Final
 
 MAX_FLOW: Final = 5_000.0
-"""Litres per hour: 5 m³/h, twice what the meter of a flat is built for."""
+"""Litres per hour: 5 m³/h, twice what a household meter is rated for."""
 REFRESH: Final = timedelta(minutes=10)
-"""About how often the cloud learns new values, so by how much a total may be older than asked."""
+"""Roughly how often the cloud receives new values, and so how old a total may be when read."""
 
 _STEP: Final = 10
-"""Litres per pulse where a meter does not say."""
+"""Litres per pulse, for meters that do not report it."""
 _HOUR: Final = timedelta(hours=1)
 
 
@@ -22,10 +22,10 @@ def litres_between(  # noqa: PLR0913  two of them have to be given
     step: int | None = None,
     limits: tuple[int, ...] = (),
 ) -> int | None:
-    """Litres that ran while a total went from `before` to `after`; None if no pipe delivers that.
+    """Litres used while a total went from `before` to `after`; None if no pipe can deliver that.
 
-    A meter that has come to one of `limits` starts again from 0. `lasted` counts without its sign:
-    the clock may have been set back in between.
+    A meter that reaches one of `limits` starts again from 0. The sign of `lasted` is ignored: the
+    clock may have been set back in between.
     """
     most = max_flow * ((abs(lasted) + REFRESH) / _HOUR) + (step or _STEP)
     for total in (after, *(limit + after for limit in limits if before <= limit)):

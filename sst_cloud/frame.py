@@ -1,9 +1,9 @@
-"""The binary frame that a device's `configuration` holds in base64.
+"""The binary frame in a device's `configuration`, encoded in base64.
 
-Layout, as public analyses of recorded frames have it: 02 54, then `A`nswer or `Q`uestion, then
-`R`ead or `W`rite, a length, tagged values, and a CRC-16 (CCITT-FALSE) over all before it. It is
-read as an independent check, above all of the device's own clock. Nothing here writes one: a
-written frame also unassigns the module's wired lines.
+Layout, according to public analyses of recorded frames: 02 54, then `A`nswer or `Q`uestion, then
+`R`ead or `W`rite, a length, tagged values, and a CRC-16 (CCITT-FALSE) over everything before it.
+It is read as an independent check, above all for the device's own clock. Frames are never written
+here: writing one also unassigns the module's wired lines.
 """
 
 import base64
@@ -23,7 +23,7 @@ _COUNTERS_SLOT: Final = 4
 
 @attrs.frozen
 class FrameCounter:
-    """A meter as the module itself counts it."""
+    """A meter as counted by the module itself."""
 
     is_on: bool
     value_l: int
@@ -35,11 +35,11 @@ class FrameCounter:
 
 @attrs.frozen
 class FrameSensor:
-    """A radio sensor as the module itself sees it."""
+    """A wireless sensor as seen by the module itself."""
 
     serial_number: int
     groups: int
-    """Bit mask of the valve groups it closes."""
+    """Bit mask of the valve groups that it closes."""
     battery: int
     """Percent."""
     leak: bool
@@ -50,14 +50,14 @@ class FrameSensor:
 
 @attrs.frozen
 class Frame:
-    """A frame whose checksum is right. What a device does not tell is None or empty."""
+    """A frame with a valid checksum. What the device does not report is None or empty."""
 
     tags: Mapping[str, bytes] = attrs.field(repr=False)
-    """The values by their tags, undecoded; the MAC address is among them."""
+    """The raw values by tag, including the MAC address."""
 
     @property
     def device_id(self) -> str | None:
-        """Two characters of the model and the digits of the firmware, such as `N5115`."""
+        """Two characters for the model, then the firmware's digits, such as `N5115`."""
         return self._ascii("I")
 
     @property
@@ -73,13 +73,13 @@ class Frame:
 
     @property
     def open_valves(self) -> tuple[bool, bool] | None:
-        """Of a Neptun Smart: whether the valves of group 1 and of group 2 are open."""
+        """Neptun Smart only: whether the valves of group 1 and of group 2 are open."""
         config = self.tags.get("C", b"")
         return (bool(config[0] & 1), bool(config[0] & 2)) if len(config) == 7 else None
 
     @property
     def counters(self) -> tuple[FrameCounter, ...]:
-        """Of a Neptun Smart: the meters in its counter slots."""
+        """Neptun Smart only: the meters in its counter slots."""
         return tuple(
             FrameCounter(
                 is_on=record[0] == 1,
@@ -94,7 +94,7 @@ class Frame:
 
     @property
     def sensors(self) -> tuple[FrameSensor, ...]:
-        """Of a Neptun Smart: its radio sensors."""
+        """Neptun Smart only: its wireless sensors."""
         identities = _records(self.tags.get("W", b"")[1:], 3)
         states = _records(self.tags.get("w", b"")[1:], 2)
         return tuple(
@@ -112,7 +112,7 @@ class Frame:
 
     @property
     def chart(self) -> tuple[tuple[int, int], ...]:
-        """Of a thermostat: its schedule as pairs of a minute and degrees Celsius."""
+        """Thermostats only: the schedule as pairs of a minute and degrees Celsius."""
         chart = self.tags.get("C", b"")
         if len(chart) % 3 or len(chart) < 21:
             return ()
@@ -131,7 +131,7 @@ class Frame:
 
 
 def decode(text: str) -> Frame:
-    """Take a frame apart. Raises ValueError if it is none, or its checksum is wrong."""
+    """Decode a frame. Raises ValueError if it is not a frame or its checksum is wrong."""
     try:
         whole = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -147,7 +147,7 @@ def decode(text: str) -> Frame:
 
 
 def mask(text: str) -> str | None:
-    """The same frame with another MAC address and a checksum that is right; None if it is none."""
+    """The same frame with a fake MAC address and a valid checksum; None if it is not a frame."""
     try:
         decode(text)
     except ValueError:
@@ -169,7 +169,7 @@ def _tags(rest: bytes) -> Iterator[tuple[str, bytes]]:
         length = int.from_bytes(rest[1:3])
         value = rest[3 : 3 + length]
         if len(rest) < 3 or len(value) < length:
-            raise ValueError("a value breaks off")
+            raise ValueError("a value is truncated")
         yield chr(rest[0]), value
         rest = rest[3 + length :]
 

@@ -1,7 +1,7 @@
-"""How houses, devices, lists and snapshots show themselves in a notebook.
+"""How houses, devices, lists and snapshots are shown in a notebook.
 
-Whatever comes from the cloud is escaped, secrets are masked, and no colour is needed to read it:
-text takes its colour from the page, so that light and dark notebooks show it alike.
+Everything from the cloud is escaped, secrets are masked, and nothing depends on colour: text takes
+its colour from the page, so it is readable in light and dark notebooks.
 """
 
 import json
@@ -43,20 +43,20 @@ _DOTS: Final[Mapping[Water, str]] = {Water.COLD: "#3d8fd1", Water.HOT: "#e2604f"
 _ALARMING: Final = frozenset(
     {"alarm", "leak", "lost", "battery_low", "sensors_lost", "sensors_battery_low"}
 )
-"""Fields that call for the owner where they are true."""
+"""Fields that need the owner's attention when true."""
 _OPEN: Final = 6
-"""Devices; of more than that only those in trouble are unfolded."""
+"""With more devices than this, only those with a problem are unfolded."""
 _COLUMNS: Final[Mapping[type, Sequence[str]]] = {
     Counter: ("id", "name", "water", "value_l", "step_l", "line", "device_id"),
     House: ("id", "name", "timezone", "in_home", "report_date"),
     Device: ("id", "name", "model", "is_connected", "signal_level", "firmware", "reported_at"),
 }
-"""What a list shows; of other models, everything."""
+"""The fields shown in lists; other models show all of theirs."""
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def html(shown: Any) -> str:
-    """A model, a list of models or a snapshot as a piece of HTML."""
+    """A model, a list of models or a snapshot as an HTML fragment."""
     if isinstance(shown, Snapshot):
         inside = _snapshot(shown)
     elif isinstance(shown, Listing):
@@ -104,7 +104,7 @@ def _points(readings: Iterable[Reading]) -> str:
 
 
 def _readings(point: Sequence[Reading]) -> str:
-    """What a part of a device tells; what is old, or in doubt, after a word that says so."""
+    """The readings of one part of a device; stale or suspect ones are marked as such."""
     parts = []
     for quality in Quality:
         words = [] if quality is Quality.GOOD else [_pale(f"{quality}:")]
@@ -126,7 +126,7 @@ def _listing(listing: Listing[Any]) -> str:
 
 
 def _card(model: Any) -> str:
-    """A model's name and what it is; then all that is known of it, a row each."""
+    """A model's name and kind, then a row for each field that is known."""
     name = getattr(model, "name", None)
     kind = model.model if isinstance(model, Device) else type(model).__name__
     number = f" · {model.id}" if hasattr(model, "id") else ""
@@ -142,7 +142,7 @@ def _card(model: Any) -> str:
 
 
 def _fields(model: Any) -> Iterable[tuple[str, Any]]:
-    """What is known of a model: what its own class tells first, what all have in common last."""
+    """A model's known fields: those of its own class first, inherited ones last."""
     for class_ in filter(attrs.has, type(model).__mro__):
         for field in attrs.fields(class_):
             value = getattr(model, field.name)
@@ -175,7 +175,7 @@ def _value(field: str, value: Any) -> str:
 
 
 def _rows(items: Sequence[Any]) -> str:
-    """A table with a row for each, and the columns in which any has something to say."""
+    """A table with a row for each item, and only those columns in which any has a value."""
     if not attrs.has(type(items[0])):
         return "<br>".join(_safe(_plain(item)) for item in items)
     styles = {column: _style(items, column) for column in _columns(items)}
@@ -214,7 +214,7 @@ def _style(items: Sequence[Any], column: str) -> str:
 
 
 def _week(schedule: Schedule) -> Iterable[str]:
-    """A line for each run of days that are alike."""
+    """A line for each run of identical days."""
     days: list[list[str]] = [[] for _ in _DAYS]
     for entry in schedule.entries:
         day, minute = divmod(entry.minute, MINUTES_A_DAY)
@@ -234,7 +234,7 @@ def _unreadable(unreadable: Sequence[Unreadable]) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A value that holds no model, in words."""
+    """A value other than a model, in words."""
     for type_, words in _WORDS.items():
         if isinstance(value, type_):
             return words(value)
@@ -275,7 +275,7 @@ def _pale(text: str) -> str:
 
 
 def _together(inside: str) -> str:
-    """Not to be broken over two lines."""
+    """Keep on one line."""
     return f'<span style="white-space:nowrap">{inside}</span>'
 
 

@@ -1,4 +1,4 @@
-"""Logs as JSON lines, for machines that read them; no secret gets through."""
+"""Logs as JSON lines, for machines to read; secrets are masked."""
 
 import json
 import logging
@@ -9,19 +9,19 @@ from typing import Final
 from .redaction import redact, redact_text
 
 _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-"""What every record has; anything else came as `extra`."""
+"""Attributes that every record has; anything else is `extra`."""
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: timestamp, level, logger, message, and the record's `extra`."""
+    """One JSON object per line: timestamp, level, logger, message, and the record's `extra`."""
 
     def __init__(self, end: str = "") -> None:
-        """`end` closes every line, for handlers that do not do it themselves."""
+        """`end` terminates every line, for handlers that do not do so themselves."""
         super().__init__()
         self._end = end
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write the record, with its secrets masked."""
+        """Format the record, with its secrets masked."""
         extra = {key: value for key, value in vars(record).items() if key not in _USUAL}
         line = {
             "timestamp": f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S}"
@@ -37,11 +37,11 @@ class JsonLines(logging.Formatter):
 
 
 def log_json_lines(level: str = "INFO") -> None:
-    """Have everything logged as JSON lines: by the handlers that are there, or on stderr.
+    """Log everything as JSON lines: through the existing handlers, or to stderr.
 
-    `level` holds for our loggers; other packages', which would tell whole requests, say nothing
-    below INFO. AWS Lambda's own JSON, where the function is set to it, stays, with its secrets
-    masked.
+    `level` applies to our loggers; other packages, which might log whole requests, are limited to
+    INFO and above. If an AWS Lambda function is set to JSON logs, Lambda's own format is kept,
+    with secrets masked.
     """
     root = logging.getLogger()
     if not root.handlers:

@@ -22,18 +22,18 @@ from .models import (
 from .readings import Reading
 
 STALE_AFTER: Final = 3 * REFRESH
-"""A device last heard of longer ago has stopped reporting: three refreshes are missing."""
+"""A device silent for longer has stopped reporting: it has missed three updates."""
 
 _CLOCKS_ARE_SET: Final = datetime(2015, 1, 1, tzinfo=UTC)
-"""A device's own clock that shows less counts from 1970 or 2000: nobody has set it."""
+"""A device clock showing less was never set: it counts from 1970 or 2000."""
 
 
 def readings_from(snapshot: Snapshot) -> list[Reading]:
     """All readings of a snapshot; the same snapshot gives the same readings.
 
-    Those of a device that is out of reach, or last heard of half an hour ago by its own clock or
-    the cloud's, are `stale`: the cloud goes on showing the last state. So are those of a lost
-    radio sensor.
+    Readings are `stale` if their device is unreachable, or has been silent for half an hour by its
+    own clock or the cloud's: the cloud keeps showing the last state. So are those of a lost
+    wireless sensor.
     """
     houses = {house.id: house for house in snapshot.houses}
     devices = {(device.house_id, device.id): device for device in snapshot.devices}
@@ -51,14 +51,14 @@ def readings_from(snapshot: Snapshot) -> list[Reading]:
 
 
 def is_stale(device: Device, now: datetime) -> bool:
-    """Whether what the cloud shows of a device is old: out of reach, or silent for half an hour."""
+    """Whether the cloud's data of a device are old: unreachable, or silent for half an hour."""
     if device.access_status not in (None, AccessStatus.AVAILABLE) or device.is_connected is False:
         return True
     return any(now - moment > STALE_AFTER for moment in _heard(device))
 
 
 def _heard(device: Device) -> list[datetime]:
-    """When the device was last heard of: by its own clock, if that is set, and by the cloud's."""
+    """When the device last reported: by its own clock, if that is set, and by the cloud's."""
     own = device.reported_at
     clocks = (own if own is not None and own >= _CLOCKS_ARE_SET else None, device.updated_at)
     return [moment for moment in clocks if moment is not None]
@@ -66,7 +66,7 @@ def _heard(device: Device) -> list[datetime]:
 
 @attrs.frozen
 class _Origin:
-    """Where readings come from; what is not known is None, and its texts are empty."""
+    """Where readings come from; unknown values are None, unknown texts empty."""
 
     time: datetime
     house_id: int
@@ -79,9 +79,9 @@ class _Origin:
 
     def reading(self, quantity: Quantity, value: float | bool, **point: Any) -> Reading:  # noqa: FBT001
         stale = self.device is not None and is_stale(self.device, self.time)
-        if quantity is Quantity.ONLINE:  # as new as the answer
+        if quantity is Quantity.ONLINE:  # as fresh as the response
             stale = False
-        elif quantity is not Quantity.SENSOR_LOST:  # as new as what the device tells
+        elif quantity is not Quantity.SENSOR_LOST:  # as fresh as the device's own report
             stale = stale or self.lost
         return Reading(
             time=self.time,
@@ -99,7 +99,7 @@ class _Origin:
     def readings(
         self, values: dict[Quantity, float | bool | None], **point: Any
     ) -> Iterator[Reading]:
-        """One for each value that is known."""
+        """One reading for each known value."""
         for quantity, value in values.items():
             if value is not None:
                 yield self.reading(quantity, value, **point)
@@ -159,7 +159,7 @@ def _valve_group(origin: _Origin, group: ValveGroup) -> Iterator[Reading]:
 
 
 def _line(origin: _Origin, line: WiredLine) -> Iterator[Reading]:
-    """A line that a meter is wired to cannot see a leak."""
+    """A line with a meter wired to it cannot detect a leak."""
     if line.leak is not None and line.kind is not LineKind.COUNTER:
         yield origin.reading(
             Quantity.LEAK,
@@ -182,9 +182,9 @@ def _thermostat(origin: _Origin, thermostat: Thermostat) -> Iterator[Reading]:
 
 
 def _sensor(origin: _Origin, sensor: WirelessSensor) -> Iterator[Reading]:
-    """A battery that may be a level as well as percent is left as given, without a unit.
+    """A battery value that may be a level or a percentage is left as it is, without a unit.
 
-    Of a lost sensor only that it is lost is new; all else is what it said last.
+    For a lost sensor only `sensor_lost` is fresh; everything else is its last report.
     """
     origin = attrs.evolve(origin, lost=sensor.lost is True)
     point: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What failures over HTTP mean, and when a server wants to be asked again."""
+"""What HTTP failures mean, and when a server asks to be retried."""
 
 import os
 import re
@@ -15,24 +15,24 @@ _SECONDS: Final = re.compile(r"\d{1,9}")
 
 
 def what_failed(error: Exception, host: str, *, limit: float, connect_limit: float) -> str:
-    """A request that brought no answer, in a sentence without secrets; limits are in seconds."""
+    """Why a request got no response, in a sentence without secrets; limits are in seconds."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        reason = getattr(error.certificate_error, "verify_message", "it does not check")
-        return f"the TLS certificate of {host} cannot be trusted: {reason}"
+        reason = getattr(error.certificate_error, "verify_message", "verification failed")
+        return f"the TLS certificate of {host} is not trusted: {reason}"
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return f"{host} could not be connected to within {connect_limit:g} s"
+        return f"could not connect to {host} within {connect_limit:g} s"
     if isinstance(error, TimeoutError):
-        return f"{host} did not answer in {limit:g} s"
+        return f"{host} did not respond within {limit:g} s"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"{host} cannot be reached: {_said(error.os_error)}"
-    # The text of a ClientResponseError holds the whole address.
+    # The text of a ClientResponseError contains the whole URL.
     said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    return f"the connection to {host} broke: {redact_text(said) or type(error).__name__}"
+    return f"the connection to {host} was lost: {redact_text(said) or type(error).__name__}"
 
 
 def _said(error: OSError) -> str:
-    """What the system says, without the address that asyncio puts into it."""
-    if error.errno and not isinstance(error, socket.gaierror):  # whose numbers are others
+    """The system's error message, without the address that asyncio adds."""
+    if error.errno and not isinstance(error, socket.gaierror):  # which has its own numbers
         return os.strerror(error.errno)
     return error.strerror or str(error)
 
@@ -48,7 +48,7 @@ def seconds_until(retry_after: str | None, now: datetime) -> float | None:
 
 
 def http_date(text: str) -> datetime | None:
-    """The moment that a header names; None where it names none."""
+    """The time in a header; None if it contains none."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

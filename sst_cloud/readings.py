@@ -1,4 +1,4 @@
-"""The reading: one flat, plain record for every consumer."""
+"""The reading: one flat record for every consumer."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ def _to_second(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC).replace(microsecond=0)
     except OverflowError:
-        raise ValueError("the time of a reading must lie in the years 1 to 9999") from None
+        raise ValueError("the time of a reading must be in the years 1 to 9999") from None
 
 
 def _printable(text: str) -> str:
@@ -71,29 +71,29 @@ def _water(water: str | None) -> Water | None:
 
 @attrs.frozen(kw_only=True)
 class Reading:
-    """One value at one moment. Bad input raises ValueError.
+    """One value at one moment. Invalid values raise ValueError.
 
     `key` identifies it: storing a reading again under the same key changes nothing.
     """
 
     time: datetime = attrs.field(converter=_to_second)
-    """When the cloud was asked; UTC, whole seconds."""
+    """When the cloud was polled; UTC, whole seconds."""
     quantity: Quantity = attrs.field(converter=Quantity)
     value: Value = attrs.field()
     """Litres for `volume` (the meter's cumulative total, int), otherwise in `unit`."""
     unit: str = attrs.field(converter=_printable)
-    """`L`, `°C`, `%`, or empty for booleans and levels."""
+    """`L`, `°C`, `%`, or an empty string for booleans and levels."""
     house_id: int = attrs.field(converter=_whole)
     house: str = attrs.field(converter=_printable)
     device_id: int = attrs.field(converter=_whole)
     device: str = attrs.field(converter=_printable)
     model: str = attrs.field(converter=_printable)
-    """As sold: `Neptun ProW+ WiFi` …"""
+    """Product name: `Neptun ProW+ WiFi` …"""
     point: Point = attrs.field(converter=Point)
     point_id: str = attrs.field(converter=_printable)
-    """Stable inside the device: the counter's id, the line's key, the sensor's serial …"""
+    """Stable within the device: the counter's id, the line's key, the sensor's serial number …"""
     name: str | None = attrs.field(converter=_name, default=None)
-    """What the owner calls it; never the empty string."""
+    """The owner's name for it; never an empty string."""
     line: int | None = attrs.field(converter=_line, default=None)
     water: Water | None = attrs.field(converter=_water, default=None)
     quality: Quality = attrs.field(converter=Quality, default=Quality.GOOD)
@@ -130,11 +130,11 @@ class Reading:
 
     @property
     def series(self) -> tuple[Quantity, int, int, Point, str]:
-        """What identifies the row of readings that this one continues: `key` without the time."""
+        """What identifies the series that this reading belongs to: `key` without the time."""
         return self.key[:-1]
 
     def as_dict(self) -> dict[str, str | Value | None]:
-        """The record as JSON Lines and CSV carry it: these keys, this order, plain values."""
+        """The record as in JSON Lines and CSV: these keys, in this order, with plain values."""
         return {
             "time": format_time(self.time),
             "quantity": self.quantity.value,
@@ -155,7 +155,7 @@ class Reading:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Reading":
-        """The reading that `as_dict` was made from. Raises ValueError."""
+        """The reading from its `as_dict`. Raises ValueError."""
         fields = dict(record)
         try:
             fields["time"] = datetime.fromisoformat(fields["time"])
@@ -167,7 +167,7 @@ class Reading:
 
 
 FIELDS: Final = tuple(field.name for field in attrs.fields(Reading))
-"""The keys of a reading's record, in their order."""
+"""The keys of a reading's record, in order."""
 
 plain_fields: Final[Callable[[Reading], tuple[Any, ...]]] = attrgetter(
     *(
@@ -175,7 +175,7 @@ plain_fields: Final[Callable[[Reading], tuple[Any, ...]]] = attrgetter(
         for field in FIELDS
     )
 )
-"""A reading's fields, enums as plain text but for `water`, which may be None and is its own text.
+"""A reading's fields, with enums as plain text, except `water`, which may be None.
 
-A property of an enum costs four times as much, and stores ask for many.
+An enum's property costs four times as much, and stores read many.
 """

@@ -1,4 +1,4 @@
-"""What is secret, and how it is kept out of logs, reprs, exceptions and dumps."""
+"""What is secret, and how to keep it out of logs, reprs, exceptions and dumps."""
 
 import json
 import re
@@ -13,7 +13,7 @@ MASK: Final = "***"
 SENSITIVE_KEYS: Final = frozenset(
     {
         "authorization",
-        "configuration",  # the frame in it holds the device's MAC address
+        "configuration",  # its frame contains the device's MAC address
         "cookie",
         "csrftoken",
         "email",
@@ -35,11 +35,11 @@ SENSITIVE_KEYS: Final = frozenset(
         "x-csrftoken",
     }
 )
-"""Names, in lower case, whose values never leave the program."""
+"""Names, in lower case, whose values are never shown."""
 
 _MAC: Final = re.compile(r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b")
 _SECRET_TEXT: Final = (
-    # An e-mail, sought where a word begins: a long one without @ is else read from every letter.
+    # E-mails, anchored at a word's start: a long word without @ is not scanned from every letter.
     re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"),
     _MAC,
     re.compile(r"(?<=Token )\S+"),
@@ -54,23 +54,23 @@ def is_sensitive(name: str) -> bool:
 
 
 def redact_text(text: str) -> str:
-    """Mask what looks like an e-mail, a MAC address, a token or the user part of a URL."""
+    """Mask anything that looks like an e-mail, MAC address, token or user part of a URL."""
     for pattern in _SECRET_TEXT:
         text = pattern.sub(MASK, text)
     return text
 
 
 def name_of(shown: str, whole: str) -> str:
-    """What may be shown of something, and a mark by which two that look the same differ."""
+    """The part of a name that may be shown, with a hash if something was masked."""
     shown = redact_text(shown)
     return shown if shown == whole else f"{shown}…{sha256(whole.encode()).hexdigest()[:6]}"
 
 
 def disguise(value: Any) -> Any:
-    """Copy a payload with other letters and digits in place of its secrets.
+    """Copy a payload, replacing the letters and digits of its secrets.
 
-    Letters become x and digits 0; MAC addresses inside binary frames are replaced and the frames
-    check again. What comes out can be read like what went in.
+    Letters become x and digits 0; MAC addresses inside binary frames are replaced and their
+    checksums updated. The copy can be parsed like the original.
     """
     if isinstance(value, Mapping):
         return {key: _disguise_item(str(key), item) for key, item in value.items()}
@@ -109,7 +109,7 @@ def _shape(value: Any) -> Any:
 
 
 def _open(text: str) -> Any:
-    """The object or list that a string holds as JSON, if it does."""
+    """The object or list that a string contains as JSON, if any."""
     if text[:1] not in ("{", "["):
         return None
     try:
@@ -119,7 +119,7 @@ def _open(text: str) -> Any:
 
 
 def redact(value: Any) -> Any:
-    """Copy a payload with its secrets cut out; JSON held in strings is opened, masked, closed."""
+    """Copy a payload with its secrets masked, including those in JSON inside strings."""
     if isinstance(value, Mapping):
         return {
             key: MASK if is_sensitive(str(key)) and item else redact(item)

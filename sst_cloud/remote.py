@@ -1,4 +1,4 @@
-"""Commands carried out: sent once, refusals told, the new state waited for."""
+"""Carries out commands: sends once, reports refusals, waits for the new state."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 _REJECTED: Final = frozenset({400, 404, 405, 409, 415, 422})
 _FIRST_LOOK: Final = 2.0
 _LAST_LOOK: Final = 10.0
-"""Seconds between looks at a device, growing: a GET right after a write shows the old state."""
+"""Seconds between polls of a device, growing: a GET right after a write shows the old state."""
 
 Send = Callable[[str, str, Any], Awaitable[Any]]
 Look = Callable[[int, int], Awaitable[Device]]
@@ -26,7 +26,7 @@ Key = tuple[int, int]
 
 @attrs.define
 class _SetPoint:
-    """A target on its way; until it is sent, a newer one takes its place."""
+    """A queued target; until it is sent, a newer one replaces it."""
 
     command: Command
     sent: "asyncio.Task[None] | None" = None
@@ -35,7 +35,7 @@ class _SetPoint:
 
 @attrs.define
 class Remote:
-    """Sends commands through `send`, and looks at devices through `look`."""
+    """Sends commands through `send`, and polls devices through `look`."""
 
     _send: Send
     _look: Look
@@ -45,7 +45,7 @@ class Remote:
     _turns: dict[Key, asyncio.Lock] = attrs.field(factory=dict, init=False)
 
     async def carry_out(self, command: Command, *, wait: bool, limit: float) -> CommandResult:
-        """Send once; then, with `wait`, look until the device shows it or `limit` seconds pass.
+        """Send once; then, with `wait`, poll until the device shows it or `limit` seconds pass.
 
         Raises `CommandRejectedError` if the cloud refuses.
         """
@@ -55,9 +55,9 @@ class Remote:
         return await self._confirm(command, limit)
 
     async def merge(self, command: Command, *, wait: bool, limit: float) -> CommandResult:
-        """Like `carry_out`, but of those that wait for their turn only the last is sent.
+        """Like `carry_out`, but of the commands in the queue only the last is sent.
 
-        All of them get its result. One that a newer one overtakes stops waiting, unconfirmed.
+        All callers get its result. One superseded after it was sent stops waiting, unconfirmed.
         """
         key = (command.device.house_id, command.device.id)
         point = self._waiting.get(key)
@@ -75,7 +75,7 @@ class Remote:
         return await asyncio.shield(point.confirmed)
 
     async def close(self) -> None:
-        """Give up what is on its way."""
+        """Cancel pending commands."""
         points = [*self._waiting.values(), *self._newest.values()]
         tasks = [task for point in points for task in (point.sent, point.confirmed) if task]
         for task in tasks:
@@ -83,7 +83,7 @@ class Remote:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _take_turn(self, key: Key, point: _SetPoint) -> None:
-        await asyncio.sleep(0)  # what is asked for in one breath is merged, too
+        await asyncio.sleep(0)  # merge calls made in the same turn of the event loop, too
         async with self._turns.setdefault(key, asyncio.Lock()):
             del self._waiting[key]
             await self._send_once(point.command)
@@ -93,7 +93,7 @@ class Remote:
             await self._send(command.method, command.path, dict(command.body))
         except ApiError as error:
             if error.status in _REJECTED:
-                raise CommandRejectedError(f"the cloud refused it: {error}") from error
+                raise CommandRejectedError(f"the cloud refused the command: {error}") from error
             raise
 
     async def _confirm(
@@ -108,10 +108,10 @@ class Remote:
             try:
                 device = await self._look(command.device.house_id, command.device.id)
                 confirmed = command.shows(device)
-            except PASSING as error:  # raised, it would look as if the command had not been sent
-                _log.warning("%s; looking again", error)
+            except PASSING as error:  # raising would suggest that the command was not sent
+                _log.warning("%s; polling the device again", error)
             except SSTCloudError as error:
-                _log.warning("%s; whether the command worked cannot be seen", error)
+                _log.warning("%s; cannot tell whether the command worked", error)
                 return CommandResult(False, device)
             if confirmed or waited >= limit or overtaken():
                 return CommandResult(confirmed, device)

@@ -1,4 +1,4 @@
-"""What one hands in to the water utility: totals on the day of the report. Pure functions."""
+"""The report to the water utility: meter totals on the reporting day. Pure functions."""
 
 from calendar import monthrange
 from collections import defaultdict
@@ -17,12 +17,12 @@ from .totals import Step, Trail
 from .usage import GAP
 
 _HOURS: Final = 48
-"""More of them are told in days."""
+"""Longer spans are given in days."""
 
 
 @attrs.frozen(kw_only=True)
 class MeterReport:
-    """What one meter showed at the beginning and at the end. Times are local."""
+    """What one meter showed at the start and at the end. Times are local."""
 
     device_id: int
     device: str
@@ -36,11 +36,11 @@ class MeterReport:
     last_time: datetime
     last_l: int
     last_m3: Decimal
-    """Rounded down: the figure to hand in."""
+    """Rounded down: the figure to submit."""
     used_m3: Decimal
-    """The difference of the rounded totals, so that one report goes on where another ends."""
+    """The difference of the rounded totals, so that each report continues the one before."""
     notes: tuple[str, ...] = ()
-    """What to know before it is handed in: readings missing, a meter replaced."""
+    """What to know before submitting it: readings missing, a meter replaced."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,27 +50,27 @@ class Report:
     house_id: int
     house: str
     month: str
-    """Such as `2026-10`."""
+    """For example `2026-10`."""
     start: datetime
     end: datetime
-    """Midnight at the end of the day of the report."""
+    """Midnight at the end of the reporting day."""
     meters: tuple[MeterReport, ...]
     cold_m3: Decimal
-    """Used by all cold meters."""
+    """Usage of all cold meters."""
     hot_m3: Decimal
 
 
 def report_period(month: date, day: int | None, zone: tzinfo) -> tuple[datetime, datetime]:
-    """From the end of a house's report day in the month before to its end in this month.
+    """From the end of a house's reporting day in the previous month to its end in this month.
 
-    Without a day, or in a month that is too short for it, it is the last of the month.
+    Without a day, or if the month is too short for it, it is the last of the month.
     """
     before = month.replace(day=1) - timedelta(days=1)
     return _end(before, day, zone), _end(month, day, zone)
 
 
 def last_report_month(now: datetime, day: int | None, zone: tzinfo) -> date:
-    """The first of the month whose report day was over last."""
+    """The first day of the latest month whose reporting day is over."""
     this = now.astimezone(zone).date().replace(day=1)
     return this if _end(this, day, zone) <= now else (this - timedelta(days=1)).replace(day=1)
 
@@ -85,11 +85,11 @@ def report(  # noqa: PLR0913  one per question
     max_flow: float = MAX_FLOW,
     now: datetime | None = None,
 ) -> list[Report]:
-    """Totals of every meter at two moments, per house; the totals last read by then.
+    """Totals of every meter at two moments, per house: the last ones read by then.
 
-    `readings` reach back before `start`, as far as that last reading can be away, and beyond
-    `end`, so that a glitch just before it can be told. `decimals` are those of a cubic metre.
-    What lies ahead of `now` is not missed.
+    `readings` should reach back before `start`, as far as the last reading may lie, and beyond
+    `end`, so that a glitch just before it can be recognised. `decimals` are those of a cubic
+    metre. Readings later than `now` are not reported as missing.
     """
     meters: dict[object, list[Reading]] = defaultdict(list)
     for reading in sorted(readings, key=lambda reading: reading.time):
@@ -136,7 +136,7 @@ class _Meter:
     gap: timedelta
 
     def report(self) -> MeterReport | None:
-        """None if the meter had not been read by the end."""
+        """None if the meter has no reading before the end."""
         steps = [step for reading in self.readings for step in self.trail.add(reading)]
         steps += self.trail.finish()
         beginning = steps[0].before if steps else self.trail.last
@@ -167,7 +167,7 @@ class _Meter:
         )
 
     def _used(self, first: Reading, steps: Sequence[Step]) -> Decimal:
-        """Sum over the meters that were there one after another."""
+        """Sum over successive meters, if it was replaced."""
         used, begun, shown = 0 * self.unit, first.value, first.value
         for step in steps:
             if step.litres is None:
@@ -179,9 +179,9 @@ class _Meter:
 
     def _notes(self, first: Reading, last: Reading, steps: Sequence[Step]) -> Iterator[str]:
         if first.time > self.start:
-            yield f"no reading before {self._when(first)}; what ran until then is missing"
+            yield f"no reading before {self._when(first)}; usage until then is missing"
         elif self.start - first.time > self.gap:
-            yield f"the first reading is {_apart(first, self.start)} older than the beginning"
+            yield f"the first reading is {_apart(first, self.start)} older than the start"
         if self.end > self.now:
             if self.now - last.time > self.gap:
                 yield f"the last reading is {_apart(last, self.now)} old"
@@ -192,7 +192,7 @@ class _Meter:
                 yield (
                     f"it showed {step.before.value / 1000:,.3f} m³, then "
                     f"{step.after.value / 1000:,.3f} m³ on {self._when(step.after)}; "
-                    "if it was replaced, hand in both"
+                    "if it was replaced, submit both"
                 )
 
     def _when(self, reading: Reading) -> str:

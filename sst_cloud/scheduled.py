@@ -1,7 +1,7 @@
-"""One poll a call, for whoever is started by a schedule: an AWS Lambda, a job runner's worker.
+"""One poll per call, for anything run on a schedule: an AWS Lambda, a job runner's worker.
 
-What is slow to make (event loop, connections, the sink and its packages) is made once and kept for
-the next call.
+What is slow to set up (event loop, connections, the sink and its packages) is set up once and
+reused by later calls.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ from .wording import NO_HOUSES
 _log = logging.getLogger(__name__)
 
 REMEMBER: Final = timedelta(hours=6)
-"""How long the list of houses is good for: people seldom move."""
+"""How long to reuse the list of houses, which rarely changes."""
 
 Answer = dict[str, int | bool | None]
-"""A counter as callers of the old function know it: `id`, `line`, `hot_water`, `value`."""
+"""A counter in the format of the old function: `id`, `line`, `hot_water`, `value`."""
 
 
 class ScheduledPoll:
-    """Reads the meters and stores what they show, once a call.
+    """Reads the meters and stores their readings, once per call.
 
-    Call it like a function, where nobody else runs an event loop. Every failure raises, after
-    everything that could be read has been stored: whoever called decides on another try.
+    Call it like a function, outside any running event loop. Every failure raises, once everything
+    that could be read has been stored: retrying is up to the caller.
     """
 
     def __init__(  # noqa: PLR0913  all but two are options with good defaults
@@ -51,10 +51,10 @@ class ScheduledPoll:
         remember: timedelta = REMEMBER,
         clock: Clock | None = None,
     ) -> None:
-        """Nothing is opened yet. Raises `SinkOptionsError` if `sink_url` is malformed.
+        """Open nothing yet. Raises `SinkOptionsError` if `sink_url` is malformed.
 
-        `house_id` narrows it to one house, `counters_only` to its meters, without the names and
-        models of devices. The list of houses is asked for again after `remember`.
+        `house_id` limits it to one house, `counters_only` to meters, without the names and models
+        of devices. The list of houses is requested again after `remember`.
         """
         self._sink_url = sink_url
         self._house_ids = None if house_id is None else [house_id]
@@ -73,21 +73,21 @@ class ScheduledPoll:
     def from_environment(
         cls, environ: Mapping[str, str], secret: Callable[[str], Awaitable[str]]
     ) -> Self:
-        """Settings as the environment of a Lambda has them. Raises ValueError for a wrong one.
+        """Take the settings from a Lambda's environment. Raises ValueError for an invalid one.
 
         `SST_CLOUD_TOKEN` is the token, or the ARN of a secret for `secret` to fetch. `SINK` is a
         sink's URL; without it, `DATABASE_NAME`, `TABLE_NAME` and `LOCATION` name a Timestream
-        table, into which only meters go. `HOUSE_ID` and `SST_CLOUD_URL` may be left out.
+        table, which gets only meters. `HOUSE_ID` and `SST_CLOUD_URL` are optional.
         """
         sink_url = sink_url_from(environ)
         house = environ.get("HOUSE_ID", "").strip()
         if house and not house.isdecimal():
-            raise ValueError("HOUSE_ID must be a house's number, or be left out for all houses")
+            raise ValueError("HOUSE_ID must be the number of a house, or unset for all houses")
         return cls(
             _auth(environ, secret),
             sink_url,
             house_id=int(house) if house else None,
-            # The tables of the old function hold meters, and nothing that devices would add.
+            # The old function's tables hold only meters, without the columns devices would add.
             counters_only=SinkURL.parse(sink_url).scheme == "timestream",
             base_url=environ.get("SST_CLOUD_URL") or None,
         )
@@ -108,7 +108,7 @@ class ScheduledPoll:
         self.close()
 
     def close(self) -> None:
-        """Close connections, sink and event loop. A process that is simply ended needs no such."""
+        """Close connections, sink and event loop. Not needed if the process just ends."""
         with self._runner:
             self._runner.run(self._close())
 
@@ -121,7 +121,7 @@ class ScheduledPoll:
         except TimeoutError as error:
             if isinstance(error, SSTCloudError):
                 raise
-            raise RequestTimeoutError(f"the poll did not end within {limit:g} s") from None
+            raise RequestTimeoutError(f"the poll did not finish within {limit:g} s") from None
         extra = {
             "houses": len(snapshot.houses),
             "readings": len(readings),
@@ -132,7 +132,7 @@ class ScheduledPoll:
         return [_answer(counter) for counter in snapshot.counters]
 
     async def _poll(self) -> tuple[Snapshot, list[Reading]]:
-        opening = self._opening()  # while the cloud is being asked
+        opening = self._opening()  # in parallel with the requests to the cloud
         snapshot = await self._read()
         readings = readings_from(snapshot)
         sink = await asyncio.shield(opening)
@@ -162,7 +162,7 @@ class ScheduledPoll:
             raise
 
     def _check_all_read(self, snapshot: Snapshot) -> None:
-        """Raise what kept a house from being read; an odd element of a list is only told."""
+        """Raise why a house could not be read; an unreadable element of a list is only logged."""
         for bad in snapshot.unreadable:
             _log.warning("%s %s cannot be read: %s", bad.kind, bad.id, bad.reason)
         for bad in snapshot.unreadable:
@@ -171,7 +171,7 @@ class ScheduledPoll:
                 raise bad.error or SSTCloudError(f"house {bad.id} cannot be read: {bad.reason}")
 
     def _opening(self) -> asyncio.Task[Sink]:
-        """The sink, being opened or open. One that could not be opened is opened anew."""
+        """The sink, open or being opened. If opening failed, try again."""
         if self._sink is None:
             self._sink = asyncio.ensure_future(self._open())
             self._sink.add_done_callback(self._opened)
@@ -203,7 +203,7 @@ def sink_url_from(environ: Mapping[str, str]) -> str:
     missing = [name for name in names if not environ.get(name)]
     if missing:
         raise ValueError(
-            f"set {', '.join(missing)} in the environment, or SINK to the URL of another sink"
+            f"set {', '.join(missing)} in the environment, or set SINK to the URL of another sink"
         )
     database, table, location = (environ[name] for name in names)
     path = f"{quote(database, safe='')}/{quote(table, safe='')}"
@@ -215,7 +215,9 @@ def _auth(environ: Mapping[str, str], secret: Callable[[str], Awaitable[str]]) -
     if token.startswith("arn:"):
         return StoredTokenAuth(lambda: secret(token))
     if not token:
-        raise ValueError("set SST_CLOUD_TOKEN to the token, or to the ARN of the secret it is in")
+        raise ValueError(
+            "set SST_CLOUD_TOKEN to the token, or to the ARN of the secret that holds it"
+        )
     return TokenAuth(token)
 
 

@@ -1,7 +1,7 @@
-"""Where the cloud keeps what: nested and encoded parts of payloads → fields of models.
+"""Nested and encoded parts of payloads → fields of models.
 
-Lenient throughout: what cannot be read is None or empty. Facts are from recorded payloads where
-there are any, else from public clients of the API.
+Lenient throughout: what cannot be read is None or empty. Facts come from recorded payloads where
+available, otherwise from public clients of the API.
 """
 
 from collections import Counter as Tally
@@ -57,24 +57,24 @@ _FLAGS: Final = {
     **dict.fromkeys(("no", "off", "false", "unselected", "unblocked"), False),
 }
 _LEVELS: Final = 4
-"""Old firmware of radio sensors gives the battery as a level from 0 to this."""
+"""Old firmware of wireless sensors reports the battery as a level from 0 to this."""
 
 
 def device_class(type_: Any) -> type[Device]:
-    """The class of a device, by the number of its type."""
+    """The class of a device, by its type number."""
     number = whole_number(type_)
     return UnknownDevice if number is None else _CLASSES.get(number, UnknownDevice)
 
 
 def flag(value: Any) -> bool | None:
-    """Read the cloud's many words for yes and no."""
+    """Parse the cloud's many words for yes and no."""
     if isinstance(value, int) and value in (0, 1):
         return bool(value)
     return _FLAGS.get(value.lower()) if isinstance(value, str) else None
 
 
 def open_json(value: Any) -> Mapping[str, Any]:
-    """Open JSON that the cloud keeps in a string. What is empty or broken opens as nothing."""
+    """Parse JSON that the cloud keeps in a string. If empty or malformed, an empty mapping."""
     if isinstance(value, str):
         try:
             value = loads(value)
@@ -84,7 +84,7 @@ def open_json(value: Any) -> Mapping[str, Any]:
 
 
 def fields(payload: Mapping[str, Any], type_: type, read: Read) -> dict[str, Any]:
-    """The fields of a model that are not simply a value of its payload, ready for use."""
+    """The fields of a model that are not plain values of its payload."""
     if issubclass(type_, Counter):
         hot = flag(payload.get("for_hot_water"))
         return {"water": None if hot is None else Water.HOT if hot else Water.COLD}
@@ -222,7 +222,7 @@ def _slot(slot: Mapping[str, Any], read: Read) -> Slot:
 def _lines(
     payload: Mapping[str, Any], statuses: Any, kinds: Any, read: Read
 ) -> tuple[WiredLine, ...]:
-    """Lines in the order of their JSON; names belong to them by position, as far as they go."""
+    """Lines in the order of their JSON; names are matched by position, as far as they go."""
     names = payload.get("line_names")
     names = names if isinstance(names, list) else []
     kinds, statuses = _object(kinds), _object(statuses)
@@ -317,7 +317,7 @@ def _serial_number(payload: Mapping[str, Any]) -> str | None:
 
 
 def sensors_of_one_device(payloads: Any) -> list[dict[str, Any]]:
-    """What radio sensors owe to their neighbours: an id of their own, and percent or level."""
+    """Wireless sensors with what depends on the others: a unique id, and percent or level."""
     sensors = [_object(payload) for payload in payloads] if isinstance(payloads, list) else []
     serials = [_serial_number(sensor) for sensor in sensors]
     point_ids = _told_apart(
@@ -336,7 +336,7 @@ def sensors_of_one_device(payloads: Any) -> list[dict[str, Any]]:
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:
-    """The names, and for those that come again `#2`, `#3` … unless that is another's name."""
+    """The names, with `#2`, `#3` … added to duplicates unless that name is taken."""
     taken, seen = set(names), Tally[str]()
     found = []
     for name in names:
@@ -350,7 +350,7 @@ def _told_apart(names: Sequence[str]) -> list[str]:
 
 
 def _word(value: Any) -> str:
-    """A line or a name as a part of an id; nothing for what is neither."""
+    """A line or a name as part of an id; empty for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return ""
     text = str(value)[:100] if isinstance(value, str) or abs(value) < 2**63 else ""

@@ -1,4 +1,4 @@
-"""The port towards stores: what a sink is, how one is named by a URL, how one is found."""
+"""The interface to stores: what a sink is, how a URL names one, how it is found."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP: Final = "sst_cloud.sinks"
-"""The entry-point group in which sinks are found."""
+"""The entry-point group of sinks."""
 
 _OURS: Final = "sst-cloud"
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
@@ -28,7 +28,7 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 @attrs.frozen
 class Rejection:
-    """A reading the store will never take, and why."""
+    """A reading that the store will never accept, and why."""
 
     reading: Reading
     reason: str
@@ -36,14 +36,14 @@ class Rejection:
 
 @attrs.frozen
 class WriteReport:
-    """What became of the readings of one write."""
+    """The outcome of one write."""
 
     accepted: int = 0
     rejected: tuple[Rejection, ...] = ()
 
 
 class Sink(Protocol):
-    """Something that stores readings; an async context manager."""
+    """Stores readings; an async context manager."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -55,14 +55,14 @@ class Sink(Protocol):
     ) -> bool | None: ...
 
     async def check(self) -> None:
-        """Ask whether writing would work; writes nothing. Raises as `write` does."""
+        """Check whether writing would work, without writing. Raises as `write` does."""
         ...
 
     async def write(self, readings: Sequence[Reading]) -> WriteReport:
-        """Store readings; what is accepted is durable when this returns.
+        """Store readings; accepted ones are durable when this returns.
 
-        Raises `SinkUnavailableError` (try again) or `SinkRefusedError` (do not) if the write
-        failed as a whole. Readings that are rejected one by one are in the report.
+        Raises `SinkUnavailableError` (retry) or `SinkRefusedError` (do not retry) if the whole
+        write failed. Readings rejected individually are in the report.
         """
         ...
 
@@ -84,24 +84,24 @@ class History(Protocol):
 
 @runtime_checkable
 class WarmUp(Protocol):
-    """A sink that takes long to get ready, and can begin while there is something else to do."""
+    """A sink that is slow to set up, and can start early, in the background."""
 
     async def warm_up(self) -> None:
-        """Get ready for the first write, which would otherwise do it."""
+        """Prepare for the first write, which would otherwise have to."""
         ...
 
 
 @runtime_checkable
 class CheckedHistory(Protocol):
-    """A history that can tell a store that is not there from one that holds nothing."""
+    """A history that can tell a missing store from an empty one."""
 
     async def check_readable(self) -> None:
-        """Raise `SinkRefusedError` if there is no store, or it holds something else."""
+        """Raise `SinkRefusedError` if the store does not exist or contains something else."""
         ...
 
 
 class Guarantee(StrEnum):
-    """What a sink promises about a reading that is written twice."""
+    """What happens when a reading is written twice."""
 
     IDEMPOTENT = "a reading written again changes nothing"
     APPENDS = "a reading written again is stored again"
@@ -110,7 +110,7 @@ class Guarantee(StrEnum):
 
 @attrs.frozen
 class Option:
-    """An option of a sink's URL. `convert` raises ValueError with what it expects."""
+    """An option in a sink's URL. `convert` raises ValueError with what it expects."""
 
     name: str
     help: str
@@ -118,7 +118,7 @@ class Option:
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
-    """Converter for an option with a closed set of values."""
+    """Converter for an option with a fixed set of values."""
 
     def convert(text: str) -> str:
         if text not in allowed:
@@ -138,12 +138,12 @@ class SinkURL:
 
     @classmethod
     def parse(cls, text: str) -> "SinkURL":
-        """Take a sink URL apart. Raises `SinkOptionsError`."""
+        """Parse a sink URL. Raises `SinkOptionsError`."""
         scheme, colon, rest = text.partition(":")
         if not colon or not _SCHEME.fullmatch(scheme):
             shown = redact_text(text)
             raise SinkOptionsError(
-                f"{shown!r} is not a sink URL; write one like csv:readings.csv or sqlite:home.db"
+                f"{shown!r} is not a sink URL; use one like csv:readings.csv or sqlite:home.db"
             )
         target, _, query = rest.partition("?")
         options: dict[str, str] = {}
@@ -160,13 +160,13 @@ class SinkURL:
         return cls(scheme.lower(), target, options)
 
     def convert(self, known: Sequence[Option]) -> dict[str, Any]:
-        """The values of the options given. Raises `SinkOptionsError` for one that is not known."""
+        """The given options. Raises `SinkOptionsError` for unknown or invalid ones."""
         converters = {option.name: option.convert for option in known}
         values: dict[str, Any] = {}
         for name, text in self.options.items():
             if name not in converters:
                 hint = ", ".join(converters) or "none"
-                secret = "; secrets come from the environment" if is_sensitive(name) else ""
+                secret = "; secrets are read from the environment" if is_sensitive(name) else ""
                 raise SinkOptionsError(
                     f"the {self.scheme} sink has no option {name!r} (it knows: {hint}){secret}"
                 )
@@ -179,7 +179,7 @@ class SinkURL:
         return values
 
     def path(self) -> Path:
-        """The target as a path of the file system; `~` is the home folder."""
+        """The target as a file path; `~` is the home folder."""
         target = unquote(self.target)
         hostlike = target.startswith("//") and not target.startswith("///")
         if not target or hostlike or "\0" in target:
@@ -190,22 +190,22 @@ class SinkURL:
             raise SinkOptionsError(f"{target}: no such user") from None
 
     def no_target(self) -> None:
-        """Refuse a target, for sinks that have none."""
+        """Raise `SinkOptionsError` if there is a target, for sinks that take none."""
         if self.target:
-            raise SinkOptionsError(f"the {self.scheme} sink takes no target: {self.scheme}:")
+            raise SinkOptionsError(f"the {self.scheme} sink takes no target: write {self.scheme}:")
 
 
 class SinkType(Protocol):
-    """What an entry point of the group names; usually the sink's class itself."""
+    """What an entry point of the group refers to; usually the sink's class."""
 
     target: ClassVar[str]
-    """What stands after the colon, for people: `PATH`, `DATABASE/TABLE`, or empty."""
+    """What follows the colon, for display: `PATH`, `DATABASE/TABLE`, or empty."""
     options: ClassVar[Sequence[Option]]
     guarantee: ClassVar[Guarantee]
 
     @classmethod
     def from_url(cls, url: SinkURL) -> Sink:
-        """Make a sink from its URL; touches nothing yet. Raises `SinkOptionsError`."""
+        """Create a sink from its URL, without opening anything. Raises `SinkOptionsError`."""
         ...
 
 
@@ -215,7 +215,7 @@ class InstalledSink:
 
     scheme: str
     distribution: str
-    """Name and version of the distribution that brings it."""
+    """Name and version of the distribution that provides it."""
     entry_point: "EntryPoint" = attrs.field(repr=False)
 
     def load(self) -> type[SinkType]:
@@ -232,7 +232,7 @@ class InstalledSink:
 
 
 def installed_sinks() -> tuple[InstalledSink, ...]:
-    """All sinks that are installed, ours and other people's, without importing any."""
+    """All installed sinks, ours and third-party, without importing any."""
     from importlib.metadata import entry_points  # noqa: PLC0415  costs 60 ms, needed only here
 
     found = set()
@@ -244,9 +244,9 @@ def installed_sinks() -> tuple[InstalledSink, ...]:
 
 
 def open_sink(url: str) -> Sink:
-    """Make the sink a URL names; use it as an async context manager.
+    """Create the sink that a URL names; use it as an async context manager.
 
-    Raises `UnknownSinkError` or `SinkOptionsError`. Only the sink asked for is imported.
+    Raises `UnknownSinkError` or `SinkOptionsError`. Only the sink named is imported.
     """
     parsed = SinkURL.parse(url)
     found = [sink for sink in installed_sinks() if sink.scheme == parsed.scheme]
@@ -256,5 +256,7 @@ def open_sink(url: str) -> Sink:
         raise UnknownSinkError(f"there is no {parsed.scheme!r} sink (installed: {known})")
     if len(found) > 1 and not ours:
         origins = " and ".join(sink.distribution for sink in found)
-        raise UnknownSinkError(f"{origins} both bring a {parsed.scheme} sink; remove one of them")
+        raise UnknownSinkError(
+            f"{origins} both provide a {parsed.scheme} sink; uninstall one of them"
+        )
     return (ours or found)[0].load().from_url(parsed)

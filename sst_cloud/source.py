@@ -1,4 +1,4 @@
-"""The port towards clouds and modules."""
+"""The interface to clouds and modules."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from .models import Snapshot
 
 
 class Source(Protocol):
-    """Anything that can say how things stand: `SSTCloud`, or a module in the home network."""
+    """Anything that can provide a snapshot: `SSTCloud`, or a module on the home network."""
 
     async def snapshot(self) -> Snapshot:
         """Read everything there is. Raises `SSTCloudError`."""

@@ -1,8 +1,7 @@
 """Payload → models. The one place that knows the cloud's JSON.
 
-Lenient element by element and field by field: a list loses only the elements that cannot be
-read, an object only the optional fields that cannot be read. Both stay visible: the first as
-`Unreadable`, the second in `raw`.
+Lenient by element and by field: a list loses only its unreadable elements, an object only its
+unreadable optional fields. Both remain visible: elements as `Unreadable`, fields in `raw`.
 """
 
 import logging
@@ -56,7 +55,7 @@ _KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "previous_step_l": "prev_step",
     },
 }
-"""Field name → the cloud's key, where the two differ; holds for derived classes too."""
+"""Field name → the cloud's key, where they differ; subclasses included."""
 
 _INT64: Final = 2**63
 
@@ -66,7 +65,7 @@ def _keys(type_: type) -> Mapping[str, str]:
 
 
 class _UnreadableValueError(ValueError):
-    """A value is not what its field can hold. The message never repeats the value."""
+    """A value that its field cannot hold. The message never contains the value."""
 
 
 def _integer(value: Any, _: object) -> int:
@@ -138,9 +137,9 @@ def _is_union(type_: Any) -> bool:
 
 @cache
 def _arms(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[type[Enum], ...], bool]:
-    """A union's plain types, its enums, and whether it takes None; asked for every value.
+    """A union's plain types, its enums, and whether it allows None; called for every value.
 
-    By its arms in order, and not by the union: `int | str` equals `str | int`.
+    Cached by its arms in order, not by the union: `int | str` equals `str | int`.
     """
     arms = [arm for arm in args if arm is not type(None)]
     enums = tuple(arm for arm in arms if issubclass(arm, Enum))
@@ -151,11 +150,11 @@ def _frame(value: Any, _: object) -> frame.Frame:
     try:
         return frame.decode(value)
     except ValueError as error:
-        raise _UnreadableValueError(f"no frame that checks: {error}") from None
+        raise _UnreadableValueError(f"not a valid frame: {error}") from None
 
 
 class Structurer:
-    """Turns payloads into models and remembers which surprises it has logged already."""
+    """Turns payloads into models; logs each surprise only once."""
 
     def __init__(self) -> None:
         self._logged: set[tuple[str, str]] = set()
@@ -175,7 +174,7 @@ class Structurer:
         )
 
     def one(self, payload: Any, type_: type[E], path: str, **given: Any) -> E:
-        """Read one object; `given` are fields known from the request. Raises `PayloadError`."""
+        """Parse one object; `given` are fields known from the request. Raises `PayloadError`."""
         try:
             return self._object(payload, type_, given)
         except _UnreadableValueError as error:
@@ -190,12 +189,12 @@ class Structurer:
         each: Sequence[Mapping[str, Any]] | None = None,
         **given: Any,
     ) -> Listing[E]:
-        """Read a list element by element; `each` holds fields given for every single one.
+        """Parse a list element by element; `each` holds fields given for each of them.
 
-        Raises `PayloadError` only if it is no list at all.
+        Raises `PayloadError` only if it is not a list.
         """
         if not isinstance(payload, list):
-            raise PayloadError("the answer is not a list", path)
+            raise PayloadError("the response is not a list", path)
         items: list[E] = []
         unreadable: list[Unreadable] = []
         for element, own in zip(payload, each or ({},) * len(payload), strict=True):
@@ -235,7 +234,7 @@ class Structurer:
                 if required:
                     raise _UnreadableValueError(f"`{key}` is {error}") from None
                 name = type_.__name__
-                self._once(name, key, "%s.%s is %s; left out, see raw", name, key, error)
+                self._once(name, key, "%s.%s is %s; ignored, see raw", name, key, error)
         return type_(**values)
 
     def _lenient(self, type_: type) -> shapes.Read:
@@ -283,13 +282,15 @@ class Structurer:
         raise error
 
     def _known(self, value: Any, enums: tuple[type[Enum], ...]) -> Any:
-        """The enum's member if there is one; else the value as it is, logged once."""
+        """The enum's member if there is one; otherwise the value as it is, logged once."""
         for enum in enums:
             try:
                 return enum(value)
             except ValueError:
                 text = str(value)[:40]
-                self._once(enum.__name__, text, "new %s: %r; kept as it is", enum.__name__, text)
+                self._once(
+                    enum.__name__, text, "unknown %s: %r; kept as it is", enum.__name__, text
+                )
         return value
 
     def _once(self, where: str, what: str, message: str, *args: object) -> None:

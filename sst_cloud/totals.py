@@ -1,4 +1,4 @@
-"""What a meter's totals tell: how much ran from one reading to the next, glitches passed over."""
+"""From a meter's totals to the water used between readings, skipping glitches."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,20 +11,20 @@ from .flow import MAX_FLOW, REFRESH, litres_between
 from .readings import Reading
 
 LIMITS: Final = (10**7, 10**8, 10**9, 2**32)
-"""Litres at which meters and their modules are known to start again from 0."""
+"""Litres at which meters and their modules are known to roll over to 0."""
 
 _CONFIRMATIONS: Final = 2
-"""Readings that must go another way, too, before one that no pipe explains is believed."""
+"""Readings that must agree with an impossible total before it is believed."""
 _CONFIRMED_AFTER: Final = _CONFIRMATIONS * REFRESH
-"""And how long after it: until then the cloud may only have said the same thing again."""
+"""And how long after it: until then the cloud may just be repeating itself."""
 _NEAR_LIMIT: Final = timedelta(days=1)
-"""A meter that has passed a limit is at most as far from it as a pipe delivers in this time."""
+"""After a rollover, a meter is at most as far from the limit as a pipe delivers in this time."""
 
 
 def only_repeats(last: Reading, reading: Reading) -> bool:
-    """Whether a reading may tell nothing new: the cloud goes on showing what a lost device told.
+    """Whether a reading may be a mere repeat: the cloud keeps showing a lost device's last values.
 
-    Without the device, whose model a reading names, nobody knows whether it is lost.
+    A reading without a model was taken without its device, so it may be lost.
     """
     unknown = not reading.model and bool(last.model)
     return (reading.quality is Quality.STALE or unknown) and reading.value == last.value
@@ -32,12 +32,12 @@ def only_repeats(last: Reading, reading: Reading) -> bool:
 
 @attrs.frozen
 class Step:
-    """From one reading of a meter to the next one that can be true."""
+    """From one reading of a meter to the next plausible one."""
 
     before: Reading
     after: Reading
     litres: int | None
-    """What ran; None where no pipe explains it: the meter was replaced, or set anew."""
+    """Litres used; None if no pipe can deliver that: the meter was replaced or reset."""
 
     @property
     def lasted(self) -> timedelta:
@@ -47,24 +47,24 @@ class Step:
 
 @attrs.define
 class Trail:
-    """Follows the totals of one meter, whose readings come oldest first.
+    """Follows the totals of one meter, given its readings oldest first.
 
-    Left out are suspect readings, those of a device that may be lost and only repeats its total,
-    and glitches that nobody has judged: totals that no pipe explains, while one of the next two, or
-    of those in the next 20 minutes, goes on from before.
-    Of readings at the same time the last one counts, unless only an earlier one was good.
+    Skipped are suspect readings, those of a device that may be lost and only repeats its total,
+    and glitches that were never judged: totals that no pipe can deliver, if one of the next two
+    readings, or of those in the next 20 minutes, continues from before.
+    Of several readings at the same time the last counts, unless only an earlier one was good.
     """
 
     max_flow: float = MAX_FLOW
-    """Litres per hour that the pipe can deliver."""
+    """What the pipe can deliver, in litres per hour."""
     last: Reading | None = attrs.field(default=None, init=False)
-    """The newest reading that can be true, as far as it is certain."""
+    """The newest reading known to be plausible."""
     _newest: Reading | None = attrs.field(default=None, init=False)
-    """Not looked at yet: another reading at the same time may take its place."""
+    """Not processed yet: another reading at the same time may replace it."""
     _doubted: list[Reading] = attrs.field(factory=list, init=False)
 
     def add(self, reading: Reading) -> Iterator[Step]:
-        """The next reading; gives the steps that are certain by now."""
+        """Add the next reading; yields the steps that are now certain."""
         newest = self._newest
         if reading.quality is Quality.SUSPECT:
             return
@@ -80,7 +80,7 @@ class Trail:
         self._newest = reading
 
     def finish(self) -> Iterator[Step]:
-        """The steps that are left when no more readings come."""
+        """The remaining steps, after the last reading."""
         newest, self._newest = self._newest, None
         if newest is not None:
             yield from self._settle(newest)
@@ -102,7 +102,7 @@ class Trail:
                 yield from self._believe()
 
     def _believe(self) -> Iterator[Step]:
-        """Take the first of those doubted for the truth, and look at the others from there."""
+        """Accept the first of the doubtful readings, and judge the others from there."""
         last, (first, *others) = self.last, self._doubted
         self._doubted = []
         self.last = first

@@ -1,4 +1,4 @@
-"""The one request function: URL, time limits, retry, status → error, JSON, redacted log line."""
+"""The one request function: URL, timeouts, retry, status → error, JSON, redacted log line."""
 
 import asyncio
 import logging
@@ -39,9 +39,9 @@ LOGIN_PATH: Final = "/auth/login/"
 
 ATTEMPTS: Final = 4
 MAX_WAITING: Final = 30.0
-"""Seconds that a request may spend waiting between its attempts, all together."""
+"""Seconds that a request may spend waiting between its attempts, in total."""
 FIRST_WAIT: Final = 4.0
-"""Upper bound in seconds of the first random wait; it doubles, so 4 + 8 + 16 = 28 in all."""
+"""Upper bound of the first random delay in seconds; it doubles, so 4 + 8 + 16 = 28 in total."""
 
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _ERRORS: Final[Mapping[int, type[ApiError]]] = {
@@ -51,10 +51,10 @@ _ERRORS: Final[Mapping[int, type[ApiError]]] = {
     429: RateLimitedError,
 }
 _NOT_LOGGED_IN: Final = re.compile("invalid token|credentials were not|токен|уч[её]тные данные")
-"""A 403 that says this is a 401: Django REST framework answers so where cookies come first."""
+"""A 403 with this text is really a 401: Django REST framework sends it where cookies come first."""
 _REFUSED_LOGIN: Final = frozenset({400, 401, 403})
 _SESSION_COOKIES: Final = frozenset({"sessionid", "csrftoken"})
-"""Set by the cloud at login. Sent along with a token they would call for a CSRF header too."""
+"""Set by the cloud at login. Sent along with a token, they would require a CSRF header too."""
 _MAX_DETAIL: Final = 200
 _OK: Final = range(200, 300)
 
@@ -109,11 +109,11 @@ class Transport:
         json: Any = None,
         repeatable: bool | None = None,
     ) -> Any:
-        """Make a request and return the JSON of its answer (None for an empty one).
+        """Make a request and return the JSON of its response (None for an empty one).
 
-        `path` begins and ends with a slash. What is `repeatable` (by default GET alone) is
-        retried after connection errors, time-outs, 429 and 502-504: at most 4 attempts and 30 s
-        of waiting between them, full jitter, honouring Retry-After. Other requests are retried
+        `path` begins and ends with a slash. `repeatable` requests (by default only GET) are
+        retried after connection errors, timeouts, 429 and 502-504: at most 4 attempts and 30 s of
+        waiting between them, with full jitter, honouring Retry-After. Other requests are retried
         only if the failed attempt cannot have reached the cloud.
         """
         repeatable = method == "GET" if repeatable is None else repeatable
@@ -169,18 +169,18 @@ class Transport:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:
-            raise RuntimeError("this SSTCloud has been closed; make a new one")
+            raise RuntimeError("this SSTCloud has been closed; create a new one")
         loop = asyncio.get_running_loop()
         if self._session is None:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
             self._loop = loop
         elif self._owns_session and self._loop is not loop:
-            raise RuntimeError("this SSTCloud belongs to another event loop; make one in each")
+            raise RuntimeError("this SSTCloud belongs to another event loop; create one in each")
         return self._session
 
     def _forget_cookies(self, session: aiohttp.ClientSession) -> None:
         if not self._owns_session:
-            hosts = self._host.split(".")  # cookies may be for the whole domain
+            hosts = self._host.split(".")  # cookies may be set for the whole domain
             domains = {".".join(hosts[at:]) for at in range(len(hosts))}
             session.cookie_jar.clear(
                 lambda cookie: cookie.key in _SESSION_COOKIES and cookie["domain"] in domains
@@ -201,11 +201,11 @@ class Transport:
             connected = not isinstance(error, aiohttp.ConnectionTimeoutError)
             return RequestTimeoutError(said, request_sent=connected)
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            why = "The vendor has let it expire before (August 2023, for days)"
+            why = "The vendor has let it expire before (for days in August 2023)"
             if "not yet valid" in said:
-                why = "The clock of this machine seems to be wrong"
+                why = "The clock of this machine may be wrong"
             return _UntrustedError(
-                f"{said}. {why}; nothing was sent, try again later", request_sent=False
+                f"{said}. {why}; nothing was sent; try again later", request_sent=False
             )
         connected = not isinstance(error, aiohttp.ClientConnectorError)
         return ConnectionFailedError(said, request_sent=connected)
@@ -227,7 +227,7 @@ class Transport:
 
 
 class _UntrustedError(ConnectionFailedError):
-    """The certificate does not check: asking again at once would not change that."""
+    """The certificate is not valid: an immediate retry would not help."""
 
 
 def _given_up(state: tenacity.RetryCallState) -> bool:
@@ -250,13 +250,13 @@ def _content(body: bytes, path: str) -> Any:
 
 
 def _secrets(token: str | None, json: Any) -> list[str]:
-    """What was sent in confidence, and may be repeated in an answer."""
+    """Secrets that were sent, and may be echoed in a response."""
     sent = json.items() if isinstance(json, Mapping) else ()
     return [*filter(None, [token]), *(str(value) for key, value in sent if is_sensitive(key))]
 
 
 def _detail(status: int, body: bytes, secrets: Iterable[str]) -> str:
-    """What the body of an error says, on one line, without secrets."""
+    """The message in an error's body, on one line, without secrets."""
     try:
         said = "; ".join(_messages(loads(body)))
     except (ValueError, RecursionError):
@@ -289,7 +289,7 @@ def _describe(body: bytes) -> str:
         said = _shown(title[2]) if title else ""
         return f"an HTML page ({said})" if said else "an HTML page"
     if text.lstrip()[:1] in ("{", "["):
-        return "JSON that breaks off or is malformed"
+        return "truncated or malformed JSON"
     return f"text ({_shown(text)})"
 
 

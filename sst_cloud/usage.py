@@ -14,7 +14,7 @@ from .totals import Step, Trail
 Period = Literal["hour", "day", "week", "month"]
 
 GAP: Final = timedelta(hours=3)
-"""Readings further apart than this leave a gap: what ran is known, when is not."""
+"""Readings further apart than this leave a gap: how much was used is known, when is not."""
 
 _HOUR: Final = timedelta(hours=1)
 _SECOND: Final = timedelta(seconds=1)
@@ -22,7 +22,7 @@ _SECOND: Final = timedelta(seconds=1)
 
 @attrs.frozen(kw_only=True)
 class Break:
-    """Two totals of a meter that no pipe leads from one to the other: it was replaced, or set."""
+    """Two successive totals that no pipe can explain: the meter was replaced or reset."""
 
     time: datetime
     """When the second was read, in local time."""
@@ -32,10 +32,10 @@ class Break:
 
 @attrs.frozen(kw_only=True)
 class Usage:
-    """What one meter counted in one period."""
+    """The water used at one meter in one period."""
 
     start: datetime
-    """Beginning of the period in local time, or of what was asked for, where that is later."""
+    """Start of the period in local time, or of the range asked for, if that is later."""
     end: datetime
     house_id: int
     house: str
@@ -46,11 +46,11 @@ class Usage:
     water: Water | None
     litres: float
     estimated_l: float = 0.0
-    """How many of them ran in a gap that reaches over the period's ends: spread evenly over it."""
+    """How many of them are estimates, spread evenly over a gap that crosses the period's ends."""
     missing: float = 0.0
-    """Share of the period that no readings cover: in gaps, before the first, after the last."""
+    """Share of the period not covered by readings: in gaps, before the first, after the last."""
     breaks: tuple[Break, ...] = ()
-    """Where the totals tell nothing of what ran; it counts as nothing."""
+    """Where the totals do not say how much was used; counted as nothing."""
 
     @property
     def meter(self) -> tuple[int, int, str]:
@@ -69,13 +69,13 @@ def usage(  # noqa: PLR0913  one per question
     gap: timedelta = GAP,
     max_flow: float = MAX_FLOW,
 ) -> list[Usage]:
-    """Consumption of every meter by hour, day, week (from Monday) or month, oldest first.
+    """Water used at every meter by hour, day, week (from Monday) or month, oldest first.
 
-    Periods are those of the time zone, or of the house's own among `zones`. What was used between
-    two readings is spread evenly over the time between them. `since` and `until` cut what lies
-    outside, to the litre where readings on both sides of them are given; without a time zone they
-    are local time. Suspect readings do not count, nor does a rise that no pipe of `max_flow` litres
-    per hour delivers; a total that falls (a replaced meter) starts anew from there.
+    Periods follow the time zone, or the house's own if it is in `zones`. Water used between two
+    readings is spread evenly over the time between them. `since` and `until` cut off what lies
+    outside, exact to the litre if there are readings on both sides; without a time zone they are
+    local time. Suspect readings are ignored, and so is a rise that no pipe of `max_flow` litres
+    per hour can deliver; after a fall (a replaced meter), counting restarts from the new total.
     """
     tally = Tally(
         by=by,
@@ -93,7 +93,7 @@ def usage(  # noqa: PLR0913  one per question
 
 @attrs.define(kw_only=True)
 class Tally:
-    """What `usage` does, for readings that come one after another, oldest first."""
+    """`usage` for a stream of readings, oldest first."""
 
     by: Period
     zone: tzinfo = UTC
@@ -105,7 +105,7 @@ class Tally:
     _meters: dict[object, "_Meter"] = attrs.field(factory=dict, init=False, repr=False)
 
     def add(self, reading: Reading) -> None:
-        """Count a reading; of another quantity than volume, it does not matter."""
+        """Count a reading; quantities other than volume are ignored."""
         if reading.quantity is not Quantity.VOLUME:
             return
         meter = self._meters.get(reading.series)
@@ -120,14 +120,14 @@ class Tally:
         meter.add(reading)
 
     def usages(self) -> list[Usage]:
-        """What has been counted, oldest first. Nothing may be added after that."""
+        """The result, oldest first. Nothing may be added afterwards."""
         found = [use for meter in self._meters.values() for use in meter.usages()]
         return sorted(found, key=lambda use: (use.start, use.meter))
 
 
 @attrs.define
 class _Sum:
-    """What is known of one period; times in UTC."""
+    """The sums of one period; times in UTC."""
 
     start: datetime
     end: datetime
@@ -197,7 +197,7 @@ class _Meter:
             period.breaks.append(Break(time=local, **totals))
 
     def _period(self, moment: datetime) -> _Sum:
-        """The sum of the period that a moment lies in; made when it is first asked for."""
+        """The sum of the period that contains a moment; created on first use."""
         found = self.current
         if found is None or not found.start <= moment < found.end:
             start, end = self.calendar.period(moment)
@@ -207,7 +207,7 @@ class _Meter:
 
 @attrs.frozen
 class _Calendar:
-    """The periods of a time zone between two moments. Takes and gives UTC."""
+    """The periods of a time zone between two moments. Takes and returns UTC."""
 
     by: Period
     zone: tzinfo
@@ -221,7 +221,7 @@ class _Calendar:
         )
 
     def period(self, moment: datetime) -> tuple[datetime, datetime]:
-        """The beginning and the end of the period that a moment lies in."""
+        """The start and end of the period that contains a moment."""
         local = moment.astimezone(self.zone)
         if self.by == "hour":
             return self.cut(*self._hour(moment))
@@ -230,7 +230,7 @@ class _Calendar:
         return self.cut(first.astimezone(UTC), after.astimezone(UTC))
 
     def _hour(self, moment: datetime) -> tuple[datetime, datetime]:
-        """An hour of the clock; shorter where the clock is set by a part of an hour."""
+        """An hour of the clock; shorter where the clock is changed by part of an hour."""
         past = self._past_the_hour(moment)
         start = (moment + past).replace(minute=0, second=0, microsecond=0) - past
         end = start + _HOUR
@@ -241,11 +241,11 @@ class _Calendar:
         return start, end
 
     def _past_the_hour(self, moment: datetime) -> timedelta:
-        """By how much more than whole hours the clock is ahead of UTC."""
+        """The UTC offset beyond whole hours."""
         return (moment.astimezone(self.zone).utcoffset() or timedelta(0)) % _HOUR
 
     def _clock_set(self, before: datetime, after: datetime) -> datetime:
-        """The second between two moments at which the clock was set."""
+        """The second between two moments at which the clock was changed."""
         then = self._past_the_hour(after)
         while after - before > _SECOND:
             middle = before + (after - before) // _SECOND // 2 * _SECOND
@@ -272,4 +272,4 @@ _PAST_THE_NEXT: Final[Mapping[Period, timedelta]] = {
     "week": timedelta(days=7),
     "month": timedelta(days=32),
 }
-"""Added to the beginning of a period in local time, this lands in the next one."""
+"""Added to the start of a period in local time, this lands in the next one."""

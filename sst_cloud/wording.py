@@ -1,4 +1,4 @@
-"""Readings in words, for whoever looks at them: in a terminal, in a notebook."""
+"""Readings in words, for a terminal or a notebook."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +17,12 @@ _TROUBLES: Final[Mapping[tuple[Quantity, Value], str]] = {
 }
 
 NO_HOUSES: Final = (
-    "the account has no house; was it moved to the ATLAS app? Such an account has left SST Cloud "
-    "for good"
+    "the account has no houses; if it was migrated to the ATLAS app, it has left SST Cloud for good"
 )
 
 
 def value_of(reading: Reading) -> str:
-    """A value with its unit; meters in cubic metres, as they show it themselves."""
+    """A value with its unit; meters in cubic metres, as on their dials."""
     if isinstance(reading.value, bool):
         return "yes" if reading.value else "no"
     if reading.quantity is Quantity.VOLUME:
@@ -32,19 +31,19 @@ def value_of(reading: Reading) -> str:
 
 
 def what(reading: Reading) -> str:
-    """What is measured: the water where it is a meter's, else the quantity."""
+    """What is measured: hot or cold for a meter, otherwise the quantity."""
     return reading.water or str(reading.quantity).replace("_", " ")
 
 
 def point_of(reading: Reading) -> str:
-    """What the owner calls the point, else what it is."""
+    """The owner's name for the point, or else its kind."""
     kind = str(reading.point).replace("_", " ")
     plain = reading.point_id == reading.point
     return reading.name or (kind if plain else f"{kind} {reading.point_id}")
 
 
 def trouble(reading: Reading) -> str | None:
-    """What the owner has to see to, in two words; None where all is well."""
+    """What needs attention, in two words; None if all is well."""
     percent = reading.quantity is Quantity.BATTERY and reading.unit == Quantity.BATTERY.unit
     if percent and reading.value < LOW_BATTERY:
         return f"battery {value_of(reading)}"
@@ -52,12 +51,12 @@ def trouble(reading: Reading) -> str | None:
 
 
 def count(number: int, noun: str) -> str:
-    """So many of a thing whose plural takes an s."""
+    """A number of things, with a plural in -s."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class Reported(NamedTuple):
-    """A device and what it reports; None where its meters are known, and it could not be read."""
+    """A device and its readings; None if only its meters could be read."""
 
     id: int
     device: Device | None
@@ -65,7 +64,7 @@ class Reported(NamedTuple):
 
 
 def by_house(snapshot: Snapshot, readings: Iterable[Reading]) -> list[tuple[House, list[Reported]]]:
-    """The houses of a snapshot, and each device there of which anything is known."""
+    """The houses of a snapshot, each with the devices of which anything is known."""
     found = {
         (device.house_id, device.id): Reported(device.id, device, []) for device in snapshot.devices
     }
@@ -79,7 +78,7 @@ def by_house(snapshot: Snapshot, readings: Iterable[Reading]) -> list[tuple[Hous
 
 
 def by_point(readings: Iterable[Reading]) -> list[Sequence[Reading]]:
-    """The readings of one device, those of each of its parts together."""
+    """The readings of one device, grouped by part."""
     points: dict[tuple[str, str], list[Reading]] = defaultdict(list)
     for reading in readings:
         points[reading.point, reading.point_id].append(reading)

@@ -1,4 +1,4 @@
-"""What sinks that keep a file have in common."""
+"""Shared by sinks that store to a file."""
 
 import errno
 import os
@@ -8,11 +8,11 @@ from typing import Final
 from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
 
 _PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EBUSY})
-"""The disk is full or ailing: that may pass. Anything else needs somebody to mend it."""
+"""Disk full or failing: may go away on a retry. Anything else has to be fixed first."""
 
 
 def file_error(path: Path, error: OSError) -> SinkError:
-    """The sink's error for an error of the file system."""
+    """The sink's error for a file system error."""
     if error.errno == errno.ENOENT and not path.parent.is_dir():
         return _no_folder(path)
     passing = error.errno in _PASSING
@@ -22,29 +22,29 @@ def file_error(path: Path, error: OSError) -> SinkError:
 
 
 def _no_folder(path: Path) -> SinkError:
-    return SinkRefusedError(f"the folder {path.parent} does not exist; make it first")
+    return SinkRefusedError(f"the folder {path.parent} does not exist; create it first")
 
 
 def check_there(path: Path) -> None:
     """Raise `SinkRefusedError` if there is no such file."""
     if path.is_dir():
-        raise SinkRefusedError(f"{path} is a folder; name a file in it")
+        raise SinkRefusedError(f"{path} is a folder; give the path of a file")
     if not path.exists():
-        raise SinkRefusedError(f"there is no file {path}; nothing has been stored there")
+        raise SinkRefusedError(f"{path} does not exist; nothing has been stored there yet")
 
 
 def check_writable(path: Path) -> None:
-    """Raise `SinkRefusedError` if the file could not be written, or made where it is not."""
+    """Raise `SinkRefusedError` if the file could not be written, or created if missing."""
     try:
         _check_writable(path)
-    except (OSError, ValueError) as error:  # it may not even be looked at, or is no name at all
+    except (OSError, ValueError) as error:  # no access to it, or an invalid path
         reason = getattr(error, "strerror", None) or error
         raise SinkRefusedError(f"{path} cannot be written: {reason}") from error
 
 
 def _check_writable(path: Path) -> None:
     if path.is_dir():
-        raise SinkRefusedError(f"{path} is a folder; name a file in it")
+        raise SinkRefusedError(f"{path} is a folder; give the path of a file")
     folder = path.parent
     if not folder.is_dir():
         raise _no_folder(path)

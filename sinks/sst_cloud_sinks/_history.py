@@ -1,4 +1,4 @@
-"""Reading back from stores that may hold several rows of one reading, under other names."""
+"""Reading back from stores that may hold several rows for one reading, under different names."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
@@ -9,7 +9,7 @@ _TRUST: Final = (Quality.STALE, Quality.SUSPECT, Quality.GOOD)
 
 
 async def each_once(readings: AsyncIterator[Reading]) -> AsyncGenerator[Reading]:
-    """Of readings by time each key once: of several rows the one whose quality is best."""
+    """Each key once, from readings by time: of several rows, the one with the best quality."""
     moment: dict[object, Reading] = {}
     async for reading in readings:
         if moment and next(iter(moment.values())).time != reading.time:
@@ -22,7 +22,7 @@ async def each_once(readings: AsyncIterator[Reading]) -> AsyncGenerator[Reading]
 
 
 def keep_newest(found: dict[object, Reading], reading: Reading) -> None:
-    """Keep the newest reading of every series: of several rows the one whose quality is best."""
+    """Keep the newest reading of every series: of several rows, the one with the best quality."""
     known = found.get(reading.series)
     if known is None or known.time < reading.time:
         found[reading.series] = reading

@@ -1,4 +1,4 @@
-"""Reading an InfluxDB back in InfluxQL, which versions 1, 2 and 3 answer alike."""
+"""Reading back from InfluxDB with InfluxQL, which versions 1, 2 and 3 all support."""
 
 import asyncio
 import json
@@ -42,9 +42,9 @@ async def history(
     since: datetime | None,
     until: datetime | None,
 ) -> AsyncGenerator[Reading]:
-    """Readings by time, each key once: of several rows the one whose quality is best.
+    """Readings by time, each key once: of several rows, the one with the best quality.
 
-    There are several where names are tags, and a reading was written again under another name.
+    There are several if names are tags and a reading was written again under another name.
     """
     times = [
         f"time {sign} '{_moment(bound)}'"
@@ -63,7 +63,7 @@ async def history(
 
 
 async def newest(server: Server, endpoint: URL, at_once: asyncio.Semaphore) -> Sequence[Reading]:
-    """The newest reading of every series, which the server finds from the end."""
+    """The newest reading of every series; the server searches from the end."""
     found: dict[object, Reading] = {}
 
     async def ask(quantity: Quantity) -> None:
@@ -87,13 +87,13 @@ def _quality(quantity: Quantity) -> str:
 
 
 def _moment(moment: datetime) -> str:
-    # Readings have whole seconds: rounding up keeps a half-open range exact.
+    # Readings are in whole seconds: rounding up keeps a half-open range exact.
     since = min(max(moment, FIRST), LAST) - _EPOCH
     return format_time(_EPOCH + timedelta(seconds=math.ceil(since.total_seconds())))
 
 
 async def _by_time(streams: Sequence[AsyncGenerator[Reading]]) -> AsyncGenerator[Reading]:
-    """One stream of several, each of which is by time. Mostly all but one are empty."""
+    """Merge streams that are each sorted by time. Usually all but one are empty."""
     async with AsyncExitStack() as stack:
         heads: dict[AsyncGenerator[Reading], Reading] = {}
         for stream in streams:
@@ -112,7 +112,7 @@ async def _by_time(streams: Sequence[AsyncGenerator[Reading]]) -> AsyncGenerator
 async def _readings(
     server: Server, endpoint: URL, quantity: Quantity, statement: str
 ) -> AsyncGenerator[Reading]:
-    """What a statement gives; rows that are no readings of ours are left out, and told once."""
+    """The result of a statement; rows that are not our readings are skipped and logged once."""
     odd, why = 0, ""
     begun = False
     async with aclosing(_lines(server, endpoint.update_query(q=statement))) as lines:
@@ -128,11 +128,13 @@ async def _readings(
                     continue
                 yield reading
     if odd:
-        _log.warning("%d rows of %s are no readings of ours: %s", odd, FIELDS[quantity], why)
+        _log.warning(
+            "skipped %d rows of %s that are not our readings: %s", odd, FIELDS[quantity], why
+        )
 
 
 async def _lines(server: Server, url: URL) -> AsyncGenerator[bytes]:
-    """An answer line by line, each of them JSON; no more than one is held."""
+    """A response line by line, each of them JSON; only one is held in memory."""
     async with server.get(url, Accept="application/json") as response:
         if response.status != HTTPStatus.OK:
             raise server.failure(response, Complaint.parse(await response.read()), "read")
@@ -147,7 +149,7 @@ async def _lines(server: Server, url: URL) -> AsyncGenerator[bytes]:
 
 
 def _rows(server: Server, line: bytes, *, begun: bool) -> Iterator[Row]:
-    """The rows of one piece of an answer, by name of the column. Raises what the server says."""
+    """The rows of one chunk of a response, by column name. Raises the server's errors."""
     if not line.strip():
         return
     try:
@@ -160,7 +162,7 @@ def _rows(server: Server, line: bytes, *, begun: bool) -> Iterator[Row]:
             for series in result.get("series") or ():
                 columns, tags = series["columns"], series.get("tags") or {}
                 if not {"time", "value"}.issubset(columns):
-                    raise server.foreign(f"it answers with {', '.join(map(str, columns))}")
+                    raise server.foreign(f"it returned {', '.join(map(str, columns))}")
                 for values in series["values"]:
                     yield {**tags, **dict(zip(columns, values, strict=True))}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -193,7 +195,7 @@ def _value(quantity: Quantity, number: float) -> Value:
         if number not in (0, 1):
             raise ValueError(f"{number:g} is neither 0 nor 1")
         return number == 1
-    # Every field is a float; where nothing stands behind the point, it may have been an int.
+    # Every field is a float; a whole value may have been an int.
     whole = quantity.is_whole and number.is_integer() and -_INT64 <= number < _INT64
     return int(number) if whole else number
 

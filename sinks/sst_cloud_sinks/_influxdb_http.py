@@ -1,4 +1,4 @@
-"""Requests to InfluxDB: who is asking, and what its refusals and failures mean."""
+"""Requests to InfluxDB: credentials, and what its refusals and failures mean."""
 
 import re
 from base64 import b64encode
@@ -18,7 +18,7 @@ from ._partial_write import Complaint, shorten
 
 TOKEN: Final = "INFLUXDB_TOKEN"  # noqa: S105  a name
 PASSWORD: Final = "INFLUXDB_PASSWORD"  # noqa: S105
-"""The environment variables that hold the secrets."""
+"""The environment variables with the secrets."""
 
 Aim = Literal["write", "read"]
 
@@ -31,7 +31,7 @@ _BUSY: Final = re.compile("time-?out|max-concurrent-queries|engine is closed", r
 
 
 class Server:
-    """A server that keeps a database or bucket, and the way in."""
+    """A server with a database or bucket, and the credentials for it."""
 
     def __init__(  # noqa: PLR0913  every one of them is a choice of the caller
         self,
@@ -46,14 +46,16 @@ class Server:
         timeout: float,
     ) -> None:
         if user and version != 1:
-            raise SinkOptionsError("a user is of InfluxDB 1: add version=1, or use a token")
+            raise SinkOptionsError("user= is for InfluxDB 1: add version=1, or use a token instead")
         if ":" in user:
-            raise SinkOptionsError(f"user= takes a name alone; its password comes from {PASSWORD}")
+            raise SinkOptionsError(f"user= takes only a name; the password is read from {PASSWORD}")
         if user and not password:
-            raise SinkOptionsError(f"the password of user {user!r} is missing: set {PASSWORD}")
+            raise SinkOptionsError(f"the password for user {user!r} is missing: set {PASSWORD}")
         token = token.strip()
         if not (token.isascii() and token.isprintable()):
-            raise SinkOptionsError(f"the token in {TOKEN} is not one: it holds odd characters")
+            raise SinkOptionsError(
+                f"the token in {TOKEN} is invalid: it contains unexpected characters"
+            )
         self.host = host
         self._kind = "database" if version == 1 else "bucket"
         self._where = f"{self._kind} {bucket!r}"
@@ -70,21 +72,21 @@ class Server:
         self._timeout = timeout
 
     async def close(self) -> None:
-        """Close the session if it is ours; the next request opens another."""
+        """Close the session if it is ours; the next request opens a new one."""
         if self._owns_session and self._session is not None:
             session, self._session = self._session, None
             await session.close()
 
     @asynccontextmanager
     async def post(self, url: URL, body: bytes, **headers: str) -> AsyncIterator[Any]:
-        """A request whose answer is short: all of it must be here in time."""
+        """A request with a short response: all of it must arrive within the timeout."""
         timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=_CONNECT_TIMEOUT)
         async with self._request("POST", url, timeout, headers, data=body) as response:
             yield response
 
     @asynccontextmanager
     async def get(self, url: URL, **headers: str) -> AsyncIterator[Any]:
-        """A request whose answer may go on and on, as long as it does not stall."""
+        """A request whose response may be long, as long as it does not stall."""
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=self._timeout
         )
@@ -126,12 +128,12 @@ class Server:
     def failure(
         self, response: aiohttp.ClientResponse, complaint: Complaint, aim: Aim
     ) -> SinkError:
-        """The error for an answer that is neither success nor about single lines."""
+        """The error for a response that is neither a success nor about individual lines."""
         status, said = response.status, complaint.message
         missing = any(words in said for words in _MISSING)
         passing = status in _PASSING or status >= _ANY_FAULT
-        if passing and not missing:  # which InfluxDB 1 calls a fault of its own
-            # A date is by the server's own clock, which tells the time beside it.
+        if passing and not missing:  # which InfluxDB 1 reports as a server error
+            # A date is by the server's clock, which is in its Date header.
             now = http_date(response.headers.get("Date", "")) or datetime.now(UTC)
             cannot = "cannot take readings now" if aim == "write" else "cannot be read now"
             return SinkUnavailableError(
@@ -140,36 +142,35 @@ class Server:
             )
         missing |= complaint.is_json and status == HTTPStatus.NOT_FOUND
         if missing:
-            remedy = f"create what is missing, or name another than {self._where}"
+            remedy = f"create it, or use something other than {self._where}"
         elif status == HTTPStatus.UNAUTHORIZED:
             remedy = self._way_in(aim)
         elif status == HTTPStatus.FORBIDDEN:
-            remedy = f"grant us {aim} access to {self._where}"
+            remedy = f"grant {aim} access to {self._where}"
         elif status in _REDIRECTS:
-            remedy = "put the address that it redirects to into the URL"
+            remedy = "use the address that it redirects to in the URL"
         else:
-            remedy = f"InfluxDB does not answer {response.url.path} so: {_stranger(aim)}"
+            remedy = f"that is not how InfluxDB answers {response.url.path}: {_stranger(aim)}"
         return SinkRefusedError(f"{self.host}: {said} (HTTP {status}); {remedy}")
 
     def refusal(self, said: str) -> SinkError:
-        """The error for a question that was heard, and answered with an error."""
+        """The error for a query that was received and answered with an error."""
         said = shorten(said)
         if any(words in said for words in _MISSING):
-            also = ", or let the token read it" if self._has_token else ""
+            also = ", or give the token read access to it" if self._has_token else ""
             return SinkRefusedError(
-                f"{self.host}: {said}; create what is missing, or name another than "
-                f"{self._where}{also}"
+                f"{self.host}: {said}; create it, or use something other than {self._where}{also}"
             )
         if _BUSY.search(said):
             return SinkUnavailableError(f"{self.host} cannot be read now: {said}")
         return SinkRefusedError(f"{self.host} cannot be read: {said}")
 
     def cut_off(self) -> SinkError:
-        """The error for an answer that began well."""
-        return SinkUnavailableError(f"{self.host} did not finish what it was telling")
+        """The error for a response that started well but broke off."""
+        return SinkUnavailableError(f"{self.host} did not finish its response")
 
     def foreign(self, said: str) -> SinkError:
-        """The error for an answer that no InfluxDB gives to a question."""
+        """The error for a response that InfluxDB never gives to a query."""
         return SinkRefusedError(
             f"{self.host} does not understand InfluxQL ({said}): {_stranger('read')}"
         )
@@ -179,12 +180,14 @@ class Server:
             return f"check the user {self._user!r}, and the password in {PASSWORD}"
         if self._has_token:
             may = "write to" if aim == "write" else "read"
-            return f"put a token into {TOKEN} that may {may} {self._where}"
-        more = f", or name a user= and set {PASSWORD}" if self._kind == "database" else ""
-        return f"set {TOKEN} to a token of the server{more}"
+            return f"set {TOKEN} to a token that may {may} {self._where}"
+        more = f", or add user= and set {PASSWORD}" if self._kind == "database" else ""
+        return f"set {TOKEN} to a token for the server{more}"
 
 
 def _stranger(aim: Aim) -> str:
     if aim == "write":
         return "check the address, and whether it needs version=1 or version=2"
-    return "check the address; VictoriaMetrics takes InfluxDB's lines, but cannot be read so"
+    return (
+        "check the address; VictoriaMetrics accepts InfluxDB's lines, but cannot be queried like it"
+    )

@@ -1,4 +1,4 @@
-"""Where InfluxDB takes lines and answers questions: from what people write to addresses."""
+"""InfluxDB's write and query endpoints, from a sink URL."""
 
 from typing import Final, NamedTuple
 from urllib.parse import unquote
@@ -9,16 +9,16 @@ from sst_cloud.errors import SinkOptionsError
 
 _FORM: Final = "influxdb:https://HOST:8086/BUCKET?org=ORG"
 _CHUNK: Final = "5000"
-"""Rows that an answer brings at a time."""
+"""Rows per chunk of a response."""
 
 
 class Endpoints(NamedTuple):
-    """The addresses of one database or bucket."""
+    """The endpoints of one database or bucket."""
 
     write: URL
-    """Lines are posted to it."""
+    """Lines are posted here."""
     query: URL
-    """InfluxQL is asked of it, which every version knows."""
+    """InfluxQL queries are sent here; every version supports them."""
 
 
 def address_and_bucket(target: str) -> tuple[str, str]:
@@ -32,11 +32,11 @@ def address_and_bucket(target: str) -> tuple[str, str]:
 def endpoints(
     address: str, bucket: str, *, org: str, version: int, retention_policy: str
 ) -> Endpoints:
-    """Where to write and to read. Raises `SinkOptionsError`, and echoes no secret."""
+    """Where to write and to query. Raises `SinkOptionsError`, without echoing secrets."""
     if "@" in address:
         raise SinkOptionsError(
-            "the address of the influxdb sink holds a user, a password or a token; take it out: "
-            "the token comes from INFLUXDB_TOKEN, the password of user=NAME from INFLUXDB_PASSWORD"
+            "remove the user, password or token from the influxdb sink's address: the token is "
+            "read from INFLUXDB_TOKEN, the password for user=NAME from INFLUXDB_PASSWORD"
         )
     try:
         base = URL(address)
@@ -47,12 +47,12 @@ def endpoints(
         raise SinkOptionsError(f"the influxdb sink needs an address and a bucket: {_FORM}")
     if version == 1:
         if org:
-            raise SinkOptionsError("an org is of InfluxDB 2: leave it out, or version=1")
+            raise SinkOptionsError("org= is for InfluxDB 2: remove it, or version=1")
         database, policy = bucket, retention_policy
         path, where = "write", {"db": database, "rp": policy}
     else:
         if retention_policy:
-            raise SinkOptionsError("a retention_policy is of InfluxDB 1: add version=1")
+            raise SinkOptionsError("retention_policy= is for InfluxDB 1: add version=1")
         # To InfluxQL a bucket `a/b` is the retention policy `b` of the database `a`.
         database, _, policy = bucket.partition("/")
         path, where = "api/v2/write", {"org": org, "bucket": bucket}

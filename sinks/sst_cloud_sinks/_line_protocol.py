@@ -27,37 +27,37 @@ FIELDS: Final = {
     Quantity.HEATING: "heating",
     Quantity.ONLINE: "online",
 }
-"""Every field is a float, booleans are 0 and 1: one type for ever, on every server."""
+"""Every field is a float, booleans are 0 and 1: the type never changes, on any server."""
 QUALITIES: Final = {Quality.GOOD: 0, Quality.SUSPECT: 1, Quality.STALE: 2}
-"""A number, as VictoriaMetrics keeps nothing else. A tag would begin a new series at each doubt."""
+"""A number, as VictoriaMetrics stores nothing else. A tag would start a new series each time."""
 
 FIRST: Final = datetime(1677, 9, 22, tzinfo=UTC)
 LAST: Final = datetime(2262, 4, 11, tzinfo=UTC)
-"""InfluxDB counts nanoseconds from 1970 in 64 bits."""
+"""InfluxDB stores nanoseconds since 1970 in 64 bits."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SAFE: Final = str.maketrans(
     {character: f"\\{character}" for character in ", ="}
     | {chr(code): f"%{code:02X}" for code in (*range(32), 127, *b"%\\")}
 )
-"""Backslashes and control characters become %5C, %0A …: servers differ in how they read them."""
+"""Backslashes and control characters become %5C, %0A …: servers interpret them differently."""
 
 
 def to_line(reading: Reading, *, names: bool = False) -> str:
-    """One line for one reading. Raises ValueError for what InfluxDB could not keep as it is."""
+    """One line for one reading. Raises ValueError for what InfluxDB could not store unchanged."""
     quantity, time = reading.quantity, reading.time
     if reading.unit != quantity.unit:
         raise ValueError(
             f"the field {FIELDS[quantity]} does not take the unit {reading.unit[:20]!r}"
         )
     if not FIRST <= time < LAST:
-        raise ValueError(f"InfluxDB keeps no time outside the years 1677 to 2262: {time:%Y-%m-%d}")
+        raise ValueError(f"InfluxDB stores times from 1677 to 2262 only: {time:%Y-%m-%d}")
     device, house, name = (
         (_tag("device", reading.device), _tag("house", reading.house), _tag("name", reading.name))
         if names
         else ("", "", "")
     )
-    # Tags in the order of their keys, as the server likes them best.
+    # Tags sorted by key, as the server recommends for performance.
     return (
         f"{MEASUREMENTS[reading.point]}{device},device_id={reading.device_id}"
         f"{house},house_id={reading.house_id}{name},point={reading.point.value}"
@@ -69,7 +69,7 @@ def to_line(reading: Reading, *, names: bool = False) -> str:
 
 
 def _tag(key: str, value: str | None) -> str:
-    """An empty value is no tag: the protocol knows none."""
+    """An empty value means no tag: the protocol does not allow empty ones."""
     return f",{key}={value.translate(_SAFE)}" if value else ""
 
 
@@ -78,9 +78,9 @@ def _number(reading: Reading) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, float):
-        return float.__repr__(value)  # those of NumPy have a repr of their own
+        return float.__repr__(value)  # NumPy floats have a different repr
     if int(float(value)) != value:
-        raise ValueError(f"{value} has more digits than a float keeps")
+        raise ValueError(f"{value} has more digits than a float can hold")
     return int.__repr__(value)
 
 

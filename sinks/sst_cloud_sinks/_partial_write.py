@@ -1,4 +1,4 @@
-"""What an answer of InfluxDB says about the lines it was sent, in the words of every version."""
+"""What InfluxDB's response says about the lines it was sent, as worded by every version."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _MAX_REASON: Final = 200
 
 
 class Line(NamedTuple):
-    """A line as it was sent, and the reading that it was made of."""
+    """A line as sent, and the reading that it was made from."""
 
     text: str
     reading: Reading
@@ -26,27 +26,27 @@ class Line(NamedTuple):
 
 @attrs.frozen
 class Verdict:
-    """Who is to blame, and which groups of lines must be sent again to know or store the rest."""
+    """The rejected lines, and the groups of lines to send again to find or store the rest."""
 
     blamed: Mapping[int, str] = attrs.field(factory=dict)
-    """Index of a line → why the server will never take it."""
+    """Index of a line → why the server will never accept it."""
     again: Sequence[Sequence[Line]] = ()
 
 
 @attrs.frozen
 class Complaint:
-    """The body of an answer that is not plain success."""
+    """The body of a response that is not a full success."""
 
     message: str
-    """On one line, short enough to be shown."""
+    """On one line, short enough to show."""
     is_json: bool = False
     _text: str = attrs.field(default="", repr=False)
-    """All that was said."""
+    """The full text."""
     _data: Sequence[Mapping[str, Any]] = attrs.field(default=(), repr=False)
 
     @classmethod
     def parse(cls, body: bytes) -> "Complaint":
-        """Take a body apart: InfluxDB 1, 2 and 3 word it differently, and proxies send pages."""
+        """Parse a body: InfluxDB 1, 2 and 3 word it differently, and proxies send HTML pages."""
         text = body.decode("utf-8", "replace")
         try:
             content = json.loads(text)
@@ -67,13 +67,13 @@ class Complaint:
 
     @property
     def is_about_lines(self) -> bool:
-        """Whether it is certain that lines are at fault, not the request as a whole."""
+        """Whether it is certain that lines are at fault, and not the whole request."""
         return bool(self._data or _UNPARSABLE in self._text or _DROPPED.search(self._text))
 
     def judge(self, lines: Sequence[Line]) -> Verdict:
-        """Blame the lines that are named; have the others sent again, for only that is certain.
+        """Reject the lines that are named; send the others again, to be certain.
 
-        Some versions have stored the others already, some have not, and some say nothing of a
+        Some versions have already stored the others, some have not, and some do not mention a
         second kind of error. A line that is sent again overwrites itself.
         """
         if len(lines) == 1:
@@ -125,7 +125,7 @@ class Complaint:
 
 
 def _split(quoted: str, known: Mapping[str, object]) -> tuple[str, str]:
-    """`LINE': reason`, where the line itself may hold `': `."""
+    """`LINE': reason`, where the line itself may contain `': `."""
     end = quoted.find("': ")
     while end >= 0:
         if quoted[:end] in known:
@@ -143,6 +143,6 @@ def _describe(text: str) -> str:
 
 
 def shorten(text: str) -> str:
-    """On one line, and no longer than people read."""
+    """On one line, and cut to a readable length."""
     text = " ".join(text[: 4 * _MAX_REASON].split())
     return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"

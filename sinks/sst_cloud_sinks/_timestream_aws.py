@@ -1,4 +1,4 @@
-"""The way to AWS: clients made when they are needed, calls that end, errors that say what to do."""
+"""Access to AWS: lazy clients, calls with timeouts, errors that say what to do."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -40,25 +40,25 @@ _CREDENTIALS: Final = frozenset(
     }
 )
 _SETTINGS: Final = {
-    "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile",
-    "PartialCredentialsError": "give both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "NoRegionError": "name one with ?region=… or AWS_DEFAULT_REGION",
-    "InvalidRegionError": "name one like eu-central-1",
-    "ProfileNotFound": "name one of ~/.aws/config, or none",
-    "ConfigParseError": "mend the file, or name another with AWS_CONFIG_FILE",
+    "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile",
+    "PartialCredentialsError": "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "NoRegionError": "set one with ?region=… or AWS_DEFAULT_REGION",
+    "InvalidRegionError": "use one like eu-central-1",
+    "ProfileNotFound": "use one from ~/.aws/config, or none",
+    "ConfigParseError": "fix the file, or use another with AWS_CONFIG_FILE",
     "SSOTokenLoadError": "log in with `aws sso login`",
     "TokenRetrievalError": "log in with `aws sso login`",
     "UnauthorizedSSOTokenError": "log in with `aws sso login`",
-    "UnknownEndpointError": "Timestream is not offered there; name another region",
-    "EndpointProviderError": "name a region that has Timestream, or the endpoint in full",
-    "ParamValidationError": "this is a fault of the sink: please report it",
+    "UnknownEndpointError": "Timestream is not available there; use another region",
+    "EndpointProviderError": "use a region that has Timestream, or give the full endpoint URL",
+    "ParamValidationError": "this is a bug in the sink: please report it",
 }
-"""What only a person can mend, by the name of botocore's error, and how."""
+"""How to fix errors that retries cannot, by the name of botocore's error."""
 
 
 @attrs.frozen
 class Refusal(Exception):  # noqa: N818  an answer of the service, not yet an error of the sink
-    """The service answered with an error that the caller wants to look into."""
+    """The service responded with an error that the caller wants to inspect."""
 
     code: str
     message: str
@@ -66,13 +66,13 @@ class Refusal(Exception):  # noqa: N818  an answer of the service, not yet an er
 
     @property
     def retried(self) -> bool:
-        """Whether the request had been sent before, with an outcome nobody knows."""
+        """Whether the request had been sent before, with an unknown outcome."""
         return bool(self.details.get("ResponseMetadata", {}).get("RetryAttempts"))
 
 
 @attrs.define(eq=False)
 class Connection:
-    """Clients of Timestream. Each is made once, and kept; an injected one is never closed."""
+    """Timestream clients. Each is created once and reused; an injected one is never closed."""
 
     table: str
     region: str | None
@@ -80,7 +80,7 @@ class Connection:
     endpoint_url: str | None
     at_once: int
     limits: dict[str, float]
-    """Seconds that a call of a service may take, with its retries."""
+    """Seconds that a call to a service may take, including retries."""
     clients: dict[str, Any] = attrs.field(repr=False)
     _session: Any = attrs.field(default=None, init=False, repr=False)
     _stack: AsyncExitStack = attrs.field(factory=AsyncExitStack, init=False, repr=False)
@@ -88,7 +88,7 @@ class Connection:
     _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False, repr=False)
 
     async def open(self, service: str) -> Any:
-        """The client of a service. What takes time runs in a thread; who comes second waits."""
+        """The client of a service, created in a thread; concurrent callers wait for it."""
         async with self._lock:
             if service not in self.clients:
                 self.clients[service] = await self._make(service)
@@ -103,7 +103,7 @@ class Connection:
         await self._stack.aclose()
 
     async def call(self, service: str, operation: str, *expected: str, **request: Any) -> Any:
-        """Ask the service, within its limit. An expected error comes as `Refusal`.
+        """Call the service, within its timeout. An expected error is raised as `Refusal`.
 
         Any other raises `SinkUnavailableError` or `SinkRefusedError`.
         """
@@ -113,7 +113,7 @@ class Connection:
                 client = await self.open(service)
                 return await getattr(client, operation)(**request)
         except TimeoutError:
-            raise SinkUnavailableError(f"{self.table} did not answer within {limit:g} s") from None
+            raise SinkUnavailableError(f"{self.table} did not respond within {limit:g} s") from None
         except Exception as error:
             details = getattr(error, "response", None)
             if isinstance(details, dict) and "Error" in details:
@@ -141,7 +141,7 @@ class Connection:
             raise failure from error
 
     def _prepare(self, service: str) -> Any:
-        """Do everything that is slow: the import, and reading the service's description."""
+        """Do the slow parts: the import, and loading the service's description."""
         import aioboto3  # noqa: PLC0415  a quarter of a second, and an extra
 
         if self._session is None:
@@ -164,11 +164,11 @@ class Connection:
             read_timeout=limit / 2,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             max_pool_connections=self.at_once,
-            # The records are valid as they are made; to check each again costs a quarter of the
-            # processor time of a write.
+            # The records are valid by construction; validating them takes a quarter of the CPU
+            # time of a write.
             parameter_validation=False,
-            # An endpoint from the environment would serve the discovery only, and the data would
-            # still go to AWS.
+            # An endpoint from the environment would apply only to endpoint discovery: the data
+            # would still go to AWS.
             ignore_configured_endpoint_urls=True,
             http_session_cls=HTTPSession,
         )
@@ -177,29 +177,29 @@ class Connection:
     def _refused(self, code: str, message: str, status: int) -> SinkError:
         said = f"({code}: {message})" if message else f"({code})"
         if code in _PASSING or status == 429 or status >= 500:
-            return SinkUnavailableError(f"{self.table} cannot take part now {said}; try again")
+            return SinkUnavailableError(f"{self.table} is not available now {said}; try again")
         if code in _CREDENTIALS:
-            return SinkRefusedError(f"AWS does not accept the credentials {said}; renew them")
+            return SinkRefusedError(f"AWS rejected the credentials {said}; renew them")
         if code == "ResourceNotFoundException":
             return SinkRefusedError(
-                f"there is no table {self.table} {said}; check its name and the region, or make it "
-                f"with: sst-cloud timestream create {self.table}"
+                f"there is no table {self.table} {said}; check its name and the region, or create "
+                f"it with: sst-cloud timestream create {self.table}"
             )
         if code in ("AccessDeniedException", "AccessDenied"):
             return SinkRefusedError(
-                f"these AWS credentials may not do that with {self.table} {said}; allow "
+                f"these AWS credentials are not allowed to do that with {self.table} {said}; allow "
                 "timestream:WriteRecords (timestream:Select to read) on the table and "
                 "timestream:DescribeEndpoints on *"
             )
         if code == "InvalidEndpointException":
             return SinkRefusedError(
-                f"the endpoint does not serve {self.table} {said}; leave endpoint_url out, so "
-                "that AWS names the right one"
+                f"the endpoint does not serve {self.table} {said}; omit endpoint_url to let AWS "
+                "choose the right one"
             )
         return SinkRefusedError(f"{self.table} refused the request {said}")
 
     def _failed(self, error: Exception) -> SinkError | None:
-        """The sink's error for one that came up on our side of the wire."""
+        """The sink's error for a client-side error."""
         names = [kind.__name__ for kind in type(error).__mro__]
         for name, remedy in _SETTINGS.items():
             if name in names:

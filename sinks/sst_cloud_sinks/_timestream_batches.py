@@ -1,4 +1,4 @@
-"""Readings on their way to Timestream: what is sent when, in full requests, nothing said twice."""
+"""Batching readings for Timestream: full requests, common attributes sent once."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from ._timestream_records import Series, problem_of, series_of
 Record = dict[str, Any]
 
 BATCH: Final = 100
-"""Records a request may hold."""
+"""Maximum number of records per request."""
 
 _identity = attrgetter(
     "quantity",
@@ -34,12 +34,12 @@ _identity = attrgetter(
 
 
 Entry = tuple[int, Series, str, str]
-"""A reading on its way: its place in the caller's sequence, its series, its time and value."""
+"""A reading to send: its index in the caller's sequence, its series, its time and value."""
 
 
 @attrs.frozen
 class Batch:
-    """The contents of one request; what all records share is said once."""
+    """The contents of one request; attributes common to all records are sent once."""
 
     entries: Sequence[Entry]
     common: Record
@@ -48,13 +48,13 @@ class Batch:
 
 @attrs.define
 class Plan:
-    """What to send now, what to send once that is stored, and what not to send."""
+    """What to send now, what to send after that, and what not to send."""
 
     entries: list[Entry] = attrs.field(factory=list)
     twins: list[tuple[int, int]] = attrs.field(factory=list)
-    """Readings that are equal to one that is sent: they share its fate."""
+    """Duplicates of a reading that is sent: they share its outcome."""
     later: list[int] = attrs.field(factory=list)
-    """Other values for a moment that is sent already: what comes later is sent later."""
+    """Further values for the same series and time, to be sent later, in order."""
     problems: dict[int, str] = attrs.field(factory=dict)
 
 
@@ -88,13 +88,13 @@ def plan(readings: Sequence[Reading], indices: Sequence[int], location: str | No
 
 
 def batches(entries: Sequence[Entry], version: int | None) -> Iterator[Batch]:
-    """Full requests, as far as there are entries for them."""
+    """Split entries into full requests."""
     for start in range(0, len(entries), BATCH):
         yield batch(entries[start : start + BATCH], version)
 
 
 def batch(entries: Sequence[Entry], version: int | None) -> Batch:
-    """One request, with everything hoisted that its records share."""
+    """One request, with its records' common attributes hoisted."""
     kinds = list({id(series): series for _, series, _, _ in entries}.values())
     parts = [_parts(series) for series in kinds]
     shared = dict(set(parts[0].items()).intersection(*(other.items() for other in parts[1:])))
@@ -120,7 +120,7 @@ def batch(entries: Sequence[Entry], version: int | None) -> Batch:
 
 
 def _parts(series: Series) -> dict[tuple[str, bool], str]:
-    """What a series says in every record: its dimensions (True), and the rest (False)."""
+    """The attributes of a series in every record: dimensions (True), and the rest (False)."""
     dimensions = {(name, True): value for name, value in series.dimensions.items()}
     measure = {("MeasureName", False): series.measure, ("MeasureValueType", False): series.type}
     return dimensions | measure

@@ -1,4 +1,4 @@
-"""Reading a Timestream table back."""
+"""Reading back from a Timestream table."""
 
 import logging
 import math
@@ -19,7 +19,7 @@ _PAGE: Final = 1000
 _VALUES: Final = {
     f"measure_value::{kind}": f"value_{kind}" for kind in ("bigint", "boolean", "double")
 }
-"""Columns of values, and what they are called in an answer where they are computed."""
+"""Value columns, and their aliases in computed results."""
 
 
 async def rows(
@@ -29,13 +29,13 @@ async def rows(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> AsyncGenerator[Reading]:
-    """Readings by time, as they are stored."""
+    """Readings by time, as stored."""
     where = [f"measure_name = '{quantity.value}'"]
     if since is not None:
         where.append(f"time >= {_moment(since)}")
     if until is not None:
         where.append(f"time < {_moment(until)}")
-    # A table has the columns that were ever written, so only `*` suits every table.
+    # A table has only the columns that were ever written, so only `*` works for every table.
     sql = f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY time"  # noqa: S608  checked names
     async for row in _ask(aws, sql):
         if (reading := _reading(row)) is not None:
@@ -49,7 +49,7 @@ async def history(
     since: datetime | None,
     until: datetime | None,
 ) -> AsyncGenerator[Reading]:
-    """Readings by time, each key once: of several rows the one whose quality is best."""
+    """Readings by time, each key once: of several rows, the one with the best quality."""
     async with (
         aclosing(rows(aws, table, quantity, since, until)) as readings,
         aclosing(each_once(readings)) as found,
@@ -86,7 +86,7 @@ def _reading(row: Mapping[str, str | None]) -> Reading | None:
     try:
         return reading_of(row)
     except ValueError as error:
-        _log.warning("a row of the table is no reading: %s", error)
+        _log.warning("skipped a row of the table that is not a reading: %s", error)
         return None
 
 
@@ -98,7 +98,7 @@ async def _columns(aws: Connection, sql: str) -> frozenset[str]:
 
 
 async def _ask(aws: Connection, sql: str) -> AsyncIterator[Mapping[str, str | None]]:
-    """The rows of an answer, by name of the column, page by page."""
+    """The rows of a result, by column name, page by page."""
     more: dict[str, Any] = {}
     while True:
         page = await aws.call(QUERY, "query", QueryString=sql, MaxRows=_PAGE, **more)
@@ -112,5 +112,5 @@ async def _ask(aws: Connection, sql: str) -> AsyncIterator[Mapping[str, str | No
 
 
 def _moment(moment: datetime) -> str:
-    # Readings have whole seconds: rounding up keeps a half-open range exact.
+    # Readings are in whole seconds: rounding up keeps a half-open range exact.
     return f"from_milliseconds({math.ceil(moment.timestamp()) * 1000})"

@@ -1,4 +1,4 @@
-"""The way to AWS over TLS, with the certificates that are in memory already."""
+"""HTTPS to AWS, with the CA certificates that are already in memory."""
 
 import ssl
 from typing import Any
@@ -8,11 +8,11 @@ from aiobotocore.httpsession import AIOHTTPSession
 
 
 class HTTPSession(AIOHTTPSession):  # type: ignore[misc]
-    """aiobotocore's, but it trusts whom Python trusts, as the client of the cloud does.
+    """aiobotocore's session, but with Python's CA certificates, as in the cloud client.
 
-    aiohttp has read those certificates when it was imported; botocore's own list would take
-    another 50 to 90 ms at the first request. A bundle of its own that AWS_CA_BUNDLE,
-    REQUESTS_CA_BUNDLE or the profile names counts as ever.
+    aiohttp loads those on import; loading botocore's own list would take another 50 to 90 ms on
+    the first request. A bundle set by AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or the profile still
+    takes precedence.
     """
 
     def _create_connector(self, proxy_url: str | None) -> aiohttp.BaseConnector:

@@ -1,4 +1,4 @@
-"""What readings look like in Timestream: their dimensions and measures, and back."""
+"""Readings as Timestream dimensions and measures, and back."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from sst_cloud.readings import Point, Quality, Quantity, Reading, Value
 RECORD_BYTES: Final = 2048
 _TIME_BYTES: Final = 10
 _LAST_SECOND: Final = (2**63 - 1) // 10**9
-"""Timestream counts nanoseconds since 1970 in 64 bits."""
+"""Timestream stores nanoseconds since 1970 in 64 bits."""
 DIMENSIONS: Final = (
     "service",
     "location",
@@ -30,7 +30,7 @@ DIMENSIONS: Final = (
     "value_type",
     "quality",
 )
-"""Every dimension we write. One that says nothing is left out: Timestream takes no empty ones."""
+"""Every dimension we write. Empty ones are omitted: Timestream does not accept them."""
 
 _SERVICES: Final = {
     Quantity.VOLUME: "water",
@@ -50,22 +50,22 @@ _SERVICES_OF_POINTS: Final = {
 
 @attrs.frozen(eq=False)
 class Series:
-    """What the records of one time series have in common."""
+    """What the records of one series have in common."""
 
     dimensions: Mapping[str, str]
     measure: str
     type: str
     size: int
-    """Bytes of a record, but for its value."""
+    """Bytes of a record without its value."""
     problem: str | None
-    """Why Timestream can take none of its records."""
+    """Why Timestream cannot accept any of its records."""
 
 
 def reading_of(row: Mapping[str, str | None]) -> Reading:
-    """The reading that a row was made from. Raises ValueError.
+    """The reading in a row. Raises ValueError.
 
-    Rows of the old function lack the house and the device: they come back under house 0, with the
-    location as the house's name and `location:water` as the counter's id.
+    Rows of the old function lack the house and the device: they are returned under house 0, with
+    the location as the house's name and `location:water` as the counter's id.
     """
     quantity = Quantity(row["measure_name"] or "")
     text = row.get("time") or ""
@@ -97,7 +97,7 @@ def reading_of(row: Mapping[str, str | None]) -> Reading:
 
 
 def series_of(reading: Reading, location: str | None) -> Series:
-    """The time series that a reading belongs to, and why it can have none there, if it cannot."""
+    """The series that a reading belongs to, with the reason if Timestream cannot store it."""
     quantity, point = reading.quantity, reading.point
     counter = point is Point.COUNTER
     value_type = None
@@ -129,14 +129,14 @@ def series_of(reading: Reading, location: str | None) -> Series:
         size=_TIME_BYTES
         + len(quantity.value)
         + sum(len(name) + len(value.encode()) for name, value in dimensions.items()),
-        problem="a counter without an id has no place in Timestream"
+        problem="Timestream cannot store a counter without an id"
         if counter and not reading.point_id
         else None,
     )
 
 
 def _type(quantity: Quantity) -> str:
-    # Only volumes are BIGINT: a query over `measure_value::bigint` need not ask what it meets.
+    # Only volumes are BIGINT, so a query over `measure_value::bigint` needs no filter.
     if quantity is Quantity.VOLUME:
         return "BIGINT"
     return "BOOLEAN" if quantity.is_boolean else "DOUBLE"
@@ -146,7 +146,7 @@ def _value(quantity: Quantity, row: Mapping[str, str | None]) -> Value:
     kind = _type(quantity)
     text = row.get(f"measure_value::{kind.lower()}")
     if text is None:
-        raise ValueError(f"a row of {quantity} holds no {kind}")
+        raise ValueError(f"a row of {quantity} has no {kind}")
     if kind == "BOOLEAN":
         return text == "true"
     if kind == "BIGINT":
@@ -156,16 +156,16 @@ def _value(quantity: Quantity, row: Mapping[str, str | None]) -> Value:
 
 
 def problem_of(value: Value, series: Series, seconds: int, text: str) -> str | None:
-    """Why Timestream cannot take this record, as far as that is known without asking it."""
+    """Why Timestream cannot accept this record, as far as can be known without asking it."""
     if series.problem:
         return series.problem
     if not 0 <= seconds <= _LAST_SECOND:
-        return "Timestream keeps times from 1970 to 2262"
+        return "Timestream only accepts times from 1970 to 2262"
     if series.type == "DOUBLE" and type(value) is int and float(value) != value:
-        return f"{text} is no number that a DOUBLE holds exactly"
+        return f"{text} cannot be stored exactly as a DOUBLE"
     if (size := series.size + len(text)) > RECORD_BYTES:
         return (
-            f"the record would have {size} bytes, of {RECORD_BYTES} that Timestream takes: "
+            f"the record would be {size} bytes, and Timestream accepts {RECORD_BYTES}: "
             "shorten the names"
         )
     return None

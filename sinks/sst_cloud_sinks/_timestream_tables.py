@@ -1,4 +1,4 @@
-"""Making database and table."""
+"""Creating the database and table."""
 
 import math
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ _DENIED: Final = "AccessDeniedException"
 
 @attrs.frozen
 class Retention:
-    """How long a table keeps its readings, and whether it takes old ones."""
+    """How long a table keeps its readings, and whether it accepts old ones."""
 
     hours: int
-    """In the memory store, where new readings go."""
+    """In the memory store, where new readings are written."""
     days: int
-    """In the magnetic store, where they go from there."""
+    """In the magnetic store, where they are moved later."""
     writes: bool
-    """Whether readings that are too old for the memory store go straight to the magnetic one."""
+    """Whether readings too old for the memory store are written straight to the magnetic one."""
 
     @classmethod
     def of(cls, memory: timedelta, magnetic: timedelta, *, writes: bool) -> "Retention":
-        """Rounded up to what Timestream counts in. Raises `SinkOptionsError`."""
+        """Rounded up to Timestream's units. Raises `SinkOptionsError`."""
         hours, days = math.ceil(memory / _HOUR), math.ceil(magnetic / _DAY)
         if not 1 <= hours <= _MOST_HOURS:
             raise SinkOptionsError(f"the memory store keeps 1 to {_MOST_HOURS} hours, not {hours}")
@@ -42,7 +42,7 @@ class Retention:
 
     @classmethod
     def found(cls, table: dict[str, Any]) -> "Retention":
-        """That of a table as the service describes it."""
+        """From the service's description of a table."""
         kept = table.get("RetentionProperties", {})
         writes = table.get("MagneticStoreWriteProperties", {})
         return cls(
@@ -52,17 +52,17 @@ class Retention:
         )
 
     def __or__(self, other: "Retention") -> "Retention":
-        """The longer of both in everything."""
+        """The longer of the two, in every respect."""
         return Retention(
             max(self.hours, other.hours), max(self.days, other.days), self.writes or other.writes
         )
 
     def __str__(self) -> str:
-        old = "takes" if self.writes else "does not take"
-        return f"{self.hours} hours in memory, {self.days} days in all, {old} older readings"
+        old = "accepts" if self.writes else "does not accept"
+        return f"{self.hours} hours in memory, {self.days} days in total, {old} older readings"
 
     def settings(self) -> dict[str, Any]:
-        """As the service takes them."""
+        """In the service's format."""
         return {
             "RetentionProperties": {
                 "MemoryStoreRetentionPeriodInHours": self.hours,
@@ -73,22 +73,22 @@ class Retention:
 
 
 async def create(aws: Connection, database: str, table: str, wanted: Retention) -> Sequence[str]:
-    """Make what is missing, lengthen what is kept too shortly; says what was done."""
+    """Create what is missing, extend retention that is too short; returns what was done."""
     made = await _make(aws, "create_database", DatabaseName=database)
-    said = f"database {database} {'made' if made else 'is there already'}"
+    said = f"database {database} {'created' if made else 'already exists'}"
     names = {"DatabaseName": database, "TableName": table}
     if await _make(aws, "create_table", **names, **wanted.settings()):
-        return said, f"table {table} made: {wanted}"
+        return said, f"table {table} created: {wanted}"
     answer = await aws.call(WRITE, "describe_table", **names)
     found = Retention.found(answer["Table"])
     if found | wanted == found:
-        return said, f"table {table} is there already: {found}"
+        return said, f"table {table} already exists: {found}"
     await aws.call(WRITE, "update_table", **names, **(found | wanted).settings())
-    return said, f"table {table} was there and is changed: {found | wanted}"
+    return said, f"table {table} updated: {found | wanted}"
 
 
 async def _make(aws: Connection, operation: str, **request: Any) -> bool:
-    """Whether it was made; False if it is there already."""
+    """Whether it was created; False if it already exists."""
     try:
         await aws.call(WRITE, operation, _CONFLICT, _DENIED, **request)
     except Refusal as answer:
@@ -96,7 +96,7 @@ async def _make(aws: Connection, operation: str, **request: Any) -> bool:
             return False
         raise SinkRefusedError(
             f"this AWS account or user may not {operation.replace('_', ' ')} in Timestream "
-            f"({answer.message}). It is closed to accounts that did not use it before June 2025: "
-            "those use the influxdb sink, with Timestream for InfluxDB"
+            f"({answer.message}). Timestream is closed to accounts that did not use it before "
+            "June 2025: use the influxdb sink with Timestream for InfluxDB instead"
         ) from answer
     return True

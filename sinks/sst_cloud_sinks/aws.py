@@ -1,4 +1,4 @@
-"""What a deployment on AWS needs beside a sink: a secret from where AWS keeps it."""
+"""What a deployment on AWS needs besides a sink: a secret from Secrets Manager or SSM."""
 
 import json
 from typing import Any, Final
@@ -6,18 +6,18 @@ from typing import Any, Final
 from sst_cloud.errors import SSTCloudError
 
 _LIMIT: Final = 5.0
-"""Seconds to connect, and to wait for an answer; three attempts."""
+"""Timeouts in seconds, to connect and to read; three attempts."""
 
 
 async def secret(arn: str) -> str:
     """The text of a Secrets Manager secret, or of an SSM parameter, by its ARN.
 
-    Where it is JSON, its key `token` counts. Raises `SSTCloudError`.
+    If it is JSON, the value of its key `token`. Raises `SSTCloudError`.
     """
     parts = arn.split(":", 5)
     service = parts[2] if len(parts) == 6 and parts[0] == "arn" else ""
     if service not in ("secretsmanager", "ssm"):
-        raise SSTCloudError(f"{arn} is neither a secret's ARN nor that of an SSM parameter")
+        raise SSTCloudError(f"{arn} is not the ARN of a secret or an SSM parameter")
     import aioboto3  # noqa: PLC0415  half a second, and an extra
     from aiobotocore.config import AioConfig  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -35,7 +35,7 @@ async def secret(arn: str) -> str:
         code = error.response.get("Error", {}).get("Code", "")
         action = "ssm:GetParameter" if service == "ssm" else "secretsmanager:GetSecretValue"
         raise SSTCloudError(
-            f"{arn} cannot be read ({code}); does it exist, and may this role do {action}?"
+            f"{arn} cannot be read ({code}); check that it exists and that this role has {action}"
         ) from error
     except BotoCoreError as error:
         raise SSTCloudError(f"{arn} cannot be read: {error}") from error

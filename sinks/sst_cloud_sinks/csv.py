@@ -1,4 +1,4 @@
-"""Readings in a CSV file (RFC 4180): append, flush, fsync; a torn last line is mended."""
+"""Readings in a CSV file (RFC 4180): append, flush, fsync; a torn last line is repaired."""
 
 import asyncio
 import csv
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _HEADER: Final = (",".join(FIELDS) + "\r\n").encode()
 _TEXT: Final = ("unit", "house", "device", "model", "point_id", "name")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell that begins so for a formula."""
+"""A spreadsheet treats a cell that starts with one of these as a formula."""
 _BLOCK: Final = 1 << 20
 _ROWS_AT_ONCE: Final = 5_000
 
@@ -33,8 +33,8 @@ _ROWS_AT_ONCE: Final = 5_000
 class CsvSink:
     """Appends readings to a CSV file, and reads them back.
 
-    UTF-8 without BOM, CRLF, the header once, times in ISO 8601 UTC. Text that a spreadsheet
-    would take for a formula gets an apostrophe in front, which reading takes away again.
+    UTF-8 without BOM, CRLF, a single header, times in ISO 8601 UTC. Text that a spreadsheet would
+    treat as a formula is prefixed with an apostrophe, which is removed on reading.
     """
 
     target: ClassVar[str] = "PATH"
@@ -45,7 +45,7 @@ class CsvSink:
         self._path = Path(path)
         self._lock = threading.Lock()
         self._left: tuple[int, int] | None = None
-        """Inode and size as the last write left them: nobody has touched the file since."""
+        """Inode and size after the last write: if unchanged, nobody else has touched the file."""
 
     @classmethod
     def from_url(cls, url: SinkURL) -> Self:
@@ -65,11 +65,11 @@ class CsvSink:
         return None
 
     async def check(self) -> None:
-        """Whether the file has our columns and can be appended to, or could be made."""
+        """Check that the file has our columns and can be appended to, or could be created."""
         await asyncio.to_thread(self._check)
 
     async def write(self, readings: Sequence[Reading]) -> WriteReport:
-        """Append a row per reading; they are on the disk when this returns."""
+        """Append a row per reading; they are on disk when this returns."""
         if readings:
             await asyncio.to_thread(self._append, _encode(readings))
         return WriteReport(accepted=len(readings))
@@ -77,7 +77,7 @@ class CsvSink:
     async def read(
         self, quantity: Quantity, since: datetime | None = None, until: datetime | None = None
     ) -> AsyncIterator[Reading]:
-        """Readings by time; one that was written again comes once, as it was written last."""
+        """Readings by time; of one written several times, only the last version."""
         found: dict[object, Reading] = {}
         async for reading in self.rows():
             if (
@@ -101,10 +101,10 @@ class CsvSink:
     async def rows(
         self, on_unreadable: Callable[[int, str], None] | None = None
     ) -> AsyncIterator[Reading]:
-        """All readings in the order of the file, without holding it in memory.
+        """All readings in file order, without loading the file into memory.
 
-        Rows that hold no reading are passed over: logged, or told to `on_unreadable` with the
-        number of the line and the reason, from a thread.
+        Rows that are not readings are skipped and logged, or passed to `on_unreadable` with the
+        line number and the reason, from a thread.
         """
         rows = _readings(self._path, on_unreadable)
         while chunk := await asyncio.to_thread(lambda: list(islice(rows, _ROWS_AT_ONCE))):
@@ -112,7 +112,7 @@ class CsvSink:
                 yield reading
 
     async def check_readable(self) -> None:
-        """Whether the file is there, with our columns."""
+        """Check that the file exists and has our columns."""
         await asyncio.to_thread(self._check_readable)
 
     def _check_readable(self) -> None:
@@ -131,7 +131,7 @@ class CsvSink:
 
     def _append(self, rows: bytes) -> None:
         try:
-            # Unbuffered: what a full disk did not take must not follow when the file is closed.
+            # Unbuffered: what did not fit on a full disk must not be written when closing the file.
             with self._lock, self._path.open("a+b", buffering=0) as file:
                 self._append_to(file, rows)
         except OSError as error:
@@ -146,13 +146,13 @@ class CsvSink:
             _write(file, rows if end else _HEADER + rows)
             os.fsync(file.fileno())
         except OSError:
-            file.truncate(end)  # half a batch would be stored twice by the next try
+            file.truncate(end)  # the retry would store half of the batch twice
             raise
         state = os.fstat(file.fileno())
         self._left = (state.st_ino, state.st_size)
 
     def _mend(self, file: FileIO, size: int) -> None:
-        """Refuse a file that is not ours; finish or cut a last line that a crash has torn."""
+        """Refuse a file that is not ours; complete or cut a last line torn by a crash."""
         whole = _end_of_last_record(file)
         file.seek(whole)
         torn = file.read()
@@ -176,11 +176,11 @@ class CsvSink:
         try:
             columns = next(csv.reader([line.decode("utf-8-sig")]), [])
         except (ValueError, csv.Error):
-            raise SinkRefusedError(f"{self._path} is not a CSV file; choose another") from None
+            raise SinkRefusedError(f"{self._path} is not a CSV file; choose another file") from None
         if line and tuple(columns) != FIELDS:
             found = ", ".join(columns)[:60]
             raise SinkRefusedError(
-                f"{self._path} has other columns than readings have (it begins with: {found}); "
+                f"{self._path} does not have the columns of readings (it starts with: {found}); "
                 "choose another file"
             )
 
@@ -192,7 +192,7 @@ def _write(file: FileIO, content: bytes) -> None:
 
 
 def _end_of_last_record(file: FileIO) -> int:
-    """Offset behind the last line break that stands outside quotes."""
+    """Offset after the last line break outside quotes."""
     file.seek(0)
     end = offset = 0
     quoted = False
@@ -232,7 +232,7 @@ def _readings(path: Path, on_unreadable: Callable[[int, str], None] | None) -> I
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)
             if tuple(next(rows, FIELDS)) != FIELDS:
-                raise SinkRefusedError(f"{path} has other columns than readings have")
+                raise SinkRefusedError(f"{path} does not have the columns of readings")
             for row in rows:
                 try:
                     yield _decode(row)
@@ -250,7 +250,7 @@ def _readings(path: Path, on_unreadable: Callable[[int, str], None] | None) -> I
 
 
 def _decode(row: Sequence[str]) -> Reading:
-    """The reading of a row. Raises ValueError."""
+    """The reading in a row. Raises ValueError."""
     record: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
     for field in _TEXT:
         record[field] = _unguard(record[field])

@@ -1,4 +1,4 @@
-"""Readings in InfluxDB, version 1, 2 or 3, and what speaks like it: line protocol over HTTP."""
+"""Readings in InfluxDB 1, 2 or 3, or anything compatible: line protocol over HTTP."""
 
 import asyncio
 import gzip
@@ -22,18 +22,18 @@ from ._line_protocol import to_line
 from ._partial_write import Complaint, Line
 
 _NOTHING: Final = "# may I write?\n"
-"""A comment: the server checks credentials and bucket, and stores nothing."""
+"""A comment: the server checks credentials and bucket, but stores nothing."""
 _NO_LINES: Final = ("requires points", "write was empty")
-"""How a server says that a comment is no line."""
+"""How servers say that there is no line in the request."""
 _BLAMING: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 _OK: Final = range(200, 300)
 
 
 class InfluxDBSink:
-    """Writes readings to a bucket of InfluxDB 2 or 3, or a database of InfluxDB 1; reads them back.
+    """Writes readings to an InfluxDB 2 or 3 bucket or an InfluxDB 1 database; reads them back.
 
-    A measurement for each kind of device part, tags that identify it, fields with the unit in
-    their names. The secret is in the environment: INFLUXDB_TOKEN, or INFLUXDB_PASSWORD for a user.
+    One measurement for each kind of device part, tags that identify it, fields with the unit in
+    their names. Secrets are read from INFLUXDB_TOKEN, or INFLUXDB_PASSWORD for a user.
     """
 
     target: ClassVar[str] = "https://HOST:8086/BUCKET"
@@ -41,8 +41,10 @@ class InfluxDBSink:
         Option("org", "organization that owns the bucket (InfluxDB 2)"),
         Option("version", "2 (also for InfluxDB 3; the default) or 1", choice("1", "2")),
         Option("user", "user, with its password in INFLUXDB_PASSWORD (version=1)"),
-        Option("retention_policy", "the database's own if not given (version=1)"),
-        Option("names", "yes: names of house, device and point as tags too", choice("yes", "no")),
+        Option("retention_policy", "default: the database's own (version=1)"),
+        Option(
+            "names", "yes: store the names of house, device and point as tags", choice("yes", "no")
+        ),
     )
     guarantee: ClassVar[Guarantee] = Guarantee.IDEMPOTENT
 
@@ -63,12 +65,12 @@ class InfluxDBSink:
         batch_size: int = 5_000,
         max_concurrency: int = 4,
     ) -> None:
-        """`url` is the server's address, `bucket` is the database for `version` 1.
+        """`url` is the server's address; for `version` 1, `bucket` is the database.
 
-        `timeout` is the seconds that a write may take, and a read may stand still; `batch_size`
-        readings go in a request, `max_concurrency` requests at a time. A `session` is used as it
-        is and never closed. Raises `SinkOptionsError` for options that do not go together or a
-        secret that is missing, ValueError where the last three are not positive.
+        `timeout` is in seconds, for a whole write or a stalled read; `batch_size` is in readings
+        per request, and at most `max_concurrency` requests run at a time. An injected `session` is
+        never closed. Raises `SinkOptionsError` for conflicting options or a missing secret,
+        ValueError if a number is not positive.
         """
         self._endpoints = endpoints(
             url, bucket, org=org, version=version, retention_policy=retention_policy
@@ -91,7 +93,7 @@ class InfluxDBSink:
 
     @classmethod
     def from_url(cls, url: SinkURL) -> Self:
-        """`influxdb:https://HOST:8086/BUCKET?org=ORG`; secrets come from the environment."""
+        """`influxdb:https://HOST:8086/BUCKET?org=ORG`; secrets are read from the environment."""
         options = url.convert(cls.options)
         address, bucket = address_and_bucket(url.target)
         return cls(
@@ -118,19 +120,19 @@ class InfluxDBSink:
         await self._server.close()
 
     async def check(self) -> None:
-        """Ask the server to write nothing: it looks at credentials and bucket all the same."""
+        """Send an empty write: the server still checks the credentials and the bucket."""
         complaint = await self._post(_NOTHING)
         if complaint and not any(words in complaint.message for words in _NO_LINES):
             raise SinkRefusedError(
-                f"{self._server.host} does not take readings: {complaint.message}"
+                f"{self._server.host} does not accept readings: {complaint.message}"
             )
 
     async def write(self, readings: Sequence[Reading]) -> WriteReport:
-        """Store readings, a batch a request, a few requests at a time."""
+        """Store readings, one batch per request, a few requests at a time."""
         size = self._batch_size
         batches = [readings[start : start + size] for start in range(0, len(readings), size)]
         if len(batches) > 1 and len({reading.key for reading in readings}) < len(readings):
-            # Of readings with one key the last must win: no two batches at once.
+            # Of readings with the same key the last must win, so they never go in parallel.
             found = [await self._write_batch(batch) for batch in batches]
         else:
             try:
@@ -145,7 +147,7 @@ class InfluxDBSink:
     def read(
         self, quantity: Quantity, since: datetime | None = None, until: datetime | None = None
     ) -> AsyncIterator[Reading]:
-        """Readings by time, as far as they are stored: without names, unless these are tags."""
+        """Readings by time, without names unless these are stored as tags."""
         return history(self._server, self._endpoints.query, quantity, since, until)
 
     async def latest(self) -> Sequence[Reading]:
@@ -164,7 +166,7 @@ class InfluxDBSink:
             return rejected + (await self._store(lines) if lines else [])
 
     async def _store(self, lines: Sequence[Line]) -> list[Rejection]:
-        """Send lines until each is stored or known to be at fault: no loop, each round divides."""
+        """Send lines until each is stored or rejected; ends, as every round splits them up."""
         rejected: list[Rejection] = []
         waiting = [lines]
         checked = False
@@ -175,7 +177,7 @@ class InfluxDBSink:
             if complaint is None:
                 continue
             if not (checked or complaint.is_about_lines):
-                await self.check()  # raises if it is the request that is wrong
+                await self.check()  # raises if the whole request is at fault
                 checked = True
             if not complaint.is_json:
                 foreign = complaint.message
@@ -184,14 +186,14 @@ class InfluxDBSink:
                 Rejection(part[index].reading, reason) for index, reason in verdict.blamed.items()
             )
             waiting += reversed(verdict.again)
-        if foreign and 1 < len(lines) == len(rejected):  # some proxy, that would refuse any line
+        if foreign and 1 < len(lines) == len(rejected):  # a proxy that would refuse any line
             raise SinkRefusedError(
-                f"{self._server.host} takes none of {len(lines)} readings: {foreign}"
+                f"{self._server.host} accepted none of {len(lines)} readings: {foreign}"
             )
         return rejected
 
     async def _post(self, lines: str) -> Complaint | None:
-        """Send lines. None if all are stored, or what the server has against some of them."""
+        """Send lines. None if all are stored, otherwise the server's complaint."""
         async with self._server.post(
             self._endpoints.write,
             gzip.compress(lines.encode(), compresslevel=4, mtime=0),

@@ -1,4 +1,4 @@
-"""Readings in an SQLite file: the embedded default. Idempotent, and a history to read from."""
+"""Readings in an SQLite file: the default store. Idempotent, and can be read back."""
 
 import asyncio
 import sqlite3
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS readings (
     PRIMARY KEY (quantity, time, house_id, device_id, point, point_id)
 ) WITHOUT ROWID
 """
-"""`value` has no type, so that SQLite keeps whole numbers and fractions apart."""
+"""`value` has no type, so that SQLite keeps integers and floats apart."""
 _UPSERT: Final = f"""
 INSERT INTO readings ({", ".join(FIELDS)}) VALUES ({", ".join("?" * len(FIELDS))})
 ON CONFLICT ({", ".join(_KEY)}) DO UPDATE SET {", ".join(f"{f} = excluded.{f}" for f in _REST)}
@@ -61,14 +61,14 @@ _BUSY: Final = 10.0
 _PASSING: Final = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 )
-"""Somebody writes to it, or the disk is full or ailing. Anything else needs somebody to mend it."""
+"""Locked, or disk full or failing: may go away on a retry. Anything else has to be fixed first."""
 _NOT_WRITABLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
 
 
 class SqliteSink:
-    """Keeps readings in the table `readings` of an SQLite file, whose columns are their keys.
+    """Stores readings in the table `readings` of an SQLite file, one column per key.
 
-    Times are ISO 8601 text in UTC, booleans 0 and 1. WAL, and every write is synced to the disk.
+    Times are ISO 8601 text in UTC, booleans 0 and 1. Uses WAL; every write is synced to disk.
     """
 
     target: ClassVar[str] = "PATH"
@@ -100,13 +100,13 @@ class SqliteSink:
         await asyncio.to_thread(self._close)
 
     async def check(self) -> None:
-        """Whether the file is a database of ours that can be written, or could be made."""
+        """Check that the file is our database and can be written, or could be created."""
         check_writable(self._path)
         if self._path.exists():
             await self._run(self._try_lock)
 
     async def write(self, readings: Sequence[Reading]) -> WriteReport:
-        """Store readings in one transaction: all of them, or none."""
+        """Store readings in one transaction: all or none."""
         if readings:
             check_writable(self._path)
             await self._run(lambda database: self._upsert(database, readings))
@@ -115,7 +115,7 @@ class SqliteSink:
     async def read(
         self, quantity: Quantity, since: datetime | None = None, until: datetime | None = None
     ) -> AsyncIterator[Reading]:
-        """Readings by time, a few thousand at a time in memory."""
+        """Readings by time, loading a few thousand at a time."""
         first = format_time(since) if since else ""
         last = format_time(until) if until else "~"
         query = await self._query(_READ, quantity.value, first, last)
@@ -130,13 +130,13 @@ class SqliteSink:
         return tuple(_reading(row[:-1]) for row in rows)
 
     async def check_readable(self) -> None:
-        """Whether the file is there, with our table."""
+        """Check that the file exists and has our table."""
         check_there(self._path)
         if not await self._run(self._reading(self._has_table)):
-            raise SinkRefusedError(f"{self._path} holds no readings; it is a database of others")
+            raise SinkRefusedError(f"{self._path} contains no readings; it is some other database")
 
     async def _query(self, sql: str, *values: str) -> sqlite3.Cursor | None:
-        """A query under way; None where nothing has been stored yet."""
+        """A running query; None if nothing has been stored yet."""
         if not self._path.exists():
             return None
         return await self._run(
@@ -148,7 +148,7 @@ class SqliteSink:
         )
 
     def _reading(self, action: Callable[[sqlite3.Connection], T]) -> Callable[..., T]:
-        """The same on a file, or in a folder, that may not be written to."""
+        """The same action, but also for a read-only file or folder."""
 
         def action_or_again(database: sqlite3.Connection) -> T:
             try:
@@ -172,7 +172,7 @@ class SqliteSink:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._inode() != self._opened:
-            # Somebody removed or replaced the file: what is written to the old one would be lost.
+            # The file was removed or replaced: writes to the old one would be lost.
             self._connection.close()
             self._connection = None
         if self._connection is None:
@@ -184,12 +184,12 @@ class SqliteSink:
         return self._connection
 
     def _open_unwritable(self) -> sqlite3.Connection:
-        """WAL needs a file beside the database even to read, unless nothing changes it."""
+        """Even to read, WAL needs a file next to the database, unless it is immutable."""
         wal = self._path.with_name(f"{self._path.name}-wal")
         if wal.exists() and wal.stat().st_size:
             raise SinkRefusedError(
-                f"{self._path} cannot be read in a folder that is read-only while a part of it is "
-                f"in {wal.name}: allow writing to the folder, or copy both files elsewhere"
+                f"{self._path} cannot be read from a read-only folder while part of its data is "
+                f"in {wal.name}: make the folder writable, or copy both files elsewhere"
             )
         if self._connection is not None:
             self._connection.close()
@@ -217,7 +217,7 @@ class SqliteSink:
         columns = {row[1] for row in database.execute("PRAGMA table_info(readings)")}
         if columns and not columns.issuperset(FIELDS):
             raise SinkRefusedError(
-                f"{self._path} has a table `readings` with other columns; choose another file"
+                f"{self._path} has a table `readings` with different columns; choose another file"
             )
         return bool(columns)
 
@@ -248,7 +248,7 @@ class SqliteSink:
         code = _code(error)
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             return SinkRefusedError(
-                f"{self._path} is not a sound SQLite database ({error}); choose another file"
+                f"{self._path} is not a valid SQLite database ({error}); choose another file"
             )
         kind = SinkUnavailableError if code in _PASSING else SinkRefusedError
         return kind(f"{self._path} cannot be used: {error}")

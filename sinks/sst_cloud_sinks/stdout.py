@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = ("time", "house", "device", "name", "quantity", "value", "water", "quality")
 _WIDE: Final = 250
-"""Columns of a table that goes into a pipe or a file: nothing is cut."""
+"""Width of a table in a pipe or a file: nothing is cut."""
 
 
 class StdoutSink:
-    """Prints readings: one JSON object a line, or a table.
+    """Prints readings: one JSON object per line, or a table.
 
-    A consumer that closes the pipe ends it: `BrokenPipeError` comes out, as for any program.
+    Raises `BrokenPipeError` if the consumer closes the pipe.
     """
 
     target: ClassVar[str] = ""
@@ -47,7 +47,7 @@ class StdoutSink:
         url.no_target()
         values = url.convert(cls.options)
         if values.get("format") == "table":
-            _table([])  # says at once that rich is missing, not after the first poll
+            _table([])  # reports a missing rich now, not after the first poll
         return cls(**values)
 
     async def __aenter__(self) -> Self:
@@ -62,12 +62,12 @@ class StdoutSink:
         return None
 
     async def check(self) -> None:
-        """Standard output can always be written to, until it is closed."""
+        """Raise `SinkUnavailableError` if standard output is closed."""
         if self._out.closed:
             raise SinkUnavailableError("standard output is closed")
 
     async def write(self, readings: Sequence[Reading]) -> WriteReport:
-        """Print and flush; a full pipe is waited for without holding up other tasks."""
+        """Print and flush; a full pipe does not block other tasks."""
         await self.check()
         if readings:
             await asyncio.to_thread(self._print, readings)
@@ -83,7 +83,7 @@ class StdoutSink:
 
             width = None if self._out.isatty() else _WIDE
             console = Console(file=self._out, width=width)
-            with console.capture() as text:  # rich itself would exit over a closed pipe
+            with console.capture() as text:  # rich itself would exit on a closed pipe
                 console.print(_table(readings))
             self._out.writelines(f"{line.rstrip()}\n" for line in text.get().splitlines())
         else:

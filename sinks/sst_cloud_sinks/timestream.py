@@ -1,4 +1,4 @@
-"""Readings in Amazon Timestream for LiveAnalytics, in the form existing tables have."""
+"""Readings in Amazon Timestream for LiveAnalytics, compatible with existing tables."""
 
 import asyncio
 import re
@@ -24,30 +24,30 @@ _OUT_OF_TIME: Final = re.compile(
     "time range|retention|memory store|ingestion window", re.IGNORECASE
 )
 _OLD: Final = (
-    "(Older readings need a table with magnetic-store writes and a retention long enough: "
+    "(Older readings need a table with magnetic-store writes and a long enough retention: "
     "sst-cloud timestream create DATABASE/TABLE --magnetic 10y --magnetic-writes)"
 )
 _REMEMBERED: Final = 100
-"""Requests whose readings are remembered, to know a retry again."""
+"""Requests whose readings are remembered, to recognise retries."""
 _HOPELESS: Final = 10
-"""So many records invalid for one reason: it is not the records."""
+"""This many records invalid for one reason: the records are not at fault."""
 
 
 class TimestreamSink:
     """Writes readings to a table of Amazon Timestream, and reads them back.
 
-    `location` is the dimension of that name; without it, it is the house's name. `overwrite`
-    lets later values replace stored ones. `timeout` and `query_timeout` are the seconds that a
-    request may take with its retries; `concurrency` requests are under way at once. A `client`
-    of aiobotocore's timestream-write or a `query_client` is used as it is and never closed.
+    `location` is the value of that dimension, by default the house's name. `overwrite` lets later
+    values replace stored ones. `timeout` and `query_timeout` are in seconds per request, including
+    retries; at most `concurrency` requests run at a time. An injected aiobotocore `client`
+    (timestream-write) or `query_client` is never closed.
     """
 
     target: ClassVar[str] = "DATABASE/TABLE"
     options: ClassVar[Sequence[Option]] = (
-        Option("location", "the dimension `location`; default: the name of the house"),
-        Option("region", "AWS region; default: that of the profile or of AWS_DEFAULT_REGION"),
-        Option("profile", "profile of ~/.aws/config"),
-        Option("endpoint_url", "another address than AWS names; AWS_ENDPOINT_URL is ignored"),
+        Option("location", "value of the dimension `location`; default: the house's name"),
+        Option("region", "AWS region; default: from the profile or AWS_DEFAULT_REGION"),
+        Option("profile", "profile in ~/.aws/config"),
+        Option("endpoint_url", "use this endpoint; AWS_ENDPOINT_URL is ignored"),
         Option("overwrite", "yes: replace stored values; no (default)", choice("yes", "no")),
     )
     guarantee: ClassVar[Guarantee] = Guarantee.IDEMPOTENT
@@ -71,10 +71,10 @@ class TimestreamSink:
         for kind, name in (("database", database), ("table", table)):
             if not _NAME.fullmatch(name):
                 raise SinkOptionsError(
-                    f"{name!r} is no name of a Timestream {kind}: 3 to 256 of a-z A-Z 0-9 _ . -"
+                    f"{name!r} is not a valid Timestream {kind}: 3 to 256 of a-z A-Z 0-9 _ . -"
                 )
         if location == "":
-            raise SinkOptionsError("the location must not be empty; leave it out instead")
+            raise SinkOptionsError("the location must not be empty; omit it instead")
         self._database = database
         self._table = table
         self._name = f"{database}/{table}"
@@ -116,16 +116,16 @@ class TimestreamSink:
         await self._aws.close()
 
     async def warm_up(self) -> None:
-        """Import aioboto3 and create the client, mostly in a thread; the first use does it else.
+        """Import aioboto3 and create the client, mostly in a thread.
 
-        Await it, or run it as a task, while there is something else to wait for.
+        Otherwise the first use does so. Await it, or run it as a task alongside other work.
         """
         await self._aws.open(WRITE)
 
     async def check(self) -> None:
-        """Whether the table would take a record, asked with one that every table turns down.
+        """Check that the table can be written to, with a record that every table rejects.
 
-        It lies a year in the future, so that this needs no other permission than writing does.
+        It lies a year in the future, so this needs no permissions beyond writing.
         """
         year_ahead = int(time.time()) + int(timedelta(days=365).total_seconds())
         probe = {
@@ -145,10 +145,10 @@ class TimestreamSink:
                 ) from answer
 
     async def write(self, readings: Sequence[Reading]) -> WriteReport:
-        """Store readings in requests of up to 100. If one fails as a whole, others may be stored.
+        """Store readings in requests of up to 100. If one fails, others may still be stored.
 
-        A rejection carries the service's reason. A moment that has another value already keeps
-        it, unless the sink overwrites.
+        Rejections carry the service's reason. If a different value is already stored for the same
+        time, it is kept, unless the sink overwrites.
         """
         reasons: dict[int, str] = {}
         waiting: Sequence[int] = range(len(readings))
@@ -164,23 +164,23 @@ class TimestreamSink:
     async def read(
         self, quantity: Quantity, since: datetime | None = None, until: datetime | None = None
     ) -> AsyncIterator[Reading]:
-        """Readings by time, a page at a time in memory; needs timestream:Select.
+        """Readings by time, loading a page at a time; needs timestream:Select.
 
-        Rows that the old function wrote come under house 0, one series per location and water.
+        Rows of the old function are returned under house 0, one series per location and water.
         """
         async for reading in history(self._aws, self._from, quantity, since, until):
             yield reading
 
     async def latest(self) -> Sequence[Reading]:
-        """The newest reading of every series. Timestream scans the whole table for it."""
+        """The newest reading of every series. Timestream scans the whole table for this."""
         return await newest(self._aws, self._from)
 
     async def create(
         self, *, memory: timedelta, magnetic: timedelta, magnetic_writes: bool = False
     ) -> Sequence[str]:
-        """Make database and table where they are not; says what was done, a sentence each.
+        """Create database and table if missing; returns what was done, a sentence each.
 
-        What an existing table keeps longer is never shortened: that would delete readings.
+        The retention of an existing table is never shortened: that would delete readings.
         """
         wanted = tables.Retention.of(memory, magnetic, writes=magnetic_writes)
         return await tables.create(self._aws, self._database, self._table, wanted)
@@ -192,7 +192,7 @@ class TimestreamSink:
     async def _send_all(
         self, readings: Sequence[Reading], entries: Sequence[Entry]
     ) -> dict[int, str]:
-        """Send entries with bounded concurrency; gives the reasons of those rejected."""
+        """Send entries with bounded concurrency; returns the reasons of those rejected."""
         reasons: dict[int, str] = {}
         todo = batches(entries, self._next_version())
 
@@ -210,7 +210,7 @@ class TimestreamSink:
         return reasons
 
     async def _send(self, readings: Sequence[Reading], each: Batch) -> dict[int, str]:
-        """Send a request; gives the reasons of the readings it could not store."""
+        """Send a request; returns the reasons of the readings it could not store."""
         reasons: dict[int, str] = {}
         sent = [readings[index] for index, *_ in each.entries]
         try:
@@ -222,13 +222,13 @@ class TimestreamSink:
                 reasons = await self._find_invalid(readings, each, answer)
             sent = [readings[index] for index, *_ in each.entries if index not in reasons]
         finally:
-            self._remembered.append(sent)  # also when no answer came: it may have arrived
+            self._remembered.append(sent)  # even without a response: it may have arrived
         return reasons
 
     async def _rejected(
         self, readings: Sequence[Reading], each: Batch, answer: Refusal
     ) -> dict[int, str]:
-        """The reasons of the records that are named, but for those that are stored already."""
+        """The reasons of the rejected records, except those that are already stored."""
         reasons: dict[int, str] = {}
         doubtful: dict[int, Reading] = {}
         for item in answer.details.get("RejectedRecords", ()):
@@ -244,10 +244,10 @@ class TimestreamSink:
         return reasons
 
     async def _stored(self, readings: Collection[Reading], *, retried: bool) -> set[Reading]:
-        """Those of the readings that are stored just so: the service turned down a mere retry.
+        """The readings already stored unchanged: the service rejected a mere retry.
 
-        The table itself is asked. Where that is not allowed, or the row cannot be seen yet, a
-        reading counts as stored if it was sent before.
+        The table is queried. If that is not allowed, or the row is not visible yet, a reading
+        counts as stored if it was sent before.
         """
         held: set[Reading] = set()
         try:
@@ -269,7 +269,7 @@ class TimestreamSink:
     async def _find_invalid(
         self, readings: Sequence[Reading], each: Batch, answer: Refusal
     ) -> dict[int, str]:
-        """Send an invalid request in halves, until what is wrong with it stands alone."""
+        """Send an invalid request in halves, until the invalid records are isolated."""
         if len(each.entries) == 1:
             return {each.entries[0][0]: answer.message or answer.code}
         reasons: dict[int, str] = {}
@@ -277,7 +277,7 @@ class TimestreamSink:
         for half in (each.entries[:middle], each.entries[middle:]):
             reasons |= await self._send(readings, batch(half, each.common.get("Version")))
         if len(reasons) >= _HOPELESS and set(reasons.values()) == {answer.message}:
-            raise SinkRefusedError(f"{self._name} takes no record at all: {answer.message}")
+            raise SinkRefusedError(f"{self._name} accepts no records at all: {answer.message}")
         return reasons
 
     async def _write_records(self, **request: Any) -> None:
@@ -292,7 +292,7 @@ class TimestreamSink:
         )
 
     def _next_version(self) -> int | None:
-        """None for the service's own 1, or a number that grows from write to write."""
+        """None for the service's default of 1, or a number that grows with every write."""
         if not self._overwrite:
             return None
         self._version = max(self._version + 1, time.time_ns() // 1_000_000)

@@ -58,7 +58,7 @@ def check_plot(file: Path) -> None:
     if file.suffix.lower() not in FORMATS:
         raise click.UsageError(f"--plot writes {', '.join(FORMATS)}, not {file.name!r}")
     if not file.parent.is_dir():
-        raise click.ClickException(f"the folder {file.parent} does not exist; make it first")
+        raise click.ClickException(f"the folder {file.parent} does not exist; create it first")
 
 
 def draw(uses: Sequence[Usage], by: Period, file: Path) -> None:

@@ -43,7 +43,7 @@ def test_an_account_that_has_nothing(sst: Run, logged_in: FakeCloud, command: st
     logged_in.account.houses.clear()
     status, _, err = sst(*command.split())
     assert status == 0
-    assert err.count("the account has no house; was it moved to the ATLAS app?") == 1
+    assert err.count("the account has no houses; if it was migrated to the ATLAS app") == 1
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_wrong_password(sst: Run, cloud: FakeCloud) -> None:
 def test_an_empty_password(sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     status, _, err = sst("login", "--email", cloud.email)
-    assert (status, err) == (3, "Error: an e-mail and a password are needed to log in\n")
+    assert (status, err) == (3, "Error: both an e-mail and a password are needed to log in\n")
 
 
 def test_nobody_to_ask(sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:

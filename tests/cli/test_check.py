@@ -128,7 +128,7 @@ def test_an_account_that_was_moved(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.account.houses.clear()
     status, out, _ = sst("check")
     assert status == 1
-    assert "WRONG - the account has no house; was it moved to the ATLAS app?" in out
+    assert "WRONG - the account has no houses; if it was migrated to the ATLAS app" in out
 
 
 def test_a_sink_that_hangs_in_a_thread_holds_nothing_back(

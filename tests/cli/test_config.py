@@ -309,7 +309,7 @@ async def test_a_new_token_in_the_file_is_taken_up(tmp_path: Path, fake: FakeClo
         with pytest.raises(SSTCloudError, match=f"the token cannot be read from {file}"):
             await cloud.houses()
         file.write_text("two words")
-        with pytest.raises(SSTCloudError, match="a token is one word"):
+        with pytest.raises(SSTCloudError, match="a token is a single word"):
             await cloud.houses()
 
 

@@ -60,9 +60,9 @@ def test_read_of_one_house_into_a_file(sst: Run, logged_in: FakeCloud, here: Pat
         ("readings.csv", 2, "is not a sink URL"),
         ("pigeon:x", 2, "there is no 'pigeon' sink (installed: csv, "),
         ("stdout:?colour=red", 2, "the stdout sink has no option 'colour' (it knows: format)"),
-        ("csv:/no/such/folder/x.csv", 1, "does not exist; make it first"),
+        ("csv:/no/such/folder/x.csv", 1, "does not exist; create it first"),
         ("sqlite:/", 1, "is a folder"),
-        ("csv:other.csv", 1, "has other columns than readings have (it begins with: a, b)"),
+        ("csv:other.csv", 1, "does not have the columns of readings (it starts with: a, b)"),
     ],
 )
 def test_sinks_that_cannot_be_written_to(  # noqa: PLR0917

@@ -63,7 +63,7 @@ def test_a_leak_keeps_valves_closed(sst: Run, at_once: FakeCloud) -> None:
     named(at_once, "Bathroom").module.wet_lines.add(1)
     status, _, err = sst("valves", "open", "--device", "Bathroom")
     assert status == 1
-    assert "knows of a leak" in err
+    assert "reports a leak" in err
     assert at_once.commands == []
     words = ("valves", "open", "--device", "Bathroom", "--despite-alarm", "--no-wait")
     status, out, _ = sst(*words)
@@ -80,7 +80,7 @@ def test_a_module_that_does_not_obey(sst: Run, at_once: FakeCloud) -> None:
 def test_a_group_that_is_not_there(sst: Run, at_once: FakeCloud) -> None:
     status, _, err = sst("valves", "close", "--device", "Well", "--group", "2")
     assert (status, at_once.commands) == (1, [])
-    assert "has one zone" in err
+    assert "has only one zone" in err
 
 
 def test_setting_a_thermostat(sst: Run, at_once: FakeCloud) -> None:

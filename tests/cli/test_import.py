@@ -203,7 +203,7 @@ def test_rows_that_hold_no_reading(capsys: pytest.CaptureFixture[str]) -> None:
     ("content", "status", "said"),
     [
         (None, 2, "does not exist"),
-        ("a,b\r\n1,2\r\n", 1, "other columns"),
+        ("a,b\r\n1,2\r\n", 1, "does not have the columns"),
         ("time\x00\xff", 1, "not a CSV file"),
     ],
 )

@@ -460,11 +460,11 @@ def test_an_outbox_gone_wrong_does_not_matter(
 @pytest.mark.parametrize(
     ("store", "message"),
     [
-        ("sqlite:nosuch.db", "there is no file nosuch.db; nothing has been stored there"),
-        ("sqlite:.", ". is a folder; name a file in it"),
-        ("csv:nosuch.csv", "there is no file nosuch.csv; nothing has been stored there"),
-        ("sqlite:other.db", "other.db holds no readings; it is a database of others"),
-        ("csv:other.csv", "other.csv has other columns than readings have"),
+        ("sqlite:nosuch.db", "nosuch.db does not exist; nothing has been stored there yet"),
+        ("sqlite:.", ". is a folder; give the path of a file"),
+        ("csv:nosuch.csv", "nosuch.csv does not exist; nothing has been stored there yet"),
+        ("sqlite:other.db", "other.db contains no readings; it is some other database"),
+        ("csv:other.csv", "other.csv does not have the columns of readings"),
     ],
 )
 def test_a_store_that_is_none_is_an_error(  # noqa: PLR0917

@@ -134,7 +134,7 @@ async def test_a_long_retry_after_is_the_callers_business(
 async def test_a_cloud_that_does_not_answer(fake: FakeCloud, clock: ManualClock) -> None:
     fake.inject(Hang())
     async with SSTCloud(TokenAuth("x"), base_url=fake.url, clock=clock, timeout=0.03) as client:
-        with pytest.raises(RequestTimeoutError, match="did not answer") as caught:
+        with pytest.raises(RequestTimeoutError, match="did not respond") as caught:
             await client.houses()
     assert isinstance(caught.value, TimeoutError)
     assert len(fake.requests) == 4
@@ -152,7 +152,9 @@ async def test_a_connection_that_takes_too_long() -> None:
     with aioresponses() as cloud:
         cloud.get(HOUSES, exception=aiohttp.ConnectionTimeoutError(), repeat=True)
         async with SSTCloud(TokenAuth("x"), clock=ManualClock()) as client:
-            with pytest.raises(RequestTimeoutError, match="connected to within 10 s") as caught:
+            with pytest.raises(
+                RequestTimeoutError, match=r"could not connect to .* within 10 s"
+            ) as caught:
                 await client.houses()
     assert not caught.value.request_sent
 
@@ -210,7 +212,7 @@ async def test_a_machine_whose_clock_is_behind_is_told_so(clock: ManualClock) ->
         (Html(title="Technical works"), "expected JSON, got an HTML page (Technical works)"),
         (Html(title="\n502\n  Bad " + "way-" * 40), f"expected JSON, got an HTML page ({BAD_WAY})"),
         (Html(title=" "), "expected JSON, got an HTML page"),
-        (Truncated(), "expected JSON, got JSON that breaks off or is malformed"),
+        (Truncated(), "expected JSON, got truncated or malformed JSON"),
     ],
 )
 async def test_answers_that_are_not_json(
@@ -325,5 +327,5 @@ async def test_only_ours_come_out_of_odd_client_errors() -> None:
         with aioresponses() as cloud:
             cloud.get(HOUSES, exception=error, repeat=True)
             async with SSTCloud(TokenAuth("x"), clock=ManualClock()) as client:
-                with pytest.raises(ConnectionFailedError, match="broke"):
+                with pytest.raises(ConnectionFailedError, match="was lost"):
                     await client.houses()

@@ -170,9 +170,9 @@ def test_polars_serves_where_pandas_is_missing(lacking: Any) -> None:
 @pytest.mark.parametrize(
     ("library", "sentence"),
     [
-        (None, "A data frame needs pandas or polars: pip install 'sst-cloud[notebook]'"),
-        ("pandas", "A data frame needs pandas: pip install 'sst-cloud[notebook]'"),
-        ("polars", "A data frame of polars needs polars: pip install polars"),
+        (None, "data frames need pandas or polars: pip install 'sst-cloud[notebook]'"),
+        ("pandas", "data frames need pandas: pip install 'sst-cloud[notebook]'"),
+        ("polars", "polars is not installed: pip install polars"),
     ],
 )
 def test_what_is_missing_says_how_to_get_it(

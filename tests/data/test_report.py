@@ -90,11 +90,11 @@ def test_what_comes_after_the_end_does_not_count() -> None:
 def test_missing_readings_are_told() -> None:
     meter = one([at(START + hours(30), 1000), at(END - hours(50), 2000)])
     assert meter.notes == (
-        "no reading before 2026-09-27 06:00; what ran until then is missing",
+        "no reading before 2026-09-27 06:00; usage until then is missing",
         "the last reading is 2 days older than the end",
     )
     meter = one([at(START - hours(30), 1000), at(END, 2000)])
-    assert meter.notes == ("the first reading is 30 h older than the beginning",)
+    assert meter.notes == ("the first reading is 30 h older than the start",)
 
 
 def test_a_meter_without_readings_in_the_period_used_nothing() -> None:
@@ -114,7 +114,7 @@ def test_of_a_replaced_meter_both_parts_count() -> None:
     meter = one([*readings, *(at(END + hours(n), 3_021) for n in (1, 2))])
     assert cubic(meter) == [5, 3, 3 + 3]
     assert meter.notes == (
-        "it showed 8.100 m³, then 0.020 m³ on 2026-10-06 01:00; if it was replaced, hand in both",
+        "it showed 8.100 m³, then 0.020 m³ on 2026-10-06 01:00; if it was replaced, submit both",
     )
 
 

@@ -203,11 +203,11 @@ def test_the_state_is_that_of_the_type() -> None:
     module, thermostat, new = FakeDevice(), FakeDevice(type=0), FakeDevice(type=42)
     assert isinstance(module.module, FakeModule)
     assert isinstance(thermostat.thermostat, FakeThermostat)
-    with pytest.raises(TypeError, match="no thermostat"):
+    with pytest.raises(TypeError, match="not a thermostat"):
         _ = module.thermostat
-    with pytest.raises(TypeError, match="no leak module"):
+    with pytest.raises(TypeError, match="not a leak module"):
         _ = thermostat.module
-    with pytest.raises(TypeError, match="no leak module"):
+    with pytest.raises(TypeError, match="not a leak module"):
         _ = new.module
     with pytest.raises(TypeError, match="type 2 cannot have a FakeThermostat"):
         FakeDevice(type=2, state=FakeThermostat())

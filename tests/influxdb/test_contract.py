@@ -91,7 +91,7 @@ class TestVictoriaMetrics(SinkContract):
         async with make_sink() as sink:
             assert isinstance(sink, InfluxDBSink)
             await sink.write([sample_reading()])
-            with pytest.raises(SinkRefusedError, match=r"VictoriaMetrics .* cannot be read"):
+            with pytest.raises(SinkRefusedError, match=r"VictoriaMetrics .* cannot be queried"):
                 await sink.latest()
             with pytest.raises(SinkRefusedError, match="does not understand InfluxQL"):
                 await anext(sink.read(Quantity.VOLUME))

@@ -169,7 +169,7 @@ def test_exactly_the_bad_lines_are_rejected(dialect: Dialect, case: tuple[int, s
     count, bad = case
     readings = household(count)
     if dialect is plain and count == len(bad) > 1:
-        with pytest.raises(SinkRefusedError, match=f"takes none of {count} readings: bad luck"):
+        with pytest.raises(SinkRefusedError, match=f"accepted none of {count} readings: bad luck"):
             asyncio.run(write(readings, bad, dialect))
         return
     report, stored, requests = asyncio.run(write(readings, bad, dialect))

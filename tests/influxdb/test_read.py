@@ -130,7 +130,7 @@ async def test_a_named_retention_policy(influxdb1: InfluxDB1, database: str) -> 
     async with make_sink(influxdb1, database) as sink:
         assert await volumes(sink) == []
     async with make_sink(influxdb1, database, retention_policy="eon") as sink:
-        with pytest.raises(SinkRefusedError, match="retention policy not found: eon; create what"):
+        with pytest.raises(SinkRefusedError, match="retention policy not found: eon; create it"):
             await sink.latest()
 
 
@@ -140,9 +140,9 @@ async def test_credentials(
     influxdb1.query("CREATE USER guest WITH PASSWORD 'secret'")
     address = f"influxdb:{influxdb1.url}/{database.replace(' ', '%20')}?version=1"
     for password, user, sentence in (
-        ("wrong-one", "", r"set INFLUXDB_TOKEN .*, or name a user="),
+        ("wrong-one", "", r"set INFLUXDB_TOKEN .*, or add user="),
         ("wrong-one", "&user=guest", "check the user 'guest', and the password"),
-        ("secret", "&user=guest", "grant us read access to database"),
+        ("secret", "&user=guest", "grant read access to database"),
     ):
         monkeypatch.setenv("INFLUXDB_PASSWORD", password)
         sink: Any = open_sink(address + user)
@@ -177,7 +177,7 @@ async def test_rows_of_others_are_left_out_and_told_once(
     async with make_sink(influxdb1, database) as sink:
         assert await volumes(sink) == [READING]
         (told,) = caplog.messages
-        assert told.startswith("4 rows of volume_litres are no readings of ours: ")
+        assert told.startswith("skipped 4 rows of volume_litres that are not our readings: ")
         assert [reading async for reading in sink.read(Quantity.LEAK)] == []
         assert "0.5 is neither 0 nor 1" in caplog.text
 
@@ -340,21 +340,29 @@ async def test_readings_come_before_the_answer_is_complete(
 @pytest.mark.parametrize(
     ("status", "text", "sentence"),
     [
-        (401, '{"message": "unauthorized access"}', "INFLUXDB_TOKEN that may read bucket 'home'"),
-        (403, '{"error": "no"}', "grant us read access to bucket 'home'"),
-        (404, '{"message": "bucket not found"}', "bucket not found.*create what is missing"),
-        (404, "404 page not found", "InfluxDB does not answer /query so: check the address"),
+        (
+            401,
+            '{"message": "unauthorized access"}',
+            "INFLUXDB_TOKEN to a token that may read bucket 'home'",
+        ),
+        (403, '{"error": "no"}', "grant read access to bucket 'home'"),
+        (404, '{"message": "bucket not found"}', "bucket not found.*create it"),
+        (404, "404 page not found", "that is not how InfluxDB answers /query: check the address"),
         (400, '{"error": "missing q"}', "missing q"),
         (301, "", "the address that it redirects to"),
-        (204, "", "does not answer /query so"),
-        (500, "database not found: home", "create what is missing"),
+        (204, "", "not how InfluxDB answers /query"),
+        (500, "database not found: home", "create it"),
         (200, "<html><title>Log in</title></html>", r"InfluxQL \(an HTML page \(Log in\)\)"),
         (200, "[]", "does not understand InfluxQL"),
         (200, "7", "does not understand InfluxQL"),
         (200, "[" * 100_000, "does not understand InfluxQL"),
         (200, '{"results": [7]}', "does not understand InfluxQL"),
-        (200, '{"results": [{"series": [{"columns": ["name"]}]}]}', "it answers with name"),
-        (200, '{"results": [{"error": "database not found: home"}]}', "or let the token read it"),
+        (200, '{"results": [{"series": [{"columns": ["name"]}]}]}', "it returned name"),
+        (
+            200,
+            '{"results": [{"error": "database not found: home"}]}',
+            "or give the token read access to it",
+        ),
         (200, '{"results": [{"error": "%s"}]}' % ("x" * 999), r"cannot be read: x{200}…$"),
         (200, '{"error": "not executed"}', "cannot be read: not executed"),
     ],
@@ -376,7 +384,7 @@ async def test_do_not_try_again(
         (503, '{"error": "too much"}', r"cannot be read now: too much \(HTTP 503\)"),
         (429, "", "cannot be read now"),
         (200, '{"results": [{"error": "query-timeout limit exceeded"}]}', "read now: query-time"),
-        (200, answer(ROW) + answer(ROW)[:-20], "did not finish what it was telling"),
+        (200, answer(ROW) + answer(ROW)[:-20], "did not finish its response"),
     ],
 )
 async def test_try_again(
@@ -399,7 +407,7 @@ async def test_a_drop_half_way(stand_in: StandIn, sink: InfluxDBSink) -> None:
         return response
 
     stand_in.answer = drop
-    with pytest.raises(SinkUnavailableError, match=r"the connection to .* broke"):
+    with pytest.raises(SinkUnavailableError, match=r"the connection to .* was lost"):
         await volumes(sink)
 
 
@@ -410,5 +418,5 @@ async def test_a_stall(stand_in: StandIn) -> None:
 
     stand_in.answer = stall
     async with InfluxDBSink(stand_in.url, "home", timeout=0.05) as sink:
-        with pytest.raises(SinkUnavailableError, match=r"did not answer in 0\.05 s"):
+        with pytest.raises(SinkUnavailableError, match=r"did not respond within 0\.05 s"):
             await volumes(sink)

@@ -132,7 +132,7 @@ async def test_a_named_retention_policy(influxdb1: InfluxDB1, database: str) -> 
     async with make_sink(influxdb1, database, retention_policy="eon") as sink:
         with pytest.raises(SinkRefusedError, match="retention policy not found: eon"):
             await sink.check()
-        with pytest.raises(SinkRefusedError, match="create what is missing"):
+        with pytest.raises(SinkRefusedError, match="create it"):
             await sink.write([thermostat(1)])
 
 
@@ -149,7 +149,7 @@ async def test_credentials(
     influxdb1.query("CREATE USER reader WITH PASSWORD 'secret'")
     address = f"influxdb:{influxdb1.url}/{database.replace(' ', '%20')}?version=1"
     async with open_sink(address) as sink:
-        with pytest.raises(SinkRefusedError, match=r"set INFLUXDB_TOKEN .*, or name a user="):
+        with pytest.raises(SinkRefusedError, match=r"set INFLUXDB_TOKEN .*, or add user="):
             await sink.check()
     monkeypatch.setenv("INFLUXDB_PASSWORD", "wrong-one")
     async with open_sink(f"{address}&user=reader") as sink:
@@ -158,7 +158,7 @@ async def test_credentials(
         assert "wrong-one" not in str(caught.value)
     monkeypatch.setenv("INFLUXDB_PASSWORD", "secret")
     async with open_sink(f"{address}&user=reader") as sink:
-        with pytest.raises(SinkRefusedError, match="grant us write access to database"):
+        with pytest.raises(SinkRefusedError, match="grant write access to database"):
             await sink.check()
         influxdb1.query(f'GRANT WRITE ON "{database}" TO reader')
         await sink.check()

@@ -221,7 +221,7 @@ def test_settings_of_existing_deployments(closing: ExitStack, environ: dict[str,
     ("environ", "told"),
     [
         ({"SST_CLOUT_TOKEN": ""}, "set SST_CLOUD_TOKEN"),
-        ({"HOUSE_ID": "my house"}, "HOUSE_ID must be a house's number"),
+        ({"HOUSE_ID": "my house"}, "HOUSE_ID must be the number of a house"),
         ({"TABLE_NAME": ""}, "set TABLE_NAME in the environment"),
         ({"SST_CLOUD_URL": "nowhere"}, "the base URL must look like"),
     ],

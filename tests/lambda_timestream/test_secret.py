@@ -43,8 +43,8 @@ async def test_parameter_store(server: str) -> None:
 @pytest.mark.parametrize(
     ("arn", "told"),
     [
-        ("arn:aws:secretsmanager:eu-central-1:1:secret:no", "may this role do secretsmanager:Get"),
-        ("arn:aws:ssm:eu-central-1:1:parameter/no", "may this role do ssm:GetParameter"),
+        ("arn:aws:secretsmanager:eu-central-1:1:secret:no", "this role has secretsmanager:Get"),
+        ("arn:aws:ssm:eu-central-1:1:parameter/no", "this role has ssm:GetParameter"),
     ],
 )
 async def test_what_is_not_there_is_told(server: str, arn: str, told: str) -> None:
@@ -54,7 +54,7 @@ async def test_what_is_not_there_is_told(server: str, arn: str, told: str) -> No
 
 @pytest.mark.parametrize("arn", ["arn:aws:s3:::bucket", "arn:aws:ssm", "token"])
 async def test_other_arns_are_refused(arn: str) -> None:
-    with pytest.raises(SSTCloudError, match="neither a secret's ARN"):
+    with pytest.raises(SSTCloudError, match="is not the ARN"):
         await secret(arn)
 
 

@@ -98,7 +98,7 @@ async def test_a_cloud_that_hangs_ends_before_lambda_does(
     api.seconds = 2
     fake.inject(Hang())
     function = await start_function()
-    with pytest.raises(FailedRunError, match=r"RequestTimeoutError.*did not end within"):
+    with pytest.raises(FailedRunError, match=r"RequestTimeoutError.*did not finish within"):
         await function.invoke()
 
 

@@ -144,9 +144,9 @@ async def test_what_may_not_even_be_looked_at(
 
 async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     sink = CsvSink(tmp_path / "no" / "x.csv")
-    with pytest.raises(SinkRefusedError, match="does not exist; make it first"):
+    with pytest.raises(SinkRefusedError, match="does not exist; create it first"):
         await sink.check()
-    with pytest.raises(SinkRefusedError, match="does not exist; make it first"):
+    with pytest.raises(SinkRefusedError, match="does not exist; create it first"):
         await sink.write([sample_reading()])
 
 

@@ -53,7 +53,7 @@ def test_malformed_options(query: str) -> None:
 
 
 def test_secrets_do_not_belong_in_a_url() -> None:
-    with pytest.raises(SinkOptionsError, match="secrets come from the environment") as caught:
+    with pytest.raises(SinkOptionsError, match="secrets are read from the environment") as caught:
         open_sink("stdout:?token=hunter2")
     assert "hunter2" not in str(caught.value)
 
@@ -100,7 +100,7 @@ def test_a_plugin_that_is_no_sink(plugins: Path) -> None:
 def test_two_plugins_of_one_name(plugins: Path) -> None:
     plugin(plugins, "one-sink", "twice = one_sink:Sink")
     plugin(plugins, "two-sink", "twice = two_sink:Sink")
-    with pytest.raises(UnknownSinkError, match=r"one-sink 1\.2 and two-sink 1\.2 both bring"):
+    with pytest.raises(UnknownSinkError, match=r"one-sink 1\.2 and two-sink 1\.2 both provide"):
         open_sink("twice:")
 
 

@@ -97,18 +97,18 @@ async def test_half_a_file_in_a_folder_that_is_read_only_is_not_taken_for_all(
     read_only()
     async with SqliteSink("home.db") as sink:
         with pytest.raises(
-            SinkRefusedError, match=r"a part of it is in home\.db-wal: allow writing"
+            SinkRefusedError, match=r"part of its data is in home\.db-wal: make the folder writable"
         ):
             await sink.latest()
 
 
 async def test_a_store_that_is_not_there_is_told_from_an_empty_one(path: Path) -> None:
     async with SqliteSink(path) as sink:
-        with pytest.raises(SinkRefusedError, match="there is no file "):
+        with pytest.raises(SinkRefusedError, match="does not exist"):
             await sink.check_readable()
         with closing(sqlite3.connect(path)) as database:
             database.execute("CREATE TABLE mine (x)")
-        with pytest.raises(SinkRefusedError, match="holds no readings"):
+        with pytest.raises(SinkRefusedError, match="contains no readings"):
             await sink.check_readable()
         await sink.write([sample_reading()])
         await sink.check_readable()
@@ -148,7 +148,7 @@ async def test_a_table_with_other_columns_is_left_alone(path: Path) -> None:
         database.execute("INSERT INTO readings VALUES ('Dune', 7)")
     async with SqliteSink(path) as sink:
         for action in (sink.check, sink.latest, lambda: sink.write([sample_reading()])):
-            with pytest.raises(SinkRefusedError, match="other columns"):
+            with pytest.raises(SinkRefusedError, match="different columns"):
                 await action()
     assert rows(path, "SELECT * FROM readings") == [("Dune", 7)]
 
@@ -160,7 +160,7 @@ async def test_a_file_that_is_no_database_is_left_alone(path: Path, content: byt
     path.write_bytes(content)
     async with SqliteSink(path) as sink:
         for action in (sink.check, lambda: sink.write([sample_reading()])):
-            with pytest.raises(SinkRefusedError, match="not a sound SQLite database"):
+            with pytest.raises(SinkRefusedError, match="not a valid SQLite database"):
                 await action()
     assert path.read_bytes() == content
 

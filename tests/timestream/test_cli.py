@@ -26,8 +26,11 @@ async def test_from_nothing_to_an_imported_history(
     table = ["timestream", "create", "mydb/meters", "--memory", "12h", "--magnetic", "10y"]
     assert await command(*table, *where) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "database mydb made",
-        "table meters made: 12 hours in memory, 3650 days in all, does not take older readings",
+        "database mydb created",
+        (
+            "table meters created: 12 hours in memory, 3650 days in total, "
+            "does not accept older readings"
+        ),
     ]
 
     history = tmp_path / "readings.csv"
@@ -39,7 +42,9 @@ async def test_from_nothing_to_an_imported_history(
     assert "--magnetic-writes" in out
 
     assert await command(*table, "--magnetic-writes", *where) == 0
-    assert "changed: 12 hours in memory, 3650 days in all, takes older" in capsys.readouterr().out
+    assert (
+        "updated: 12 hours in memory, 3650 days in total, accepts older" in capsys.readouterr().out
+    )
     assert await command("import", str(history), "--sink", sink) == 0
     assert len(timestream.databases["mydb"]["meters"].rows) == 2
 

@@ -45,7 +45,7 @@ async def test_try_again(
     [
         (Error("ResourceNotFoundException"), "sst-cloud timestream create mydb/meters"),
         (Error("AccessDeniedException"), "timestream:WriteRecords"),
-        (Error("InvalidEndpointException", 421), "leave endpoint_url out"),
+        (Error("InvalidEndpointException", 421), "omit endpoint_url"),
         (Error("UnrecognizedClientException"), "renew them"),
         (Error("SomethingNew"), "Something is wrong"),
     ],

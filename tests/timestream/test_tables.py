@@ -17,8 +17,8 @@ async def test_from_nothing(make_sink: MakeSink, timestream: Timestream) -> None
     sink = make_sink()
     said = await sink.create(memory=30 * DAY, magnetic=3650 * DAY, magnetic_writes=True)
     assert [sentence.partition(":")[0] for sentence in said] == [
-        "database mydb made",
-        "table meters made",
+        "database mydb created",
+        "table meters created",
     ]
     table = timestream.databases["mydb"]["meters"]
     assert (table.memory_hours, table.magnetic_days, table.magnetic_writes) == (720, 3650, True)
@@ -29,7 +29,7 @@ async def test_again(make_sink: MakeSink, timestream: Timestream) -> None:
     sink = make_sink()
     await sink.create(memory=DAY, magnetic=30 * DAY)
     said = await sink.create(memory=DAY, magnetic=30 * DAY)
-    assert all("is there already" in sentence for sentence in said)
+    assert all("already exists" in sentence for sentence in said)
     assert timestream.asked("UpdateTable") == []
 
 
@@ -37,7 +37,7 @@ async def test_what_is_kept_is_never_shortened(make_sink: MakeSink, timestream: 
     """Readings would be deleted."""
     made = timestream.add_table(memory_hours=6, magnetic_days=3650)
     said = await make_sink().create(memory=DAY, magnetic=30 * DAY, magnetic_writes=True)
-    assert "changed" in said[1]
+    assert "updated" in said[1]
     assert (made.memory_hours, made.magnetic_days, made.magnetic_writes) == (24, 3650, True)
 
 
