@@ -64,7 +64,7 @@ _HOME_OF: Final = {
 }
 
 if not TYPE_CHECKING:
-    __getattr__ = lazily(__name__, _HOME_OF)  # who reads the status needs no aiohttp
+    __getattr__ = lazily(__name__, _HOME_OF)  # reading the status does not need aiohttp
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The collector: poll, judge, watch, commit, deliver; for years."""
+"""The collector: poll, judge, watch, commit, deliver."""
 
 import asyncio
 import logging
@@ -40,32 +40,32 @@ from .watch import WatchState, watch
 _log = logging.getLogger(__name__)
 
 GRACE: Final = 3.0
-"""Seconds that writes under way have to end when the collector is stopped."""
+"""Seconds that writes in progress get to finish on shutdown."""
 _CLOSING: Final = 1.0
 _PAUSE: Final = timedelta(seconds=PAUSE)
 
 
 @attrs.frozen
 class Poll:
-    """One turn: what the source said, and what was made of it."""
+    """One poll: the source's response, and what came of it."""
 
     time: datetime
     readings: Sequence[Reading] = ()
     """Judged."""
     redelivered: int = 0
-    """Earlier readings that were suspect and are good now."""
+    """Earlier readings that were suspect and are now good."""
     events: Sequence[Event] = ()
     error: SSTCloudError | None = None
-    """Why there was no answer."""
+    """Why the poll failed."""
     committed: bool = True
-    """Whether it is on the disk; else it is held in memory until the disk takes it."""
+    """Whether it is on disk; if not, it is held in memory until it can be written."""
 
 
 class Collector:
-    """Reads a source again and again and delivers the readings to sinks, losing none.
+    """Polls a source and delivers its readings to sinks, without losing any.
 
-    An async context manager; inside it `run` polls. What is read is committed to the outbox in
-    `folder` first. Each sink, and each handler of events, is delivered to at its own pace.
+    An async context manager; inside it, `run` polls. Readings are first committed to the outbox in
+    `folder`, then delivered to each sink and event handler at its own pace.
     """
 
     def __init__(  # noqa: PLR0913  each is an option with a good default
@@ -84,7 +84,7 @@ class Collector:
         random: Callable[[], float] = random_module.random,
         on_poll: Callable[[Poll], None] = lambda _: None,
     ) -> None:
-        """Nothing is opened yet. Sinks by name; the outbox knows them by it when they come back."""
+        """Open nothing yet. The outbox recognises sinks by name after a restart."""
         self._source = source
         self._every = every
         self._start = start
@@ -119,14 +119,14 @@ class Collector:
         self._away: SSTCloudError | None = None
         self._wait_until: datetime | None = None
         self._missing: set[str] = set()
-        """What was said last of what is missing."""
+        """What was last logged as missing."""
         self.turns: int = 0
-        """How many turns have come to their end."""
+        """How many polls have been completed."""
         self.latest: Sequence[Reading] = ()
-        """The readings of the last poll that was answered."""
+        """The readings of the last successful poll."""
 
     async def __aenter__(self) -> Self:
-        """Open the outbox and begin to deliver. Raises `OutboxError` if another has it."""
+        """Open the outbox and start delivering. Raises `OutboxError` if it is in use."""
         await self._outbox.__aenter__()
         try:
             for courier in self._couriers:
@@ -146,7 +146,7 @@ class Collector:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give writes under way a few seconds; what is not delivered then is kept."""
+        """Give writes in progress a few seconds; what remains undelivered is kept."""
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(GRACE):
@@ -160,11 +160,11 @@ class Collector:
             await self._outbox.__aexit__(None, None, None)
 
     async def run(self, polls: int | None = None) -> None:
-        """Poll now, then on a grid of `every`, until stopped; or so many `polls`.
+        """Poll now, then at multiples of `every`, until stopped or after this many `polls`.
 
-        What may pass is tried again for ever. The first poll of an outbox that has never seen one
-        succeed raises what somebody has to mend: wrong credentials, for one. With `polls`, it ends
-        when all is delivered or a sink has failed.
+        Temporary errors are retried forever. If no poll has ever succeeded, the first one raises
+        errors that need fixing, such as wrong credentials. With `polls`, it returns when everything
+        is delivered or a sink has failed.
         """
         for number in count(1):
             last = number == polls
@@ -178,23 +178,23 @@ class Collector:
             self._told.clear()
 
     def stop(self) -> None:
-        """Have `run` return soon; safe to call from a signal handler of the event loop."""
+        """Make `run` return soon; safe to call from a signal handler of the event loop."""
         self._stopped.set()
 
     def try_again(self) -> None:
-        """Poll now, and try paused and waiting sinks now."""
+        """Poll now, and retry paused and failing sinks now."""
         self._wait_until = None
         self._told.set()
         for courier in self._couriers:
             courier.try_again()
 
     async def status(self) -> Status:
-        """How it fares. Raises `OutboxError`."""
+        """The collector's status. Raises `OutboxError`."""
         return await self._outbox.status()
 
     @property
     def errors(self) -> Mapping[str, SSTCloudError]:
-        """Why the last try of a sink or handler failed, by name."""
+        """The last error of each sink or handler, by name."""
         return {c.name: c.error for c in self._couriers if c.error is not None}
 
     @property
@@ -204,7 +204,9 @@ class Collector:
     async def _turn(self, *, last: bool) -> None:
         if self._wait_until is not None:
             left = self._wait_until - self._clock.now()
-            if timedelta(0) < left <= _PAUSE:  # else over, or the clock has been set back
+            if (
+                timedelta(0) < left <= _PAUSE
+            ):  # otherwise it is over, or the clock has been set back
                 if self._keeper.error is not None:
                     await self._keeper.keep((), (), self._notes)
                 return
@@ -218,7 +220,7 @@ class Collector:
         except Exception as error:
             if last or self._never_worked:
                 raise
-            _log.exception("reading failed in an unforeseen way")
+            _log.exception("unexpected error while polling")
             strange = SSTCloudError(redact_text(f"{type(error).__name__}: {error}"))
             await self._no_answer(asked, strange, last=False)
         else:
@@ -226,7 +228,7 @@ class Collector:
 
     async def _answer(self, snapshot: Snapshot, readings: Sequence[Reading]) -> None:
         if self._away is not None:
-            _log.warning("the cloud answers again")
+            _log.warning("the cloud is responding again")
             self._away = None
         self._tell_missing(snapshot)
         verdict = judge(self._judged, readings, snapshot.counters, self._judge_rules)
@@ -248,19 +250,19 @@ class Collector:
         if last or (self._never_worked and not isinstance(error, PASSING)):
             raise error
         if self._away is None:
-            _log.warning("the cloud does not answer: %s; it is asked again at every turn", error)
+            _log.warning("cannot read the cloud: %s; retrying at every poll", error)
             self._notes["source_error_since"] = format_time(asked)
         elif type(error) is not type(self._away):
-            _log.info("the cloud still does not answer: %s", error)
+            _log.info("still cannot read the cloud: %s", error)
         self._away = error
-        if isinstance(error, AuthenticationError):  # asking again and again might lock the account
+        if isinstance(error, AuthenticationError):  # repeated logins might lock the account
             self._wait_until = asked + _PAUSE
         failed = 1 + int(self._notes.get("failed_polls", 0))
         self._notes |= {"source_error": str(error), "failed_polls": str(failed)}
         await self._finish(Poll(asked, error=error), ())
 
     async def _finish(self, done: Poll, readings: Sequence[Reading]) -> None:
-        """Watch, commit, tell."""
+        """Watch, commit, report."""
         noticed, self._watched = watch(
             self._watched, done.readings, done.time, zones=self._zones, rules=self._watch_rules
         )
@@ -277,13 +279,13 @@ class Collector:
         self._on_poll(attrs.evolve(done, events=events, committed=committed))
 
     def _tell_missing(self, snapshot: Snapshot) -> None:
-        """What cannot be read, or is not there, is told once and not at every turn."""
+        """Log what is unreadable or missing once, not at every poll."""
         now = {f"{bad.kind} {bad.id} cannot be read: {bad.reason}" for bad in snapshot.unreadable}
         if not (snapshot.houses or snapshot.unreadable):
             now.add(NO_HOUSES)
         now |= {
-            f"the time zone of house {house.id} is not known; its nights are taken for those of "
-            "this machine"
+            f"the time zone of house {house.id} is not known; using this machine's time zone for "
+            "its nights"
             for house in snapshot.houses
             if house.zone is None
         }
@@ -292,13 +294,13 @@ class Collector:
         self._missing = now
 
     async def _rest(self) -> None:
-        """Wait until every sink has had all, or has failed."""
+        """Wait until every sink has received everything, or has failed."""
         if self._keeper.error is not None:
             raise self._keeper.error
         await asyncio.gather(*(courier.rest() for courier in self._couriers))
 
     async def _unless_stopped(self, work: Coroutine[None, None, None]) -> None:
-        """Do it to its end, or until somebody calls `stop`."""
+        """Run to completion, or until `stop` is called."""
         doing = asyncio.create_task(work)
         stopped = asyncio.create_task(self._stopped.wait())
         try:

@@ -1,4 +1,4 @@
-"""A command that is run for every event."""
+"""A command to run for every event."""
 
 import asyncio
 import contextlib
@@ -21,37 +21,37 @@ from .handler import LIMIT, FailedError, Handler, as_json
 _log = logging.getLogger(__name__)
 
 _SAID: Final = 2000
-"""Characters of what a command says that are kept."""
+"""Characters of a command's output that are kept."""
 _SHORT: Final = 5
-"""Characters of an argument that is no secret."""
+"""Shorter arguments are not treated as secrets."""
 
 
 class CommandHandler(Handler):
-    """Runs a command for every event, with the event as JSON on its stdin. No shell.
+    """Runs a command for every event, with the event as JSON on stdin. No shell is used.
 
-    What it prints goes to the log: stdout at DEBUG, stderr at WARNING. Its arguments may be secret,
-    and are masked in it.
+    Its output is logged: stdout at DEBUG, stderr at WARNING. Its arguments may be secret, so they
+    are masked there.
     """
 
     def __init__(
         self, argv: Sequence[str], *, clock: Clock | None = None, limit: float = LIMIT
     ) -> None:
-        """A command that takes longer than `limit` seconds is killed, and tried again later."""
+        """A command that takes longer than `limit` seconds is killed, and retried later."""
         if not any(argv) or "\0" in "".join(argv):
-            raise SinkOptionsError("a handler is a command with its arguments, or a web address")
+            raise SinkOptionsError("a handler must be a command with its arguments, or a URL")
         super().__init__(clock, limit)
         self._argv = tuple(argv)
         self._secrets = _secrets(argv[1:])
         self.name: str = name_of(argv[0], shlex.join(argv))
 
     async def check(self) -> None:
-        """Look whether the command is there and may be run."""
+        """Check that the command exists and is executable."""
         if shutil.which(self._argv[0]) is None:
             raise self._missing()
 
     async def send(self, content: Mapping[str, Any]) -> None:
-        """Run the command. An exit status other than 0 means: try again later."""
-        # Files, not pipes: a child that lives on, a player of alarm sounds, say, holds nothing up.
+        """Run the command. An exit status other than 0 means: retry later."""
+        # Files, not pipes: a child that outlives it (a sound player, say) must not block us.
         with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
             given.write(as_json(content) + b"\n")
             given.seek(0)
@@ -68,7 +68,7 @@ class CommandHandler(Handler):
             raise FailedError(f"the command failed ({ended}){f': {said}' if said else ''}")
 
     async def _run(self, given: IO[bytes], out: IO[bytes], err: IO[bytes]) -> int | None:
-        """The exit status; None when it took too long."""
+        """The exit status; None if it timed out."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._argv, stdin=given, stdout=out, stderr=err, start_new_session=True
@@ -92,12 +92,12 @@ class CommandHandler(Handler):
 
     def _missing(self) -> SinkRefusedError:
         return SinkRefusedError(
-            f"there is no command {self._argv[0]!r} that may be run: check its path and its rights"
+            f"command {self._argv[0]!r} not found or not executable: check its path and permissions"
         )
 
 
 def _secrets(arguments: Sequence[str]) -> list[str]:
-    """The arguments, and the words and values in them, but for short ones; longest first."""
+    """The arguments, and the words and values in them, except short ones; longest first."""
     words = {
         word
         for argument in arguments
@@ -108,11 +108,11 @@ def _secrets(arguments: Sequence[str]) -> list[str]:
 
 
 def _said(file: IO[bytes], secrets: Sequence[str]) -> str:
-    """The beginning of what a command has printed, on one line, without secrets."""
+    """The start of a command's output, on one line, without secrets."""
     file.seek(0)
     printed = file.read(_SAID * 4)
     words = printed.decode("utf-8", "replace").split()
-    if len(printed) == _SAID * 4:  # the last word may be half a secret
+    if len(printed) == _SAID * 4:  # the last word may be part of a secret
         words = words[:-1]
     said = " ".join(words)
     for secret in secrets:

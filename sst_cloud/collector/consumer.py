@@ -1,4 +1,4 @@
-"""What takes entries out of the outbox: a sink, or a handler of events; it may be anybody's."""
+"""What takes entries from the outbox: a sink or an event handler, possibly third-party."""
 
 import logging
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ _log = logging.getLogger(__name__)
 
 
 class Report(Protocol):
-    """What became of what was written, as `WriteReport` has it."""
+    """The outcome of a write; see `WriteReport`."""
 
     @property
     def accepted(self) -> int:
-        """How many."""
+        """How many were accepted."""
         ...
 
     @property
     def rejected(self) -> Sequence[Any]:
-        """Those that will never be taken, each with a `reason`."""
+        """Those that will never be accepted, each with a `reason`."""
         ...
 
 
 class Consumer(Protocol):
-    """A `Sink`, or whatever takes events the same way."""
+    """A `Sink`, or something that takes events in the same way."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -39,16 +39,16 @@ class Consumer(Protocol):
     ) -> bool | None: ...
 
     async def write(self, items: Sequence[Any], /) -> Report:
-        """Take what comes next; errors as of `Sink.write`."""
+        """Take the next items; raises the same errors as `Sink.write`."""
         ...
 
 
 def one_of_ours(error: Exception, name: str) -> SSTCloudError:
-    """An error of ours, whatever a sink has raised; one that can be put into words."""
+    """Convert whatever a sink raised into one of our errors, with a printable message."""
     _log.debug("%s raised", name, exc_info=error)
     try:
         words = str(error)
-    except Exception:  # noqa: BLE001  its own words fail it
+    except Exception:  # noqa: BLE001  its __str__ fails
         words = ""
     if isinstance(error, SSTCloudError) and words:
         return error
@@ -65,5 +65,5 @@ def rejections_of(report: Any, items: Sequence[Any]) -> Sequence[Any]:
         told, found = [], (None,)
     sensible = len(told) == len(found) <= len(items)
     if not sensible or not all(isinstance(item, type(items[0])) for item in told):
-        raise SinkUnavailableError(f"it did not say what became of what it got: {report!r:.100}")
+        raise SinkUnavailableError(f"its write did not return a report, but: {report!r:.100}")
     return found

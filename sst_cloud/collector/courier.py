@@ -1,4 +1,4 @@
-"""Delivery to one consumer of the outbox: in order, again and again, holding up nobody else."""
+"""Delivery to one consumer of the outbox: in order, with retries, independent of the others."""
 
 import asyncio
 import logging
@@ -24,25 +24,25 @@ from .waiting import sleep_unless
 _log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 2_000
-"""Entries in one write."""
+"""Entries per write."""
 _TO_TRY: Final = 50
-"""Entries in the first write after a failure: to try in vain, for days, should cost nobody much."""
+"""Entries in the first write after a failure: retries may fail for days and should be cheap."""
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 300.0
-"""Seconds: after each failure twice as long, less what chance takes off it."""
+"""Backoff in seconds: doubles after each failure, less random jitter."""
 LONGEST_ASKED: Final = 86_400.0
-"""Seconds that a `Retry-After` may put it off; what asks for more has a clock that is wrong."""
+"""Longest `Retry-After` honoured, in seconds; anything longer comes from a wrong clock."""
 PAUSE: Final = 3_600.0
-"""Seconds until what was refused is tried again by itself."""
+"""Seconds until an automatic retry after a refusal."""
 _PAUSE_OF_ALARMS: Final = 300.0
-"""The same for events: an alarm that waits for an hour helps nobody."""
+"""The same for events: an alarm that is an hour late is useless."""
 TOO_LONG: Final = 600.0
-"""Seconds after which a write that does not end is told of."""
+"""Seconds after which a write that has not finished is logged."""
 
 
 @attrs.frozen
 class _Done:
-    """What has been written, and is not settled yet: dead letters kept, the place moved."""
+    """What has been written but not settled yet: dead letters stored, the cursor moved."""
 
     upto: int
     accepted: int
@@ -51,7 +51,7 @@ class _Done:
 
 
 class Courier:
-    """Takes entries from the outbox to one consumer, and remembers there how far it is."""
+    """Delivers entries from the outbox to one consumer, and moves its cursor there."""
 
     def __init__(  # noqa: PLR0913  all are needed, or have good defaults
         self,
@@ -66,7 +66,7 @@ class Courier:
     ) -> None:
         self.name = name
         self.error: SSTCloudError | None = None
-        """Why the last try failed; None when it did not."""
+        """Why the last attempt failed; None if it did not."""
         self._consumer = consumer
         self._outbox = outbox
         self.stream = stream
@@ -76,56 +76,56 @@ class Courier:
         self._failures = 0
         self._done: _Done | None = None
         self._early: Sequence[Any] = ()
-        """To be delivered before the outbox has it."""
+        """To be delivered before it is in the outbox."""
         self._had_early: Sequence[Any] = ()
-        """That was, and is to be left out when it comes."""
+        """Already delivered, and to be skipped when it comes out of the outbox."""
         self._telling: asyncio.Task[None] | None = None
         self._open = AsyncExitStack()
         self._is_open = False
         self._told = asyncio.Event()
         """There may be something to deliver."""
         self._again = asyncio.Event()
-        """Somebody wants another try now."""
+        """A retry was requested."""
         self._rested = asyncio.Event()
-        """All is delivered, or the last try has failed, or does not end."""
+        """Everything is delivered, or the last attempt has failed or hangs."""
         self._waiting = False
-        """For the next try."""
+        """Entries in the next write."""
         self._idle = asyncio.Event()
-        """No write is under way, and what was written is noted."""
+        """No write is in progress, and everything written is settled."""
         self._idle.set()
         self._ending = False
         self._stuck = False
-        """A write does not end."""
+        """A write hangs."""
 
     def tell(self) -> None:
-        """There is something new in the outbox."""
+        """Notify it that there is something new in the outbox."""
         if not (self._waiting or self._stuck):
             self._rested.clear()
         self._told.set()
 
     def hand_over_now(self, items: Sequence[Any]) -> None:
-        """Take these along at once: alarms do not wait until a disk has room for them.
+        """Deliver these immediately: alarms do not wait for space on a full disk.
 
-        When they come out of the outbox later, they are left out.
+        They are skipped when they come out of the outbox later.
         """
         self._early = [*self._early, *items][-AT_ONCE:]
         self.tell()
 
     def try_again(self) -> None:
-        """Do not wait any longer, whatever for."""
+        """Retry now."""
         self._again.set()
 
     async def end(self) -> None:
-        """Begin no further write; return when the one under way has ended and is noted."""
+        """Start no more writes; return when the one in progress has finished and is settled."""
         self._ending = True
         await self._idle.wait()
 
     async def rest(self) -> None:
-        """Return when all is delivered, or the last try has failed, or does not end."""
+        """Return when everything is delivered, or the last attempt has failed or hangs."""
         await self._rested.wait()
 
     async def run(self) -> None:
-        """Deliver for ever; cancel it to stop."""
+        """Deliver until cancelled."""
         self._told.set()
         try:
             while True:
@@ -145,13 +145,13 @@ class Courier:
             await self._open.aclose()
 
     async def _deliver_all(self) -> float | None:
-        """Deliver what there is; how many seconds to wait after a failure, None after none."""
+        """Deliver what there is; returns the seconds to wait after a failure, None on success."""
         try:
             await self._deliver_early()
             await self._settle()
             while await self._deliver_some():
                 pass
-        except Exception as error:  # noqa: BLE001  a sink of somebody else's may raise anything
+        except Exception as error:  # noqa: BLE001  a third-party sink may raise anything
             return await self._failed(one_of_ours(error, self.name))
         return None
 
@@ -162,7 +162,7 @@ class Courier:
             self._early = [item for item in self._early if item not in early]
 
     async def _deliver_some(self) -> bool:
-        """Deliver the next batch; whether there may be more."""
+        """Deliver the next batch; returns whether there may be more."""
         most = _TO_TRY if self._failures and self.stream is Stream.READINGS else AT_ONCE
         batch: Batch[Any] = await self._outbox.batch(self.name, self.stream, most)
         if self._ending:
@@ -191,9 +191,9 @@ class Courier:
         await self._settle()
 
     async def _settle(self) -> None:
-        """Keep dead letters and move the place.
+        """Store dead letters and move the cursor.
 
-        What is tried again, if the disk is full, is this, and not the write.
+        If the disk is full, only this is retried, not the write.
         """
         if (done := self._done) is None:
             return
@@ -211,9 +211,9 @@ class Courier:
         self._done = None
 
     async def _write(self, items: Sequence[Any]) -> Sequence[Any]:
-        """Write, however long it takes; what was rejected.
+        """Write, however long it takes; returns what was rejected.
 
-        A thread that hangs cannot be cancelled, and a second one beside it would help nobody.
+        A hanging thread cannot be cancelled, and a second one would not help.
         """
         loop = asyncio.get_running_loop()
         patience = loop.call_later(TOO_LONG, self._lose_patience)
@@ -228,8 +228,8 @@ class Courier:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise SinkUnavailableError("it has cancelled its own write") from error
-        except BaseException as error:  # a sink has no say in whether the collector ends
+            raise SinkUnavailableError("it cancelled its own write") from error
+        except BaseException as error:  # a sink must not be able to stop the collector
             raise SinkUnavailableError(f"it raised {type(error).__name__}") from error
         finally:
             patience.cancel()
@@ -237,7 +237,7 @@ class Courier:
         rejected = rejections_of(report, items)
         if rejected:
             _log.error(
-                "%s rejected %d %s for good, the first because: %s%s",
+                "%s rejected %d %s, the first because: %s%s",
                 self.name,
                 len(rejected),
                 self.stream,
@@ -247,8 +247,8 @@ class Courier:
         return rejected
 
     def _lose_patience(self) -> None:
-        error = SinkUnavailableError(f"a write has not ended for {TOO_LONG:g} s")
-        _log.warning("%s: %s; nobody else waits for it", self.name, error)
+        error = SinkUnavailableError(f"a write has not finished within {TOO_LONG:g} s")
+        _log.warning("%s: %s; other sinks are not affected", self.name, error)
         self.error = error
         self._telling = asyncio.create_task(self._note(Course.RETRYING, error, TOO_LONG))
         self._stuck = True
@@ -256,12 +256,12 @@ class Courier:
 
     def _well(self) -> None:
         if self.error is not None:
-            _log.warning("%s takes %s again", self.name, self.stream)
+            _log.warning("%s accepts %s again", self.name, self.stream)
         self.error = None
         self._failures = 0
 
     async def _failed(self, error: SSTCloudError) -> float:
-        """Say so once, note it, and reckon how long to wait."""
+        """Log the failure once, note it, and return how long to wait."""
         refused = isinstance(error, SinkRefusedError)
         pause = PAUSE if self.stream is Stream.READINGS else _PAUSE_OF_ALARMS
         if self.error is None or isinstance(self.error, SinkRefusedError) != refused:
@@ -274,7 +274,7 @@ class Courier:
                     error,
                 )
             else:
-                _log.warning("%s: %s; it is tried again until it succeeds", self.name, error)
+                _log.warning("%s: %s; retrying until it succeeds", self.name, error)
         self.error = error
         wait = pause if refused else self._backoff(error)
         self._failures += 1

@@ -1,4 +1,4 @@
-"""The outbox's file: opening it, what is in it, and setting it aside when it is damaged."""
+"""The outbox's file: schema, opening, and setting it aside when it is damaged."""
 
 import logging
 import sqlite3
@@ -12,10 +12,10 @@ from sst_cloud.errors import OutboxError
 _log = logging.getLogger(__name__)
 
 FILE: Final = "outbox.db"
-"""Its name in the collector's folder."""
+"""Its name in the state folder."""
 
 _APPLICATION: Final = 0x53535443
-"""`SSTC`: by this a file says whose it is."""
+"""`SSTC`: marks a file as ours."""
 _VERSION: Final = 1
 _SCHEMA: Final = f"""
 BEGIN;
@@ -45,21 +45,21 @@ PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
-"""AUTOINCREMENT, so that no number is given twice: cursors rest on them."""
+"""AUTOINCREMENT, so that numbers are never reused: cursors depend on it."""
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY: Final = 10.0
-"""Seconds to wait while somebody looks at the file."""
+"""Seconds to wait while another process reads the file."""
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error says that the file itself is broken."""
+    """Whether an error means that the file itself is damaged."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
 def open_database(path: Path, now: datetime) -> sqlite3.Connection:
-    """Open the file, or make it. One that is damaged is set aside and a new one made.
+    """Open or create the file. A damaged one is set aside and replaced with a new one.
 
-    Raises `OutboxError` for a file that is not an outbox, `sqlite3.Error` for what may pass.
+    Raises `OutboxError` for a file that is not an outbox, `sqlite3.Error` for temporary errors.
     """
     try:
         return _opened(path)
@@ -71,7 +71,7 @@ def open_database(path: Path, now: datetime) -> sqlite3.Connection:
 
 
 def set_aside(path: Path, now: datetime, reason: str) -> None:
-    """Rename a damaged file, so that somebody can look at it, and say so."""
+    """Rename a damaged file, so that it can be examined, and log it."""
     name = f"{path.name}.damaged-{now:%Y%m%dT%H%M%SZ}"
     aside = path.with_name(name)
     for number in count(2):
@@ -83,8 +83,8 @@ def set_aside(path: Path, now: datetime, reason: str) -> None:
         if source.exists():
             source.replace(aside.with_name(aside.name + suffix))
     _log.error(
-        "the outbox %s is damaged (%s); it is now %s, and a new one is begun. What had not been "
-        "delivered from it may be lost",
+        "the outbox %s is damaged (%s); it was renamed to %s and a new one started. Undelivered "
+        "readings in it may be lost",
         path,
         reason,
         aside.name,
@@ -92,12 +92,12 @@ def set_aside(path: Path, now: datetime, reason: str) -> None:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Look at an outbox that may be in use. Raises `OutboxError` if there is none to be read."""
+    """Open an outbox read-only, even while in use. Raises `OutboxError` if it cannot be read."""
     if not path.exists():
-        raise OutboxError(f"there is no outbox in {path.parent}; has `sst-cloud collect` run?")
+        raise OutboxError(f"there is no outbox in {path.parent}; run `sst-cloud collect` first")
     modes = ["mode=ro"]
     if not path.with_name(path.name + "-wal").exists():
-        modes.append("immutable=1")  # it is in no use, and nothing may be written beside it
+        modes.append("immutable=1")  # it is not in use, and the folder is read-only
     for mode in modes:
         try:
             return _to_read(path, mode)
@@ -106,7 +106,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         except sqlite3.Error as error:
             raise OutboxError(f"{path} cannot be read: {error}") from None
     raise OutboxError(
-        f"{path} cannot be read: {reason}; look at it as the user that the collector runs as"
+        f"{path} cannot be read: {reason}; try as the user that the collector runs as"
     )
 
 
@@ -145,11 +145,11 @@ def _check_ours(database: sqlite3.Connection, path: Path) -> None:
     if not application and not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         return
     if application != _APPLICATION:
-        raise OutboxError(f"{path} is not an outbox of sst-cloud; name another folder")
+        raise OutboxError(f"{path} is not an outbox of sst-cloud; choose another folder")
     if version != _VERSION:
         raise OutboxError(
             f"{path} was made by another version of sst-cloud (format {version}, here {_VERSION}); "
-            "let that one deliver what is in it, or name another folder"
+            "deliver its contents with that version, or choose another folder"
         )
     (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":

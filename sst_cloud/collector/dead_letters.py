@@ -1,4 +1,4 @@
-"""Readings that a sink will never take, in a JSON Lines file: kept until somebody decides."""
+"""Readings that a sink will never accept, kept in a JSON Lines file for the user to decide on."""
 
 import json
 import logging
@@ -22,12 +22,12 @@ _log = logging.getLogger(__name__)
 
 FILE: Final = "dead-letters.jsonl"
 _WAIT: Final = 30.0
-"""Seconds to wait for another process that is changing the file."""
+"""Seconds to wait while another process is changing the file."""
 
 
 @attrs.frozen(kw_only=True)
 class DeadLetter:
-    """A reading, the sink that rejected it, why and when (UTC)."""
+    """A reading, the sink that rejected it, why, and when (UTC)."""
 
     time: datetime
     sink: str
@@ -35,7 +35,7 @@ class DeadLetter:
     reading: Reading
 
     def as_dict(self) -> dict[str, Any]:
-        """The letter as the file carries it."""
+        """The letter as stored in the file."""
         return {
             "time": format_time(self.time),
             "sink": self.sink,
@@ -45,13 +45,13 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """The file of a folder; several processes may use it at once."""
+    """The dead letters in a state folder; several processes may use them at once."""
 
     def __init__(self, folder: Path) -> None:
         self.path: Path = folder / FILE
 
     def add(self, sink: str, rejections: Sequence[Rejection], now: datetime) -> None:
-        """Append; they are on the disk when this returns. Raises `OutboxError`."""
+        """Append; they are on disk when this returns. Raises `OutboxError`."""
         letters = (
             DeadLetter(time=now, sink=sink, reason=str(rejection.reason), reading=rejection.reading)
             for rejection in rejections
@@ -70,14 +70,14 @@ class DeadLetters:
                 sync_folder(self.path.parent)
 
     def read(self) -> list[DeadLetter]:
-        """All of them, oldest first; a line that holds none is passed over and logged."""
+        """All of them, oldest first; an invalid line is skipped and logged."""
         with self._errors():
             return [letter for letter in map(self._told, self._raw()) if letter is not None]
 
     def remove(self, gone: Callable[[DeadLetter], bool]) -> int:
-        """Remove those for which `gone` says so; how many they were. Raises `OutboxError`.
+        """Remove those for which `gone` is true; returns how many. Raises `OutboxError`.
 
-        A line that holds none stays.
+        Invalid lines are kept.
         """
         kept, removed = [], 0
         with self._lock(), self._errors():
@@ -101,7 +101,7 @@ class DeadLetters:
     def _told(self, line: bytes) -> DeadLetter | None:
         letter = _letter(line)
         if letter is None:
-            _log.warning("%s: a line holds no dead letter: %r", self.path, line[:60])
+            _log.warning("%s: skipped a line that is not a dead letter: %r", self.path, line[:60])
         return letter
 
     def _ends_a_line(self, end: int) -> bool:
@@ -112,7 +112,7 @@ class DeadLetters:
     def _lock(self) -> Lock:
         return Lock(
             self.path.with_suffix(".lock"),
-            f"another process has been changing {self.path} for {_WAIT:g} s; try again later",
+            f"{self.path} has been locked by another process for {_WAIT:g} s; try again later",
             wait=_WAIT,
         )
 

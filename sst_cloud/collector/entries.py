@@ -1,4 +1,4 @@
-"""What goes into the outbox and comes out of it, and what bounds it."""
+"""What goes into the outbox and comes out of it, and its limits."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -15,23 +15,23 @@ T = TypeVar("T")
 
 
 class Start(StrEnum):
-    """Where a sink begins that the outbox has not seen before."""
+    """Where a new sink starts."""
 
     NOW = "now"
     BEGINNING = "beginning"
-    """With the oldest reading that is still kept."""
+    """With the oldest reading still in the outbox."""
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """What bounds the outbox. What is dropped undelivered is counted and logged."""
+    """Limits of the outbox. Undelivered entries that are dropped are counted and logged."""
 
     size: int = 512_000_000
-    """Bytes; then the oldest entries go, delivered or not."""
+    """Bytes; beyond this the oldest entries are dropped, delivered or not."""
     age: timedelta = timedelta(days=365)
-    """How long what cannot be delivered is kept."""
+    """How long undelivered entries are kept."""
     keep: timedelta = timedelta(days=7)
-    """How long what has been delivered is kept, for sinks that begin at the beginning."""
+    """How long delivered entries are kept, for sinks added later with `Start.BEGINNING`."""
 
 
 @attrs.frozen
@@ -40,21 +40,21 @@ class Batch(Generic[T]):
 
     items: Sequence[T]
     upto: int
-    """The number of the last of them."""
+    """The number of the last entry."""
     unreadable: int = 0
-    """How many of them cannot be read any more and are left out."""
+    """How many entries are unreadable and were skipped."""
 
     @property
     def size(self) -> int:
-        """How many entries it takes from the outbox."""
+        """How many entries of the outbox it covers."""
         return len(self.items) + self.unreadable
 
 
 @attrs.frozen
 class Entry:
-    """What is committed in one go, all of it or nothing."""
+    """What is committed in one transaction."""
 
     readings: Sequence[Reading] = ()
     events: Sequence[Event] = ()
     notes: Mapping[str, str] = attrs.field(factory=dict)
-    """Texts to keep, by name: the states of judge and watch, the houses, how the polls fare."""
+    """Texts to keep, by name: the states of judge and watch, the houses, poll statistics."""

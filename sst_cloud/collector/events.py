@@ -1,4 +1,4 @@
-"""Events: what somebody at home wants to be told of, once when it begins and once when it ends."""
+"""Events: what residents want to know, once when it starts and once when it ends."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from sst_cloud.readings import Reading, format_time
 
 
 class EventKind(StrEnum):
-    """What can happen."""
+    """The kinds of events."""
 
     LEAK = "leak"
     VALVE_CLOSED = "valve_closed"
@@ -27,15 +27,15 @@ class EventKind(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Event:
-    """Something that has begun, or is over. What it is not about is None."""
+    """Something that has started or ended. Fields that do not apply are None."""
 
     time: datetime
-    """When it was noticed, UTC."""
+    """When it was detected, UTC."""
     kind: EventKind = attrs.field(converter=EventKind)
     over: bool = False
-    """Whether this is the end of what began."""
+    """Whether this is the end of an earlier event."""
     message: str
-    """One sentence for people."""
+    """One human-readable sentence."""
     house_id: int | None = None
     house: str | None = None
     device_id: int | None = None
@@ -44,10 +44,10 @@ class Event:
     point_id: str | None = None
     name: str | None = None
     details: Mapping[str, int | float | str | bool | None] = attrs.field(factory=dict)
-    """Numbers behind the sentence, with their units in their names: `used_l`, `hours` …"""
+    """The numbers in the message, with units in their names: `used_l`, `hours` …"""
 
     def as_dict(self) -> dict[str, Any]:
-        """The event as JSON carries it: these keys, this order, plain values."""
+        """The event as in JSON: these keys, in this order, with plain values."""
         record = {field.name: getattr(self, field.name) for field in attrs.fields(Event)}
         return record | {
             "time": format_time(self.time),
@@ -65,7 +65,7 @@ class Event:
         over: bool = False,
         **details: float | str | bool | None,
     ) -> "Event":
-        """What has happened at the point of a reading, noticed with it."""
+        """An event at the point of a reading, at its time."""
         return cls(
             time=reading.time,
             kind=kind,
@@ -83,7 +83,7 @@ class Event:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Event":
-        """The event that `as_dict` was made from."""
+        """The event from its `as_dict`."""
         moment = datetime.fromisoformat(record["time"]).astimezone(UTC)
         return cls(**{**record, "time": moment})
 
@@ -91,12 +91,12 @@ class Event:
 def point_in_words(reading: Reading) -> str:
     """Where a reading comes from: `Kitchen sink of Bathroom in Flat`."""
     device = device_in_words(reading.house_id, reading.device_id, reading.house, reading.device)
-    if reading.point.value == reading.point_id:  # of the device itself
+    if reading.point.value == reading.point_id:  # the device itself
         return device
     point = reading.name or f"{reading.point.replace('_', ' ')} {reading.point_id}"
     return f"{point} of {device}"
 
 
 def device_in_words(house_id: int, device_id: int, house: str, device: str) -> str:
-    """A device and its house, by name where they have one: `Bathroom in Flat`."""
+    """A device and its house, by name if they have one: `Bathroom in Flat`."""
     return f"{device or f'device {device_id}'} in {house or f'house {house_id}'}"

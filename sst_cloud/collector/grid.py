@@ -1,4 +1,4 @@
-"""When to poll: on a grid in time, whatever the clock does in between."""
+"""When to poll: at multiples of an interval, even if the clock is changed in between."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,28 +10,28 @@ from sst_cloud.clock import Clock
 from .waiting import sleep_unless
 
 EVERY: Final = timedelta(minutes=20)
-"""The cloud learns new values about every 10 minutes; twice that is often enough for a plot."""
+"""The cloud receives new values about every 10 minutes; half as often is enough for a plot."""
 
 POLL_LIMIT: Final = timedelta(minutes=5)
-"""How long a poll may take: four attempts of a minute, and the waiting between them."""
+"""How long a poll may take: four attempts of a minute each, with the delays between them."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_JITTER: Final = timedelta(seconds=30)
 _LOOK: Final = timedelta(seconds=30)
-"""How often to look at the clock: one that counts seconds does not count those of a sleeping
-machine, and does not learn that the time was set."""
+"""How often to check the clock: a plain sleep does not count the time a machine is suspended, and
+does not notice that the clock was changed."""
 
 
 def next_turn(now: datetime, every: timedelta, chance: float) -> datetime:
-    """The next multiple of `every`, and a little more: not all come at once."""
+    """The next multiple of `every`, plus some jitter, so that not everybody polls at once."""
     return now + every - (now - _EPOCH) % every + chance * min(_MAX_JITTER, every / 20)
 
 
 async def wait_for_turn(
     clock: Clock, every: timedelta, random: Callable[[], float], *told: asyncio.Event
 ) -> None:
-    """Return when the next turn has come, or one of the events is set.
+    """Return when the next poll is due, or one of the events is set.
 
-    A turn that was slept through, or is further off than it can be, is given up for the next one.
+    A time that was missed, or is too far off because the clock was changed, is recomputed.
     """
     chance = random()
     turn = next_turn(clock.now(), every, chance)

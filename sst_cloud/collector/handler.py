@@ -1,4 +1,4 @@
-"""What events are handed to, as sinks are handed readings."""
+"""Event handlers: the counterpart of sinks for events."""
 
 import json
 import logging
@@ -18,22 +18,22 @@ from .events import Event
 _log = logging.getLogger(__name__)
 
 LIMIT: Final = 30.0
-"""Seconds that one event may take."""
+"""Timeout for one event, in seconds."""
 TOO_LATE: Final = timedelta(days=1)
-"""An alarm older than this helps nobody any more."""
+"""An alarm older than this is no longer useful."""
 
 
 class NotWantedError(SinkRefusedError):
-    """The receiver will never take this content; it may take other."""
+    """The receiver will never accept this content, but may accept other content."""
 
 
 class FailedError(SinkUnavailableError):
-    """The command ran and failed: it may still succeed with another event."""
+    """The command ran and failed: it may still succeed for another event."""
 
 
 @attrs.frozen
 class EventRejection:
-    """An event that will not be handed over, and why."""
+    """An event that will not be delivered, and why."""
 
     event: Event
     reason: str
@@ -41,7 +41,7 @@ class EventRejection:
 
 @attrs.frozen
 class EventReport:
-    """What became of the events of one write."""
+    """The outcome of one write of events."""
 
     accepted: int = 0
     rejected: tuple[EventRejection, ...] = ()
@@ -50,17 +50,17 @@ class EventReport:
 class Handler(ABC):
     """Takes events as a sink takes readings; an async context manager.
 
-    Events of one thing (this leak, that battery) arrive in their order; one that fails holds up
-    no other thing's.
+    Events about the same thing (a leak, a battery) are delivered in order; a failure does not hold
+    up events about other things.
     """
 
     name: str
-    """For people, and to tell handlers apart from one run to the next; holds no secret."""
+    """For display, and to recognise the handler after a restart; contains no secrets."""
 
     def __init__(self, clock: Clock | None = None, limit: float = LIMIT) -> None:
         self._clock = clock or SystemClock()
         self._limit = limit
-        # What a write has settled before it failed: its next try leaves that out.
+        # What a write settled before it failed: the retry skips that.
         self._handed: list[Event] = []
         self._rejected: list[EventRejection] = []
 
@@ -75,23 +75,23 @@ class Handler(ABC):
     ) -> None:
         await self.close()
 
-    async def close(self) -> None:  # noqa: B027  a command holds nothing open
+    async def close(self) -> None:  # noqa: B027  a command has nothing to close
         """Close what is open."""
 
     @abstractmethod
     async def check(self) -> None:
-        """Ask whether it could work, as far as one can without an event."""
+        """Check whether it could work, as far as possible without an event."""
 
     @abstractmethod
     async def send(self, content: Mapping[str, Any]) -> None:
-        """Hand over one JSON object.
+        """Deliver one JSON object.
 
-        Raises `SinkUnavailableError` (try again), `NotWantedError` (never this one) or
-        `SinkRefusedError` (somebody must mend something).
+        Raises `SinkUnavailableError` (retry), `NotWantedError` (never retry this one) or
+        `SinkRefusedError` (something has to be fixed first).
         """
 
     async def write(self, events: Sequence[Event]) -> EventReport:
-        """Hand over events one by one. Raises as `send` does, after the others had their turn."""
+        """Deliver events one by one. Raises as `send` does, after trying the others."""
         stuck: set[object] = set()
         failure: FailedError | None = None
         settled = [*self._handed, *(rejection.event for rejection in self._rejected)]
@@ -111,18 +111,18 @@ class Handler(ABC):
         if failure is not None:
             raise failure
         rejected = tuple(rejection for rejection in self._rejected if rejection.event in events)
-        # A try in vain is followed by one with fewer: what was settled of the others stays so.
+        # The retry after a failure has fewer events: what was settled of the others stays settled.
         self._handed = [event for event in self._handed if event not in events]
         self._rejected = [rejection for rejection in self._rejected if rejection not in rejected]
         return EventReport(len(events) - len(rejected), rejected)
 
     async def _hand_over(self, event: Event) -> None:
         if self._clock.now() - event.time > TOO_LATE:
-            _log.warning("%s: given up, too late by now: %s", self.name, event.message)
-            raise NotWantedError("it was older than a day when its turn came")
+            _log.warning("%s: dropped, as it is too old: %s", self.name, event.message)
+            raise NotWantedError("it was more than a day old when it could be delivered")
         await self.send(event.as_dict())
 
 
 def as_json(content: Mapping[str, Any]) -> bytes:
-    """What a receiver gets."""
+    """The bytes sent to a receiver."""
     return json.dumps(content, ensure_ascii=False).encode()

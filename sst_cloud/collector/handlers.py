@@ -1,4 +1,4 @@
-"""Handlers as options name them."""
+"""Event handlers from command-line options."""
 
 import shlex
 
@@ -11,7 +11,7 @@ from .webhook import WebhookHandler
 
 
 def handler_from(text: str, *, clock: Clock | None = None) -> Handler:
-    """A handler as options name it: a web address, or a command with its arguments.
+    """The handler for an option: a URL, or a command with its arguments.
 
     Raises `SinkOptionsError`.
     """
@@ -20,4 +20,4 @@ def handler_from(text: str, *, clock: Clock | None = None) -> Handler:
     try:
         return CommandHandler(shlex.split(text), clock=clock)
     except ValueError as error:
-        raise SinkOptionsError(f"the command of a handler cannot be read: {error}") from None
+        raise SinkOptionsError(f"cannot parse the command of a handler: {error}") from None

@@ -1,7 +1,8 @@
-"""Is a meter's total to be believed? A pure function; what it must remember is its state.
+"""Whether to believe a meter's total. A pure function with explicit state.
 
-Modules show 0, tens of thousands of cubic metres or a neighbour's total for a poll or two. What no
-pipe delivers is suspect, until later polls go on from it: then the meter has been replaced.
+Modules may report 0, tens of thousands of cubic metres or another meter's total for a poll or two.
+A total that no pipe can deliver is suspect, until later polls continue from it: then the meter has
+been replaced.
 """
 
 import json
@@ -24,47 +25,47 @@ from .rules import JudgeRules
 __all__ = ["JudgeRules", "JudgeState", "Meter", "MeterId", "Verdict", "judge"]
 
 MeterId = tuple[int, int, str]
-"""House, device, the counter's id."""
+"""House, device, counter id."""
 
 _FORMER: Final = timedelta(days=1)
-"""How long after it was last shown a former total may turn out to have been the true one."""
+"""How long after it was last seen a former total may still turn out to be the true one."""
 
 
 @attrs.frozen
 class Former:
-    """What was believed of a meter before its new total, which may have been a long glitch."""
+    """What was believed before a meter's new total, which may be a long glitch."""
 
     time: datetime
     total: int
     since: tuple[Reading, ...] = ()
-    """What has been believed since, as it came."""
+    """What has been believed since, as reported."""
 
     def later(self, *readings: Reading) -> "Former | None":
-        """With what is believed now, too; None when it is too long ago."""
+        """With newly believed readings added; None if it is too long ago."""
         if not self.holds(readings[-1]):
             return None
         return attrs.evolve(self, since=(*self.since, *readings))
 
     def holds(self, reading: Reading) -> bool:
-        """Whether it may still turn out to have been the true one."""
+        """Whether it may still turn out to be the true one."""
         return abs(reading.time - self.time) <= _FORMER
 
 
 @attrs.frozen
 class Meter:
-    """What is believed of a meter, and what is not yet."""
+    """What is believed of a meter, and what is still in doubt."""
 
     time: datetime
     total: int
-    """The last total that is trusted, in litres, and its time."""
+    """The last trusted total in litres, and its time."""
     candidates: tuple[Reading, ...] = ()
-    """Suspect readings that agree with each other, oldest first, as they came."""
+    """Suspect readings that agree with each other, oldest first, as reported."""
     former: Former | None = None
 
 
 @attrs.frozen
 class JudgeState:
-    """All meters, as after the last poll."""
+    """All meters, after the last poll."""
 
     meters: Mapping[MeterId, Meter] = attrs.field(factory=dict, hash=False)
 
@@ -89,19 +90,19 @@ class JudgeState:
 
     @classmethod
     def from_json(cls, text: str) -> "JudgeState":
-        """The state that `to_json` was made from, as far as the text can be read."""
+        """The state from its `to_json`, as far as it can be read."""
         return cls(dict(readable(_row, opened(text))))
 
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What became of a poll's readings."""
+    """The outcome of judging a poll."""
 
     readings: tuple[Reading, ...]
-    """The poll's own, in their order; nothing but their quality has changed."""
+    """The poll's own readings, in order; only their quality may have changed."""
     redelivered: tuple[Reading, ...] = ()
-    """Earlier ones, at their own times: good if they were held as suspect and are confirmed now,
-    suspect if they were believed and have been a glitch after all."""
+    """Earlier readings, at their own times: good if they were suspect and are now confirmed,
+    suspect if they were believed and turned out to be a glitch."""
     events: tuple[Event, ...] = ()
     state: JudgeState
 
@@ -150,7 +151,7 @@ def _weigh(
     meter = meter or _first_sight(reading, counter)
     row = meter.candidates
     continued = bool(row) and pipe.explains(row[-1].time, int(row[-1].value), reading)
-    # What has jumped lies within reach of the old total after a while: it has jumped all the same.
+    # After a while even a jump is within reach of the old total; it is still a jump.
     risen = continued and meter.total <= row[0].value
     if not risen and pipe.explains(meter.time, meter.total, reading):
         heard = bool(reading.model) and reading.quality is not Quality.STALE
@@ -186,7 +187,7 @@ def _weigh(
 
 @attrs.frozen
 class _Pipe:
-    """What can run through a meter."""
+    """What a meter's pipe can deliver."""
 
     max_flow: float
     step: int | None = None
@@ -194,7 +195,7 @@ class _Pipe:
 
     @classmethod
     def of(cls, counter: Counter | None, rules: JudgeRules) -> "_Pipe":
-        """The pipe of a counter. What is not positive is not known."""
+        """The pipe of a counter. Values that are not positive count as unknown."""
         step = counter.step_l if counter else None
         limit = counter.max_value if counter else None
         return cls(
@@ -204,11 +205,11 @@ class _Pipe:
         )
 
     def explains(self, time: datetime, total: int, reading: Reading) -> bool:
-        """Whether a total may have become that of a reading."""
+        """Whether a total can have grown into that of a reading."""
         return self.delivers(total, int(reading.value), reading.time - time)
 
     def delivers(self, before: int, after: int, lasted: timedelta) -> bool:
-        """Whether a total may become another one in so much time."""
+        """Whether one total can grow into another in this time."""
         litres = litres_between(
             before,
             after,
@@ -221,14 +222,14 @@ class _Pipe:
 
 
 def _former_of(meter: Meter, row: tuple[Reading, ...], pipe: _Pipe) -> Former | None:
-    """The truth before a new one, unless the day may bring it there, too: then neither is told."""
+    """What was believed before, unless normal use could also lead to the new total within a day."""
     if pipe.delivers(meter.total, int(row[-1].value), _FORMER):
         return None
     return Former(meter.time, meter.total).later(*row)
 
 
 def _first_sight(reading: Reading, counter: Counter | None) -> Meter:
-    """A meter's first total is believed, unless the cloud itself has seen it higher before."""
+    """A meter's first total is believed, unless the cloud itself has reported a higher one."""
     total = int(reading.value)
     previous = (counter.previous_value_l if counter else None) or total
     return Meter(reading.time, max(previous, total))
@@ -248,7 +249,7 @@ def _begins(meter: Meter, reading: Reading) -> Event:
         reading,
         EventKind.COUNTER_SUSPECT,
         f"{point_in_words(reading)} shows {_m3(reading.value)} after {_m3(meter.total)}, "
-        f"which no pipe explains{_perhaps(meter, reading)}",
+        f"more than a pipe can deliver{_perhaps(meter, reading)}",
         before_l=meter.total,
         after_l=int(reading.value),
     )
@@ -258,7 +259,7 @@ def _goes_on(meter: Meter, reading: Reading) -> Event:
     return Event.at_point(
         reading,
         EventKind.COUNTER_SUSPECT,
-        f"{point_in_words(reading)} goes on from {_m3(meter.total)}: it was a glitch",
+        f"{point_in_words(reading)} continues from {_m3(meter.total)}: it was a glitch",
         over=True,
         before_l=meter.total,
         after_l=int(reading.value),
@@ -269,7 +270,7 @@ def _not_replaced(former: Former, reading: Reading) -> Event:
     return Event.at_point(
         reading,
         EventKind.COUNTER_REPLACED,
-        f"{point_in_words(reading)} goes on from {_m3(former.total)}: it was a glitch after all",
+        f"{point_in_words(reading)} continues from {_m3(former.total)}: it was a glitch after all",
         over=True,
         before_l=former.total,
         after_l=int(reading.value),
@@ -290,9 +291,9 @@ def _replaced(meter: Meter, row: tuple[Reading, ...]) -> Event:
 
 
 def _perhaps(meter: Meter, reading: Reading) -> str:
-    """What else may have made a total rise so fast."""
+    """Another possible reason for such a fast rise."""
     risen = reading.value > meter.total
-    return "; a burst, or too low a --max-flow, looks the same" if risen else ""
+    return "; this could also be a burst pipe, or --max-flow is too low" if risen else ""
 
 
 def _m3(litres: float) -> str:

@@ -1,4 +1,4 @@
-"""Has the outbox keep what is read, and holds it in memory while the disk takes none."""
+"""Commits readings to the outbox, and holds them in memory while the disk is full."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ _MOST_HELD: Final = 20_000
 
 
 class Keeper:
-    """Commits what each poll has brought, and tells the couriers."""
+    """Commits the result of each poll, and notifies the couriers."""
 
     def __init__(self, outbox: Outbox, couriers: Sequence[Courier]) -> None:
         self.error: OutboxError | None = None
-        """Why the outbox took nothing at the last try; None when it did."""
+        """Why the last commit failed; None if it did not."""
         self._outbox = outbox
         self._couriers = couriers
         self._held = Entry()
@@ -35,14 +35,17 @@ class Keeper:
     async def keep(
         self, readings: Sequence[Reading], events: Sequence[Event], notes: dict[str, str]
     ) -> bool:
-        """Commit this and what could not be committed before; whether it is on the disk now.
+        """Commit this and anything still uncommitted; returns whether it is now on disk.
 
-        It goes on if nobody waits for it any more: what is held is let go only when it is there.
-        What there is no room for is counted in the note `lost`.
+        It continues if the caller is cancelled: what is held in memory is released only once it
+        is on disk. What does not fit in memory is counted in the note `lost`.
         """
         held = [*self._held.readings, *readings]
         if (lost := len(held) - _MOST_HELD) > 0:
-            _log.error("%d readings are lost: neither disk nor memory has room for them", lost)
+            _log.error(
+                "%d readings are lost: the disk is full, and so is the memory reserved for them",
+                lost,
+            )
             notes["lost"] = str(lost + int(notes.get("lost", 0)))
         all_events = [*self._held.events, *events]
         self._held = Entry(held[-_MOST_HELD:], all_events[-_MOST_HELD:], notes)
@@ -50,31 +53,31 @@ class Keeper:
         return await asyncio.shield(self._committing)
 
     async def end(self, notes: dict[str, str]) -> None:
-        """Come to the end of a commit under way, and try once more if it has failed."""
+        """Finish a commit in progress, and retry once if it has failed."""
         if self._committing is not None:
             await asyncio.wait({self._committing})
         if self.error is None:
             return
         if not await self.keep((), (), notes) and self._held.readings:
-            _log.error("%d readings are lost: the disk takes none", len(self._held.readings))
+            _log.error(
+                "%d readings are lost: they could not be written to disk", len(self._held.readings)
+            )
 
     async def _commit(self, news: Sequence[Event]) -> bool:
         try:
             await self._outbox.append(self._held)
         except OutboxError as error:
             if self.error is None:
-                _log.error(
-                    "%s; what is read is held in memory, and tried again at every turn", error
-                )
+                _log.error("%s; readings are held in memory, retrying at every poll", error)
             self.error = error
             for courier in self._couriers:
                 if courier.stream is Stream.EVENTS:
                     courier.hand_over_now(news)
-            await self._tidy()  # there may be room if it can be done
+            await self._tidy()  # this may free some space
             return False
         self._held = Entry()
         if self.error is not None:
-            _log.warning("the outbox can be written again; nothing that was read meanwhile is lost")
+            _log.warning("the outbox can be written again; no readings were lost in the meantime")
         self.error = None
         for courier in self._couriers:
             courier.tell()
@@ -85,4 +88,4 @@ class Keeper:
         try:
             await self._outbox.tidy()
         except OutboxError as error:
-            _log.debug("not tidied: %s", error)
+            _log.debug("clean-up failed: %s", error)

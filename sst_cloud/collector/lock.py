@@ -1,4 +1,4 @@
-"""Who may use a folder of the collector: one at a time, and a crash lets go."""
+"""The lock on a state folder: one holder at a time, released on a crash."""
 
 import sqlite3
 from pathlib import Path
@@ -8,13 +8,13 @@ from typing import Final, Self
 from sst_cloud.errors import OutboxError
 
 COLLECTOR: Final = "collector.lock"
-"""Its name in a collector's folder."""
+"""Its name in the state folder."""
 _GLANCE: Final = 0.2
-"""Seconds that are enough for somebody who only asks whether it is held."""
+"""Seconds that a mere check of the lock may hold it."""
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody has the lock on a file. Asking makes no file and takes nobody's lock."""
+    """Whether the lock on a file is held. Creates no file and does not take the lock."""
     connection = None
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0)
@@ -30,19 +30,18 @@ def is_held(path: Path) -> bool:
 class Lock:
     """A lock on a file, held by one process at a time and given up when that process ends.
 
-    SQLite's own locking on an empty file: the one kind of file lock that Python brings for every
-    system.
+    Uses SQLite's locking on an empty file: the only portable file lock in the standard library.
     """
 
     def __init__(self, path: Path, holder: str, *, wait: float = _GLANCE) -> None:
-        """`holder` says, in an error, who has it. `wait` is how many seconds to wait for it."""
+        """`holder` is the error message if it is held. `wait` is in seconds."""
         self._path = path
         self._holder = holder
         self._wait = wait
         self._connection: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
-        """Take it. Raises `OutboxError` if another has it, or the file cannot be made."""
+        """Acquire it. Raises `OutboxError` if it is held, or the file cannot be created."""
         connection = None
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -62,11 +61,11 @@ class Lock:
             case sqlite3.SQLITE_BUSY:
                 return self._holder
             case sqlite3.SQLITE_FULL:
-                return f"the disk is full on which {self._path.parent} lies: make room on it"
+                return f"the disk with {self._path.parent} is full: free some space"
             case sqlite3.SQLITE_NOTADB:
-                return f"{self._path} is no lock of sst-cloud; remove it"
+                return f"{self._path} is not a lock file of sst-cloud; remove it"
         reason = error.strerror if isinstance(error, OSError) else error
-        return f"{self._path} cannot be made: {reason}"
+        return f"{self._path} cannot be created: {reason}"
 
     def __exit__(
         self,

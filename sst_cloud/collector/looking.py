@@ -1,4 +1,4 @@
-"""What other programs see of a collector's folder, whether it runs or not."""
+"""Read a state folder from another process, whether or not the collector is running."""
 
 import json
 import sqlite3
@@ -18,17 +18,17 @@ T = TypeVar("T")
 
 
 def read_status(folder: Path) -> Status:
-    """How the collector of a folder fares, running or not. Raises `OutboxError`."""
+    """The status of the collector with this state folder, running or not. Raises `OutboxError`."""
     return _look(folder, queries.status)
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a collector is running on a folder."""
+    """Whether a collector is running with this state folder."""
     return is_held(folder / COLLECTOR)
 
 
 def known_houses(folder: Path) -> tuple[House, ...]:
-    """The houses as the collector of a folder last saw them; empty if there was none."""
+    """The houses as the collector last saw them; empty if there are none."""
     if not (folder / FILE).exists():
         return ()
     try:
@@ -38,7 +38,7 @@ def known_houses(folder: Path) -> tuple[House, ...]:
 
 
 def houses_note(houses: Iterable[House]) -> str:
-    """What `known_houses` reads: no more of a house than a bill needs."""
+    """The note that `known_houses` reads: only what a report needs of a house."""
     fields = ("id", "name", "timezone", "report_date")
     return json.dumps(
         [{field: getattr(house, field) for field in fields} for house in houses],

@@ -1,4 +1,4 @@
-"""Who looks after a running collector: systemd, Prometheus, a health check."""
+"""Monitoring of a running collector: systemd, Prometheus, health checks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +18,7 @@ from .systemd import Notifier
 
 @attrs.define
 class _Progress:
-    """Whether turn follows turn: a collector that waits for a dead disk is not alive."""
+    """Whether polls keep coming: a collector that hangs on a dead disk is not alive."""
 
     collector: Collector
     limit: timedelta
@@ -33,7 +33,7 @@ class _Progress:
 
 
 class Lookout:
-    """Tells how a collector fares. Give it every `Poll`: `Collector(…, on_poll=lookout.saw)`."""
+    """Reports a collector's health. Pass it every `Poll`: `Collector(…, on_poll=lookout.saw)`."""
 
     def __init__(
         self,
@@ -43,9 +43,9 @@ class Lookout:
         notifier: Notifier | None = None,
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
-        """`notifier` is by default what the environment tells of systemd.
+        """`notifier` is by default made from systemd's environment variables.
 
-        `monotonic` counts seconds, whatever becomes of the clock.
+        `monotonic` counts seconds, unaffected by changes of the clock.
         """
         self._monotonic = monotonic
         self._every = every
@@ -54,13 +54,13 @@ class Lookout:
         self._committed = True
 
     def saw(self, poll: Poll) -> None:
-        """Take note of a poll."""
+        """Record a poll."""
         self._committed = poll.committed
         moment = format_time(poll.time)
         if poll.error is not None:
-            self._notifier.status(f"No answer at {moment}: {poll.error}")
+            self._notifier.status(f"Poll failed at {moment}: {poll.error}")
         elif not poll.committed:
-            self._notifier.status(f"The outbox cannot be written, as was seen at {moment}")
+            self._notifier.status(f"The outbox could not be written at {moment}")
         else:
             self._notifier.status(f"{len(poll.readings)} readings at {moment}")
 
@@ -68,10 +68,10 @@ class Lookout:
     async def over(
         self, collector: Collector, metrics: tuple[str, int] | None = None
     ) -> AsyncIterator[None]:
-        """Be there while an open collector runs: inside it call `collector.run`.
+        """Monitor an open collector: call `collector.run` inside this context.
 
-        `metrics` is where to serve `/metrics` and `/health`, if anywhere. Raises `SSTCloudError`
-        if that cannot be done.
+        `metrics` is the address for `/metrics` and `/health`, if they are wanted. Raises
+        `SSTCloudError` if they cannot be served.
         """
         async with AsyncExitStack() as stack:
             if metrics is not None:
@@ -89,7 +89,7 @@ class Lookout:
 
     @asynccontextmanager
     async def _serving(self, collector: Collector, host: str, port: int) -> AsyncIterator[int]:
-        from .metrics import Vitals, serving  # noqa: PLC0415  only those who want it pay for it
+        from .metrics import Vitals, serving  # noqa: PLC0415  only needed with metrics
 
         vitals = Vitals(
             status=collector.status,

@@ -1,6 +1,6 @@
-"""How the collector fares and what was read last, in Prometheus' text form and as `/health`.
+"""Status and latest readings in Prometheus' text format, and `/health`.
 
-prometheus-client and aiohttp's server are imported when this is used: both cost memory.
+prometheus-client and aiohttp's server are only imported when used: both take memory.
 """
 
 import logging
@@ -35,7 +35,7 @@ _SINK: Final = ("sink", "stream")
 
 @attrs.frozen
 class _Gauge:
-    """How readings of a quantity are told."""
+    """How readings of a quantity are exposed."""
 
     name: str
     help: str
@@ -43,22 +43,22 @@ class _Gauge:
 
 
 _GAUGES: Final = {
-    Quantity.AIR_TEMPERATURE: _Gauge("air_temperature_celsius", "Temperature of the air."),
-    Quantity.FLOOR_TEMPERATURE: _Gauge("floor_temperature_celsius", "Temperature of the floor."),
-    Quantity.TARGET_TEMPERATURE: _Gauge("target_temperature_celsius", "What is heated for."),
-    Quantity.LEAK: _Gauge("leak", "Whether there is water where none should be."),
-    Quantity.VALVE_OPEN: _Gauge("valve_open", "Whether the valves let water through."),
-    Quantity.BATTERY: _Gauge("battery_ratio", "Charge of a battery, 0 to 1.", 0.01),
-    Quantity.BATTERY_LOW: _Gauge("battery_low", "Whether a battery wants to be changed."),
-    Quantity.SIGNAL: _Gauge("signal_level", "Strength of a radio signal, as the device counts it."),
-    Quantity.SENSOR_LOST: _Gauge("sensor_lost", "Whether a radio sensor is not heard any more."),
-    Quantity.HEATING: _Gauge("heating", "Whether the floor is being heated."),
-    Quantity.ONLINE: _Gauge("online", "Whether the cloud hears the device."),
+    Quantity.AIR_TEMPERATURE: _Gauge("air_temperature_celsius", "Air temperature."),
+    Quantity.FLOOR_TEMPERATURE: _Gauge("floor_temperature_celsius", "Floor temperature."),
+    Quantity.TARGET_TEMPERATURE: _Gauge("target_temperature_celsius", "Target temperature."),
+    Quantity.LEAK: _Gauge("leak", "Whether a leak is detected."),
+    Quantity.VALVE_OPEN: _Gauge("valve_open", "Whether the valves are open."),
+    Quantity.BATTERY: _Gauge("battery_ratio", "Battery charge, 0 to 1.", 0.01),
+    Quantity.BATTERY_LOW: _Gauge("battery_low", "Whether the battery is low."),
+    Quantity.SIGNAL: _Gauge("signal_level", "Signal strength, in the device's own units."),
+    Quantity.SENSOR_LOST: _Gauge("sensor_lost", "Whether the link to a wireless sensor is lost."),
+    Quantity.HEATING: _Gauge("heating", "Whether the heating is on."),
+    Quantity.ONLINE: _Gauge("online", "Whether the cloud can reach the device."),
 }
 
 
 def address_from(text: str) -> tuple[str, int]:
-    """`PORT` (of this machine alone) or `HOST:PORT`. Raises ValueError with what it expects."""
+    """`PORT` (on localhost only) or `HOST:PORT`. Raises ValueError with what it expects."""
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal() and int(port) < 2**16):
         raise ValueError("a port like 9100, or host and port like 0.0.0.0:9100")
@@ -66,9 +66,9 @@ def address_from(text: str) -> tuple[str, int]:
 
 
 def exposition(status: Status, latest: Iterable[Reading]) -> bytes:
-    """Status and newest readings as Prometheus reads them.
+    """Status and newest readings in Prometheus' text format.
 
-    Raises `SSTCloudError` if the package for it is missing.
+    Raises `SSTCloudError` if prometheus-client is not installed.
     """
     _require_package()
     from prometheus_client import generate_latest  # noqa: PLC0415
@@ -96,20 +96,20 @@ def _of_status(status: Status) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415
     from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
 
-    build = Gauge("sst_cloud_build_info", "The version that runs.", labels=["version"])
+    build = Gauge("sst_cloud_build_info", "The running version.", labels=["version"])
     build.add_metric([__version__], 1)
     yield build
-    yield Counter("sst_cloud_polls", "Polls that were tried.", value=status.polls)
+    yield Counter("sst_cloud_polls", "Polls attempted.", value=status.polls)
     yield Counter("sst_cloud_poll_failures", "Polls that failed.", value=status.failed_polls)
     yield Counter("sst_cloud_readings", "Readings committed.", value=status.readings)
-    lost = "Readings for which neither disk nor memory had room."
+    lost = "Readings lost because disk and memory were full."
     yield Counter("sst_cloud_lost_readings", lost, value=status.lost)
     up = status.source_error is None and status.last_success is not None
-    yield Gauge("sst_cloud_source_up", "Whether the source answered last.", value=up)
-    yield Gauge("sst_cloud_outbox_bytes", "Size of what the outbox holds.", value=status.size)
+    yield Gauge("sst_cloud_source_up", "Whether the last poll succeeded.", value=up)
+    yield Gauge("sst_cloud_outbox_bytes", "Size of the outbox's contents.", value=status.size)
     for name, words, moment in (
-        ("poll", "When the source was last asked.", status.last_poll),
-        ("poll_success", "When the source last answered.", status.last_success),
+        ("poll", "Time of the last poll.", status.last_poll),
+        ("poll_success", "Time of the last successful poll.", status.last_success),
     ):
         if moment is not None:
             yield Gauge(f"sst_cloud_last_{name}_timestamp_seconds", words, value=moment.timestamp())
@@ -119,20 +119,20 @@ def _of_sinks(status: Status) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415
     from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
 
-    waiting = Gauge("sst_cloud_sink_waiting", "Entries committed, not delivered.", labels=_SINK)
-    lag = "When the oldest entry was committed that is not delivered."
+    waiting = Gauge("sst_cloud_sink_waiting", "Entries not delivered yet.", labels=_SINK)
+    lag = "When the oldest undelivered entry was committed."
     oldest = Gauge("sst_cloud_sink_oldest_timestamp_seconds", lag, labels=_SINK)
     delivered = Counter("sst_cloud_sink_delivered", "Entries delivered.", labels=_SINK)
-    rejected = Counter("sst_cloud_sink_rejected", "Entries rejected for good.", labels=_SINK)
-    lost = "Entries that fell out of the outbox undelivered."
+    rejected = Counter("sst_cloud_sink_rejected", "Entries permanently rejected.", labels=_SINK)
+    lost = "Entries dropped from the outbox undelivered."
     dropped = Counter("sst_cloud_sink_dropped", lost, labels=_SINK)
-    done = "When something was last delivered."
+    done = "Time of the last delivery."
     success = Gauge("sst_cloud_sink_last_success_timestamp_seconds", done, labels=_SINK)
-    doing = "What the sink is doing: 1 for one of the courses, 0 for the others."
+    doing = "State of the sink: 1 for the current one, 0 for the others."
     course = Gauge("sst_cloud_sink_course", doing, labels=[*_SINK, "course"])
     courses = [possible for possible in Course if possible is not Course.REMOVED]
     for sink in status.sinks:
-        if sink.course is Course.REMOVED:  # its lag is nobody's worry
+        if sink.course is Course.REMOVED:  # its lag does not matter
             continue
         labels = [sink.name, sink.stream]
         waiting.add_metric(labels, sink.waiting)
@@ -151,16 +151,16 @@ def _of_readings(latest: Sequence[Reading]) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415
     from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
 
-    total = "What a meter shows. A suspect total is left out: it would look like a reset."
+    total = "Total of a meter. Suspect totals are omitted: they would look like resets."
     litres = Counter("sst_cloud_water_litres", total, labels=_POINT)
     gauges = {
         quantity: Gauge(f"sst_cloud_{known.name}", known.help, labels=_POINT)
         for quantity, known in _GAUGES.items()
     }
     each = ["quantity", *_POINT]
-    time = Gauge("sst_cloud_reading_timestamp_seconds", "When it was read last.", labels=each)
-    suspect = Gauge("sst_cloud_reading_suspect", "Whether it is not believed yet.", labels=each)
-    stale = Gauge("sst_cloud_reading_stale", "Whether it is older than it looks.", labels=each)
+    time = Gauge("sst_cloud_reading_timestamp_seconds", "Time of the latest reading.", labels=each)
+    suspect = Gauge("sst_cloud_reading_suspect", "Whether the reading is suspect.", labels=each)
+    stale = Gauge("sst_cloud_reading_stale", "Whether the reading is stale.", labels=each)
     for reading in {reading.series: reading for reading in latest}.values():
         record = reading.as_dict()
         labels = ["" if record[name] is None else str(record[name]) for name in _POINT]
@@ -180,26 +180,26 @@ def _of_readings(latest: Sequence[Reading]) -> Iterator["Metric"]:
 
 @attrs.frozen(kw_only=True)
 class Vitals:
-    """What `/metrics` and `/health` ask the collector for."""
+    """What `/metrics` and `/health` need from the collector."""
 
     status: Callable[[], Awaitable[Status]]
-    """May raise `SSTCloudError`: then the collector is not well."""
+    """May raise `SSTCloudError`: then the collector is unhealthy."""
     latest: Callable[[], Iterable[Reading]]
     """The newest reading of every series."""
     trouble: Callable[[], str | None]
-    """Why the outbox cannot be written; None when the last commit succeeded."""
+    """Why the outbox cannot be written; None if the last commit succeeded."""
     every: timedelta
-    """How often the source is asked."""
+    """The interval between polls."""
     clock: Clock = attrs.field(factory=SystemClock)
     since: datetime = attrs.field()
-    """When the collector was started."""
+    """When the collector started."""
 
     @since.default
     def _now(self) -> datetime:
         return self.clock.now()
 
     async def unwell(self) -> str | None:
-        """What is wrong with the collector itself; the cloud or a sink being away is not."""
+        """What is wrong with the collector itself, not counting an unavailable cloud or sink."""
         try:
             status = await self.status()
         except SSTCloudError as error:
@@ -209,18 +209,18 @@ class Vitals:
         tried = max(filter(None, (self.since, status.last_poll)))
         if self.clock.now() - tried > 2 * self.every + POLL_LIMIT:
             because = f"; then: {status.source_error}" if status.source_error else ""
-            return f"no poll has been tried since {format_time(tried)}{because}"
+            return f"no poll has been attempted since {format_time(tried)}{because}"
         return None
 
 
 @asynccontextmanager
 async def serving(vitals: Vitals, host: str, port: int) -> AsyncIterator[int]:
-    """Serve `/metrics` and `/health`; the port, for those who left its choice to the system (0).
+    """Serve `/metrics` and `/health`; yields the port, which the system chooses for port 0.
 
-    Raises `SSTCloudError` if the package is missing or the port cannot be used.
+    Raises `SSTCloudError` if prometheus-client is not installed or the port cannot be used.
     """
     _require_package()
-    from aiohttp import web  # noqa: PLC0415  a megabyte or two
+    from aiohttp import web  # noqa: PLC0415  takes a megabyte or two
 
     runner = web.AppRunner(_application(vitals), access_log=None, shutdown_timeout=1)
     await runner.setup()
@@ -231,7 +231,7 @@ async def serving(vitals: Vitals, host: str, port: int) -> AsyncIterator[int]:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise SSTCloudError(f"{host}:{port} cannot be used for metrics: {reason}") from None
         bound: int = runner.addresses[0][1]
-        _log.info("metrics are at http://%s:%d/metrics", host, bound)
+        _log.info("serving metrics at http://%s:%d/metrics", host, bound)
         yield bound
     finally:
         await runner.cleanup()

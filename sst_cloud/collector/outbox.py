@@ -1,4 +1,4 @@
-"""The outbox: what has been read is committed here before any sink sees it."""
+"""The outbox: readings are committed here before they are delivered to any sink."""
 
 import asyncio
 import json
@@ -28,15 +28,15 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _AT_ONCE: Final = 5_000
-"""Entries removed in one transaction, so that a long clean-up holds nobody up."""
-_KEPT_NO_LONGER: Final = "keeping them no longer"
+"""Entries removed per transaction, so that a long clean-up does not block other work."""
+_KEPT_NO_LONGER: Final = "they were too old to keep"
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Outbox:
-    """Readings and events in an SQLite file (WAL, synced at every commit), and who has had them.
+    """Readings and events in an SQLite file (WAL, synced at every commit), with cursors.
 
-    Everything is done in one thread of its own. A consumer is a sink or a handler of events; each
+    All work is done in a single dedicated thread. A consumer is a sink or an event handler; each
     has a cursor.
     """
 
@@ -48,21 +48,20 @@ class Outbox:
         self._clock = clock or SystemClock()
         self._lock = Lock(
             folder / COLLECTOR,
-            f"another collector is running on {folder}; give this one a folder of its own "
-            "with --state",
+            f"another collector is using {folder}; give this one its own folder with --state",
         )
         self._thread = ThreadPoolExecutor(1, "outbox")
         self._database: sqlite3.Connection | None = None
         self._file: int | None = None
-        """The inode of what is open."""
+        """The inode of the open file."""
         self._fresh: Mapping[str, Reading] = {}
-        """What was appended last, by its text: all sinks want it now, and decoding takes time."""
+        """The latest entries, by their text: all sinks need them now, and decoding takes time."""
         self._joined: dict[tuple[Stream, str], None] = {}
         self._outdated: set[tuple[Stream, str]] = set()
-        """Whose last batch came from a file that is gone: its numbers say nothing in this one."""
+        """Consumers whose last batch came from a file that is gone: its numbers mean nothing."""
 
     async def __aenter__(self) -> Self:
-        """Open or make it. Raises `OutboxError` if another has it open, or it is not ours."""
+        """Open or create it. Raises `OutboxError` if it is in use or not an outbox."""
         await self._in_thread(self._lock.__enter__)
         try:
             await self._run(queries.everybody_left)
@@ -81,7 +80,7 @@ class Outbox:
         self._thread.shutdown()
 
     async def append(self, entry: Entry) -> None:
-        """Commit an entry: it is on the disk when this returns. Raises `OutboxError`."""
+        """Commit an entry: it is on disk when this returns. Raises `OutboxError`."""
         added = int(self._clock.now().timestamp())
         readings = [
             (added, _encode(list(reading.as_dict().values()))) for reading in entry.readings
@@ -100,11 +99,11 @@ class Outbox:
         self._fresh = dict(zip(texts, entry.readings, strict=True))
 
     async def notes(self) -> dict[str, str]:
-        """What was noted last, by name."""
+        """The stored notes, by name."""
         return await self._run(queries.notes)
 
     async def join(self, name: str, stream: Stream, start: Start = Start.NOW) -> None:
-        """Have a cursor for a consumer; one that was here before goes on where it was."""
+        """Register a consumer's cursor; a known consumer continues where it was."""
 
         def join(database: sqlite3.Connection) -> None:
             cursor = queries.newest(database, stream) if start is Start.NOW else 0
@@ -119,7 +118,7 @@ class Outbox:
         self._joined[stream, name] = None
 
     async def batch(self, name: str, stream: Stream, most: int) -> Batch[Any]:
-        """The next entries for a consumer, oldest first; none when it has had them all."""
+        """The next entries for a consumer, oldest first; empty if it has had them all."""
 
         def rows(database: sqlite3.Connection) -> list[tuple[int, str]]:
             return database.execute(
@@ -139,7 +138,7 @@ class Outbox:
                     items.append(fresh.get(record) or decode(json.loads(record)))
                 except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
                     unreadable += 1
-                    _log.error("entry %d of the outbox cannot be read, and is left out", seq)
+                    _log.error("skipped entry %d of the outbox, which cannot be read", seq)
             self._outdated.discard((stream, name))
             return Batch(items, found[-1][0] if found else 0, unreadable)
 
@@ -148,14 +147,14 @@ class Outbox:
     async def deliver(
         self, name: str, stream: Stream, upto: int, *, accepted: int, rejected: int = 0
     ) -> None:
-        """Note that a consumer has had so many entries, up to this number."""
+        """Record that a consumer has received this many entries, up to this number."""
         now = format_time(self._clock.now())
         before = upto - accepted - rejected
 
         def deliver(database: sqlite3.Connection) -> None:
             place = 0 if (stream, name) in self._outdated else upto
             database.execute(
-                # What was dropped while it was on its way has arrived after all.
+                # What was dropped during its delivery has arrived after all.
                 "UPDATE consumers SET dropped = dropped - max(0, min(cursor, ?) - ?), "
                 "cursor = max(cursor, ?), delivered = delivered + ?, "
                 "rejected = rejected + ?, last_success = ?, course = 'flowing', error = NULL, "
@@ -168,7 +167,7 @@ class Outbox:
     async def fail(
         self, name: str, stream: Stream, course: Course, error: str, next_try: datetime
     ) -> None:
-        """Note why a consumer could not be given anything, and when it is tried again."""
+        """Record why a delivery failed, and when it will be retried."""
         now = format_time(self._clock.now())
         await self._run(
             lambda database: database.execute(
@@ -180,24 +179,24 @@ class Outbox:
         )
 
     async def tidy(self) -> None:
-        """Remove what everybody has had and nobody will ask for, and what is over the limits."""
+        """Remove entries that all consumers have received, and those beyond the limits."""
         more = True
-        while more:  # others get their turn in between
+        while more:  # other work may run in between
             more = await self._in_thread(self._tidy_some)
 
     async def status(self) -> Status:
-        """How the collector fares."""
+        """The collector's status."""
         return await self._run(queries.status)
 
     def _tidy_some(self) -> bool:
-        """Remove some of each stream, and let the file shrink; whether there may be more."""
+        """Remove some of each stream, and shrink the file; returns whether there may be more."""
         more = [self._locked(partial(self._tidy, stream=stream), write=True) for stream in Stream]
         self._locked(queries.give_back, write=False)
         self._locked(queries.write_back, write=False)
         return any(more)
 
     def _tidy(self, database: sqlite3.Connection, stream: Stream) -> bool:
-        """Remove some; whether there may be more."""
+        """Remove some; returns whether there may be more."""
         oldest, newest = queries.first(database, stream), queries.newest(database, stream)
         if oldest > newest:
             return False
@@ -214,23 +213,23 @@ class Outbox:
             )
             last = min(oldest + _AT_ONCE, newest + 1)
             (last,) = database.execute(
-                # The first that has to stay.
+                # The first entry to keep.
                 f"SELECT coalesce(min(seq), ?) FROM {stream} WHERE seq < ? AND NOT "  # noqa: S608
-                # What a clock that was ahead has added would otherwise stay until then.
+                # Otherwise entries added while the clock was ahead would stay until that time.
                 "(seq <= ? OR (abs(added - ?) > ? AND seq <= ?))",
                 (last, last, too_old, now, int(self._limits.keep.total_seconds()), everyone),
             ).fetchone()
         if last == oldest:
             return False
         database.execute(f"DELETE FROM {stream} WHERE seq < ?", (last,))  # noqa: S608
-        _skip_dropped(database, stream, "full" if over else _KEPT_NO_LONGER)
+        _skip_dropped(database, stream, "the outbox is full" if over else _KEPT_NO_LONGER)
         return True
 
     async def _run(self, action: Callable[[sqlite3.Connection], T]) -> T:
         return await self._in_thread(lambda: self._locked(action, write=True))
 
     async def _in_thread(self, action: Callable[[], T]) -> T:
-        """What is asked for is done, even if nobody waits for it any more."""
+        """Run to completion, even if the caller is cancelled."""
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._thread, action))
 
@@ -262,8 +261,8 @@ class Outbox:
 
     def _opened(self) -> sqlite3.Connection:
         if self._database is not None and self._inode() != self._file:
-            _log.error("somebody removed or replaced the outbox %s; it is begun anew", self._path)
-            self._lock.__exit__(None, None, None)  # that file may be gone, too, and the folder
+            _log.error("the outbox %s was removed or replaced; starting a new one", self._path)
+            self._lock.__exit__(None, None, None)  # that file may be gone too, and the folder
             self._lock.__enter__()
             self._begin_anew(None)
         if self._database is None:
@@ -272,7 +271,7 @@ class Outbox:
         return self._database
 
     def _open(self) -> sqlite3.Connection:
-        """All consumers begin at the beginning of a file that is new: nothing in it is old."""
+        """In a new file, all consumers start at the beginning: nothing in it is old."""
         database = open_database(self._path, self._clock.now())
         try:
             database.executemany(
@@ -289,7 +288,7 @@ class Outbox:
         return self._path.stat().st_ino if self._path.exists() else None
 
     def _begin_anew(self, damage: str | None) -> None:
-        """Go on with a new file, now or as soon as it can be opened."""
+        """Continue with a new file, now or as soon as it can be opened."""
         self._outdated.update(self._joined)
         if self._database is not None:
             self._database.close()
@@ -308,7 +307,7 @@ class Outbox:
 def _skip_dropped(database: sqlite3.Connection, stream: Stream, because: str) -> None:
     for name, dropped in queries.skip_dropped(database, stream):
         _log.error(
-            "%d %s that %s had not received were dropped: the outbox is %s",
+            "dropped %d %s that %s had not received: %s",
             dropped,
             stream,
             name,
@@ -317,7 +316,7 @@ def _skip_dropped(database: sqlite3.Connection, stream: Stream, because: str) ->
 
 
 def _storable(text: str) -> str:
-    """Without what UTF-8 has no bytes for: half a character in the cloud's JSON, odd file names."""
+    """Without what UTF-8 cannot encode: lone surrogates in the cloud's JSON or in file names."""
     return text.encode("utf-8", "replace").decode()
 
 

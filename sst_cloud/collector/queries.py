@@ -1,4 +1,4 @@
-"""What is asked of the outbox's file, in SQL."""
+"""The outbox's SQL queries."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -10,23 +10,23 @@ from .status import Course, SinkStatus, Status, Stream
 _PAGES_AT_ONCE: Final = 2_000
 _DAY: Final = 86_400
 _OWN: Final = "outbox: "
-"""How the names of notes begin that the outbox makes for itself."""
+"""Prefix of the outbox's own notes."""
 
 
 def everybody_left(database: sqlite3.Connection) -> None:
-    """Note that no consumer is here yet."""
+    """Mark all consumers as absent."""
     database.execute("UPDATE consumers SET joined = 0")
 
 
 def notes(database: sqlite3.Connection) -> dict[str, str]:
-    """What was noted last, by name; without what the outbox notes for itself."""
+    """The stored notes, by name, without the outbox's own."""
     return dict(
         database.execute("SELECT key, value FROM notes WHERE key NOT LIKE ?", (f"{_OWN}%",))
     )
 
 
 def note(database: sqlite3.Connection, notes: Mapping[str, str]) -> None:
-    """Note texts by name, in place of what was noted before."""
+    """Store notes by name, replacing earlier ones."""
     database.executemany(
         "INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
         list(notes.items()),
@@ -34,9 +34,9 @@ def note(database: sqlite3.Connection, notes: Mapping[str, str]) -> None:
 
 
 def too_old(database: sqlite3.Connection, stream: str, now: int, oldest: int) -> int:
-    """The number up to which entries were added before `oldest`, and have been for a day.
+    """The number up to which entries are older than `oldest`, and have been for a day.
 
-    A clock that is ahead for a while makes everything look old.
+    A clock that is temporarily ahead makes everything look old.
     """
     young = database.execute(
         f"SELECT seq FROM {stream} WHERE added >= ? ORDER BY seq LIMIT 1",  # noqa: S608  one of two
@@ -55,19 +55,19 @@ def too_old(database: sqlite3.Connection, stream: str, now: int, oldest: int) ->
 
 
 def newest(database: sqlite3.Connection, stream: str) -> int:
-    """The highest number ever given."""
+    """The highest number ever used."""
     found = database.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (stream,)).fetchone()
     return int(found[0]) if found else 0
 
 
 def first(database: sqlite3.Connection, stream: str) -> int:
-    """The lowest number that is still there, or the one that comes next."""
+    """The lowest number still present, or else the next one."""
     (found,) = database.execute(f"SELECT min(seq) FROM {stream}").fetchone()  # noqa: S608
     return newest(database, stream) + 1 if found is None else int(found)
 
 
 def skip_dropped(database: sqlite3.Connection, stream: str) -> list[tuple[str, int]]:
-    """Move cursors to what is still there, and count what they missed: numbers have no gaps."""
+    """Move cursors past dropped entries, and count those: numbers have no gaps."""
     before = first(database, stream) - 1
     behind = database.execute(
         "SELECT name, ? - cursor FROM consumers WHERE stream = ? AND joined AND cursor < ?",
@@ -82,18 +82,18 @@ def skip_dropped(database: sqlite3.Connection, stream: str) -> list[tuple[str, i
 
 
 def write_back(database: sqlite3.Connection) -> None:
-    """Have the file itself hold what is committed, for the case that its log gets lost."""
+    """Checkpoint the WAL into the main file, in case the WAL gets lost."""
     database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def give_back(database: sqlite3.Connection) -> None:
-    """Let the file shrink, a little at a time."""
-    # A script runs a statement to its end; `execute` would end this one after a single page.
+    """Shrink the file, a little at a time."""
+    # A script runs a statement to completion; `execute` would stop after a single page.
     database.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
 
 
 def size(database: sqlite3.Connection) -> int:
-    """Bytes in use, without what a clean-up has set free."""
+    """Bytes in use, without free pages."""
     (pages,) = database.execute("PRAGMA page_count").fetchone()
     (free,) = database.execute("PRAGMA freelist_count").fetchone()
     (size,) = database.execute("PRAGMA page_size").fetchone()
@@ -101,7 +101,7 @@ def size(database: sqlite3.Connection) -> int:
 
 
 def status(database: sqlite3.Connection) -> Status:
-    """How the collector fares."""
+    """The collector's status."""
     noted = notes(database)
     return Status(
         last_poll=_moment(noted.get("last_poll")),

@@ -1,4 +1,4 @@
-"""What is remembered as JSON is read row by row: one that another version wrote costs no other."""
+"""Stored state is parsed row by row: one from another version does not invalidate the rest."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ _UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, Overfl
 
 
 def opened(text: str) -> Any:
-    """The JSON of a text; None where it is none."""
+    """Parse JSON; None if it is invalid."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -19,7 +19,7 @@ def opened(text: str) -> Any:
 
 
 def readable(read: Callable[[Any], T], rows: Any) -> Iterator[T]:
-    """What can be read of some rows."""
+    """The rows that can be parsed."""
     for row in rows if isinstance(rows, list) else ():
         try:
             found = read(row)
@@ -29,5 +29,5 @@ def readable(read: Callable[[Any], T], rows: Any) -> Iterator[T]:
 
 
 def moment(text: str | None) -> datetime | None:
-    """A time as `format_time` wrote it, or None."""
+    """A time written by `format_time`, or None."""
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC)

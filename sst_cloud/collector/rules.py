@@ -1,4 +1,4 @@
-"""What a household may set: when a total is doubted, and what is worth an event."""
+"""Settings per household: when a total is suspect, and what is worth an event."""
 
 from datetime import time, timedelta
 
@@ -13,31 +13,31 @@ _SOME_TIME = gt(timedelta(0))
 
 @attrs.frozen(kw_only=True)
 class JudgeRules:
-    """When a meter's total is suspect, and when it is a new truth."""
+    """When a meter's total is suspect, and when it is believed."""
 
     max_flow: float = attrs.field(default=MAX_FLOW, validator=gt(0))
-    """Litres per hour that the pipe can deliver."""
+    """What the pipe can deliver, in litres per hour."""
     confirmations: int = attrs.field(default=2, validator=ge(0))
-    """How many later polls have to agree with a suspect total before it is believed, and for how
-    many times as long as the cloud needs to learn a new one."""
+    """How many later polls must agree with a suspect total before it is believed, over at least as
+    many of the cloud's update intervals."""
 
 
 @attrs.frozen(kw_only=True)
 class WatchRules:
-    """When something is worth telling."""
+    """When something is worth an event."""
 
     battery_percent: int = LOW_BATTERY
-    """A battery under this is low, whatever the sensor itself says."""
+    """A battery below this is low, whatever the sensor itself reports."""
     continuous_flow: timedelta = attrs.field(default=timedelta(hours=24), validator=_SOME_TIME)
     """How long water may run without a pause."""
     pause: timedelta = attrs.field(default=timedelta(hours=1), validator=_SOME_TIME)
-    """How long a meter must stand still for a pause."""
+    """How long a meter must stand still to count as a pause."""
     night: tuple[time, time] = (time(1), time(5))
-    """From when until when, in local time of the house, nobody uses much; may go over midnight,
-    and is off where both are the same."""
+    """Start and end, in the house's local time, of the hours when little water is used; may span
+    midnight, and is off if both are the same."""
     night_litres: int = 30
-    """More than this on one meter in one night is told."""
+    """More than this on one meter in one night is an event."""
     silence: timedelta = attrs.field(default=timedelta(hours=3), validator=_SOME_TIME)
-    """How long there may be no readings."""
+    """How long readings may be missing."""
     max_flow: float = attrs.field(default=MAX_FLOW, validator=gt(0))
-    """As in `JudgeRules`: more than this is no water that has run."""
+    """As in `JudgeRules`: a faster rise is not counted as water used."""

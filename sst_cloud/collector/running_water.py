@@ -1,4 +1,4 @@
-"""Water that runs without a pause, and water that runs at night: one meter, reading by reading."""
+"""Detects water that runs without a pause or at night: one meter, reading by reading."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -15,29 +15,29 @@ from .rules import WatchRules
 from .troubles import hours
 
 _TELLS_OF_PAUSES: Final = 1.5
-"""Two readings that lie further apart than so many pauses do not tell whether there was one."""
+"""Two readings further apart than this many pauses cannot show whether there was one."""
 
 
 _SET_BACK: Final = timedelta(days=2)
-"""By how much a clock may be set back and forth; one that was further ahead was wrong."""
+"""How far a clock may be changed; one that was further ahead was wrong."""
 
 
 @attrs.frozen(kw_only=True)
 class Running:
-    """What is known of the water through a meter, as after its last good reading."""
+    """What is known of a meter's water, after its last good reading."""
 
     time: datetime
     total: int
     since: datetime | None = None
-    """Since when no pause has been seen; None while the meter stands still."""
+    """The start of the flow without a pause; None while the meter stands still."""
     rose: datetime | None = None
-    """When the total was last seen to have risen."""
+    """When the total last rose."""
     ran_l: int = 0
     """Litres since then."""
     told: bool = False
-    """Whether that it does not pause has been told."""
+    """Whether the missing pause has been reported."""
     night: date | None = None
-    """The last night that was watched, by the day it began on."""
+    """The last night watched, by the day it started on."""
     night_l: int = 0
     night_told: bool = False
 
@@ -53,7 +53,7 @@ class Running:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Running":
-        """What `as_dict` was made from; what is not in it yet is as at the first."""
+        """The state from its `as_dict`; missing fields get their defaults."""
         return cls(**{name: _READ[name](record[name]) for name in _READ if name in record})
 
 
@@ -68,18 +68,18 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "night_l": int,
     "night_told": bool,
 }
-"""How each field is read from JSON."""
+"""How each field is parsed from JSON."""
 
 
 def run(
     meter: Running | None, reading: Reading, zone: tzinfo, rules: WatchRules
 ) -> tuple[list[Event], Running]:
-    """Go on with a good reading. Nothing is made of a total that no pipe explains."""
+    """Continue with a good reading. A total that no pipe can deliver is ignored."""
     total = int(reading.value)
     if meter is None:
         return [], Running(time=reading.time, total=total)
     after = attrs.evolve(meter, time=reading.time, total=total)
-    if reading.time <= meter.time:  # told twice, or the clock has been set back
+    if reading.time <= meter.time:  # a repeat, or the clock has been set back
         since, rose = (when and min(when, reading.time) for when in (meter.since, meter.rose))
         return [], attrs.evolve(after, since=since, rose=rose)
     used = litres_between(meter.total, total, reading.time - meter.time, max_flow=rules.max_flow)
@@ -92,7 +92,7 @@ def run(
 
 
 def _flow(meter: Running, used: int, time: datetime, rules: WatchRules) -> dict[str, Any]:
-    """What changes in what is known of pauses."""
+    """The changes to what is known of pauses."""
     if not used:
         paused = meter.rose is not None and time - meter.rose >= rules.pause
         return {"since": None, "rose": None, "ran_l": 0, "told": False} if paused else {}
@@ -106,10 +106,10 @@ def _flow(meter: Running, used: int, time: datetime, rules: WatchRules) -> dict[
 def _night(
     meter: Running, used: int, time: datetime, zone: tzinfo, rules: WatchRules
 ) -> dict[str, Any]:
-    """What changes in what is known of the night: only what ran between two of its readings counts.
+    """The changes to what is known of the night: only usage between two of its readings counts.
 
-    The first of them may show a total from before the night: the cloud is that late. Once a night
-    has been told, those before it are over, though the clock may be set back.
+    The first of them may show a total from before the night, as the cloud lags behind. Once a
+    night has been reported, earlier ones are over, even if the clock is set back.
     """
     night = _night_of(meter.time - REFRESH, zone, rules)
     if night is None or night != _night_of(time, zone, rules):
@@ -122,7 +122,7 @@ def _night(
 
 
 def _night_of(time: datetime, zone: tzinfo, rules: WatchRules) -> date | None:
-    """The day on which the night of a moment began; None by day."""
+    """The day on which the night at a moment started; None by day."""
     local = time.astimezone(zone)
     start, end = rules.night
     if start < end:

@@ -1,4 +1,4 @@
-"""How a collector fares: what `sst-cloud status` prints and `--metrics` serves."""
+"""The collector's status: what `sst-cloud status` prints and `--metrics` serves."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,7 +7,7 @@ import attrs
 
 
 class Stream(StrEnum):
-    """What the outbox keeps in a row of its own, with cursors of its own."""
+    """What the outbox keeps separately, with separate cursors."""
 
     READINGS = "readings"
     EVENTS = "events"
@@ -17,56 +17,56 @@ class Course(StrEnum):
     """What a consumer of the outbox is doing."""
 
     FLOWING = "flowing"
-    """All is delivered, or is just being delivered."""
+    """Everything is delivered, or being delivered."""
     RETRYING = "retrying"
-    """The last try failed; there will be another."""
+    """The last attempt failed; it will be retried."""
     PAUSED = "paused"
-    """Refused, until somebody mends something; tried again after an hour, or when told."""
+    """Refused until something is fixed; retried after an hour, or on request."""
     REMOVED = "removed"
-    """Not among those of the running collector; it does not hold anything up."""
+    """No longer configured in the running collector; it does not hold anything up."""
 
 
 @attrs.frozen(kw_only=True)
 class SinkStatus:
-    """How one consumer fares: a sink, or a handler of events. Times are UTC."""
+    """The status of one consumer: a sink or an event handler. Times are UTC."""
 
     name: str
-    """The sink's URL; secrets are never in it."""
+    """The sink's URL; it never contains secrets."""
     stream: Stream = Stream.READINGS
     course: Course = Course.FLOWING
     waiting: int = 0
-    """How many are committed and not delivered yet: its lag."""
+    """How many are committed but not delivered yet: its lag."""
     oldest: datetime | None = None
     """When the oldest of those was committed."""
     delivered: int = 0
     rejected: int = 0
-    """Rejected for good: in the dead letters."""
+    """Permanently rejected: readings go to the dead letters."""
     dropped: int = 0
-    """Fell out of the bounded outbox before they could be delivered."""
+    """Dropped from the outbox before they could be delivered."""
     last_success: datetime | None = None
     error: str | None = None
-    """Why the last try failed; None when it did not."""
+    """Why the last attempt failed; None if it did not."""
     error_since: datetime | None = None
     next_try: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Status:
-    """How a collector fares. Times are UTC."""
+    """The status of a collector. Times are UTC."""
 
     last_poll: datetime | None = None
-    """The last try, whatever came of it."""
+    """The last poll, successful or not."""
     last_success: datetime | None = None
-    """When the source last answered."""
+    """The last successful poll."""
     source_error: str | None = None
-    """Why the last poll failed; None when it did not."""
+    """Why the last poll failed; None if it did not."""
     source_error_since: datetime | None = None
     polls: int = 0
     failed_polls: int = 0
     readings: int = 0
-    """How many have been committed since the outbox was made."""
+    """How many have been committed since the outbox was created."""
     lost: int = 0
-    """Readings for which neither the disk had room nor, in the end, memory."""
+    """Readings lost because first the disk and then the memory was full."""
     size: int = 0
-    """Bytes of what the outbox holds."""
+    """Size of the outbox's contents in bytes."""
     sinks: tuple[SinkStatus, ...] = ()

@@ -1,6 +1,6 @@
-"""What systemd wants to be told by a service of `Type=notify`; nothing where there is no systemd.
+"""Notifications to systemd from a service of `Type=notify`; a no-op without systemd.
 
-It speaks plain text to a datagram socket (sd_notify(3)), so no package is needed for it.
+The protocol is plain text to a datagram socket (sd_notify(3)), so no package is needed.
 """
 
 import logging
@@ -20,16 +20,16 @@ _MICRO: Final = 1e-6
 
 
 class Notifier:
-    """Tells systemd how the service fares. Without its socket in the environment, a no-op."""
+    """Reports the service's status to systemd. A no-op without its socket in the environment."""
 
     def __init__(self, address: str | None = None, watchdog: float | None = None) -> None:
-        """`address` is the socket's path, `@` first if abstract; `watchdog` is in seconds."""
+        """`address` is the socket's path, with a leading `@` if abstract; `watchdog` in seconds."""
         self._address = address
         self._watchdog = watchdog
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Notifier":
-        """As systemd tells a service: NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID."""
+        """From systemd's variables: NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID."""
         environ = os.environ if environ is None else environ
         limit = environ.get(_LIMIT, "")
         ours = environ.get(_FOR, str(os.getpid())) == str(os.getpid())
@@ -39,7 +39,7 @@ class Notifier:
         )
 
     def ready(self) -> None:
-        """All is open; the first poll begins."""
+        """Startup is complete; the first poll starts."""
         self._tell("READY=1")
 
     def status(self, words: str) -> None:
@@ -47,15 +47,15 @@ class Notifier:
         self._tell(f"STATUS={' '.join(words.split())}")
 
     def stopping(self) -> None:
-        """The service is on its way out."""
+        """The service is shutting down."""
         self._tell("STOPPING=1")
 
     async def keep_alive(
         self, is_alive: Callable[[], bool] = lambda: True, clock: Clock | None = None
     ) -> None:
-        """Say twice per watchdog time that all goes on, as long as it does, until cancelled.
+        """Ping twice per watchdog interval while the service is alive, until cancelled.
 
-        Returns at once where no watchdog is set: run it as a task beside the rest.
+        Returns immediately if no watchdog is set: run it as a background task.
         """
         clock = clock or SystemClock()
         if self._address is None or self._watchdog is None:
@@ -73,5 +73,5 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
                 channel.setblocking(False)
                 channel.sendto(message.encode("utf-8", "replace"), address)
-        except OSError as error:  # what matters is the service, not who watches it
-            _log.debug("systemd cannot be told %s: %s", message.partition("=")[0], error)
+        except OSError as error:  # the service matters, not its supervisor
+            _log.debug("cannot send %s to systemd: %s", message.partition("=")[0], error)

@@ -1,4 +1,4 @@
-"""Troubles: each is told once when it begins and once when it is over."""
+"""Troubles: each is reported once when it starts and once when it is over."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -11,25 +11,25 @@ from sst_cloud.readings import Reading
 from .events import Event, EventKind, device_in_words, point_in_words
 
 _SAID: Final = {
-    EventKind.LEAK: ("Leak", "No leak any more"),
+    EventKind.LEAK: ("Leak", "The leak is over"),
     EventKind.SENSOR_LOST: ("A sensor is lost", "The sensor is back"),
     EventKind.VALVE_CLOSED: ("The valves have closed", "The valves are open again"),
     EventKind.BATTERY_LOW: ("The battery is low", "The battery is good again"),
-    EventKind.DEVICE_STALE: ("The device has fallen silent", "The device reports again"),
+    EventKind.DEVICE_STALE: ("The device has stopped reporting", "The device reports again"),
     EventKind.NO_READINGS: ("There are no readings", "There are readings again"),
 }
-"""How a sentence begins when a trouble does, and when it is over."""
+"""How the message starts when a trouble starts, and when it is over."""
 
 Where = tuple[int | None, int | None, str | None, str | None]
-"""House, device, point, id of the point; as much of it as the trouble is about."""
+"""House, device, point, point id; None where they do not apply."""
 
 Since = Mapping[tuple[EventKind, Where], datetime | None]
-"""Since when a trouble lasts; None where all is known to be well."""
+"""When a trouble started; None if all is known to be well."""
 
 
 @attrs.frozen
 class Place:
-    """What a trouble is about, in ids and in words."""
+    """What a trouble is about, as ids and in words."""
 
     where: Where
     in_words: str
@@ -45,7 +45,7 @@ class Place:
 
     @classmethod
     def whole_device(cls, house_id: int, device_id: int, house: str, device: str) -> Self:
-        """A device with all its points."""
+        """A whole device, with all its points."""
         words = device_in_words(house_id, device_id, house, device)
         return cls((house_id, device_id, None, None), words, house, device)
 
@@ -54,7 +54,7 @@ EVERYWHERE: Final = Place((None, None, None, None), "the whole account")
 
 
 class Troubles:
-    """The troubles of one poll, and what is new about them."""
+    """The troubles after one poll, and the events they cause."""
 
     def __init__(self, now: datetime, since: Since) -> None:
         self.now = now
@@ -62,11 +62,11 @@ class Troubles:
         self.events: list[Event] = []
 
     def lasts(self, kind: EventKind, place: Place) -> bool:
-        """Whether a trouble has been told and is not over."""
+        """Whether a trouble has been reported and is not over."""
         return self.since.get((kind, place.where)) is not None
 
     def known(self, kind: EventKind, place: Place) -> bool:
-        """Whether anything has ever been said of it, good or bad."""
+        """Whether its state is known, good or bad."""
         return (kind, place.where) in self.since
 
     def say(
@@ -78,9 +78,9 @@ class Troubles:
         stale: bool = False,
         details: Mapping[str, float] | None = None,
     ) -> None:
-        """A trouble is there, or it is not. How long it lasted is told at its end.
+        """Report that a trouble is there, or is not. The event at its end has its duration.
 
-        It is `stale` if a device that is silent by now reported it last.
+        It is `stale` if it was last reported by a device that has since gone silent.
         """
         since = self.since.get((kind, place.where))
         self.since[kind, place.where] = (since or self.now) if on else None
@@ -109,5 +109,5 @@ class Troubles:
 
 
 def hours(lasted: timedelta) -> float:
-    """A duration in hours, never less than none: clocks are set back."""
+    """A duration in hours, never negative, as clocks may be set back."""
     return max(0.0, round(lasted / timedelta(hours=1), 1))

@@ -6,7 +6,7 @@ from sst_cloud.clock import Clock
 
 
 async def sleep_unless(clock: Clock, seconds: float, *told: asyncio.Event) -> None:
-    """Sleep so long, or until one of the events is set."""
+    """Sleep for this many seconds, or until one of the events is set."""
     if any(event.is_set() for event in told):
         return
     waits = [asyncio.create_task(_until(event)) for event in told]

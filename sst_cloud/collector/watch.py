@@ -1,7 +1,7 @@
-"""What somebody at home wants to be told of. A pure function; what it must remember is its state.
+"""Events that residents want to know about. A pure function with explicit state.
 
-A stale reading ends nothing, and begins only what may have silenced its device: water has come, or
-the valves have closed. A suspect total tells of nothing.
+A stale reading ends no trouble, and starts only one that may have silenced its device: a leak, or
+closed valves. A suspect total is ignored.
 """
 
 import json
@@ -24,18 +24,18 @@ from .troubles import EVERYWHERE, Place, Since, Troubles, Where, hours
 __all__ = ["WatchRules", "WatchState", "watch"]
 
 _A_MOMENT: Final = timedelta(seconds=1)
-"""Before an answer that a device is not in: so the next one knows that it was not."""
+"""Set just before a poll that a device is missing from, so that the next poll knows."""
 _RECOVERED: Final = 5
-"""A battery is good again when it has so many percent more than a low one: it wavers."""
+"""A battery is good again this many percent above the threshold, as readings fluctuate."""
 
 _TROUBLES: Final = {
     Quantity.LEAK: (EventKind.LEAK, True),
     Quantity.SENSOR_LOST: (EventKind.SENSOR_LOST, True),
     Quantity.VALVE_OPEN: (EventKind.VALVE_CLOSED, False),
 }
-"""Quantity → what it tells of, and the value that is the trouble."""
+"""Quantity → the event it causes, and the value that is the trouble."""
 _LAST_REPORTED: Final = {EventKind.LEAK, EventKind.VALVE_CLOSED}
-"""What is told of a device that is silent, too: a flood may take it away before the next poll."""
+"""Reported even for a silent device: a flood may destroy it before the next poll."""
 
 _DeviceId = tuple[int, int]
 _MeterId = tuple[int, int, str]
@@ -43,7 +43,7 @@ _MeterId = tuple[int, int, str]
 
 @attrs.frozen
 class Heard:
-    """When a device was last in an answer, and what it was called."""
+    """When a device was last in a poll, and its name."""
 
     time: datetime
     house: str
@@ -52,13 +52,13 @@ class Heard:
 
 @attrs.frozen(kw_only=True)
 class WatchState:
-    """What is going on, as after the last poll."""
+    """The state after the last poll."""
 
     troubles: Since = attrs.field(factory=dict, hash=False)
     water: Mapping[_MeterId, Running] = attrs.field(factory=dict, hash=False)
     heard: Mapping[_DeviceId, Heard] = attrs.field(factory=dict, hash=False)
     answered: datetime | None = None
-    """When there were readings last; at first, when they were looked for."""
+    """When there were last readings; initially, when they were first polled for."""
 
     def to_json(self) -> str:
         """The state as text."""
@@ -78,7 +78,7 @@ class WatchState:
 
     @classmethod
     def from_json(cls, text: str) -> "WatchState":
-        """The state that `to_json` was made from, as far as the text can be read."""
+        """The state from its `to_json`, as far as it can be read."""
         record = opened(text)
         if not isinstance(record, dict):
             return cls()
@@ -120,9 +120,9 @@ def watch(
     zones: Mapping[int, tzinfo],
     rules: WatchRules,
 ) -> tuple[tuple[Event, ...], WatchState]:
-    """Tell what a poll's judged readings are news of, each once when it begins and once when over.
+    """The events from a poll's judged readings, each once when it starts and once when it is over.
 
-    `zones` has the houses' time zones. After a poll that failed, call it without readings.
+    `zones` has the houses' time zones. After a failed poll, call it without readings.
     """
     troubles = Troubles(now.astimezone(UTC).replace(microsecond=0), state.troubles)
     heard, answered = _silence(troubles, state, readings, rules)
@@ -142,7 +142,7 @@ def watch(
 
 
 def _points(troubles: Troubles, readings: Iterable[Reading]) -> None:
-    """Valves have closed only if they have been seen open."""
+    """Valves count as closed only if they were seen open before."""
     for reading in readings:
         if reading.quantity not in _TROUBLES:
             continue
@@ -156,7 +156,7 @@ def _points(troubles: Troubles, readings: Iterable[Reading]) -> None:
 
 
 def _batteries(troubles: Troubles, readings: Iterable[Reading], rules: WatchRules) -> None:
-    """A battery is low if the sensor says so, or if its percentage does. Levels say nothing."""
+    """A battery is low if the sensor reports it or its percentage is low. Levels are ignored."""
     told: dict[Place, list[Reading]] = defaultdict(list)
     for reading in readings:
         percent = reading.quantity is Quantity.BATTERY and reading.unit == Quantity.BATTERY.unit
@@ -173,9 +173,9 @@ def _batteries(troubles: Troubles, readings: Iterable[Reading], rules: WatchRule
 
 
 def _devices(troubles: Troubles, readings: Iterable[Reading]) -> None:
-    """A device says itself whether it is online, or else its readings tell.
+    """Whether devices are online: from their own report, or else from their readings.
 
-    Those without a model do not: the device could not be read, only its meters.
+    Readings without a model do not count: the device could not be read, only its meters.
     """
     devices: dict[_DeviceId, list[Reading]] = defaultdict(list)
     for reading in readings:
@@ -192,10 +192,10 @@ def _devices(troubles: Troubles, readings: Iterable[Reading]) -> None:
 def _silence(
     troubles: Troubles, state: WatchState, readings: Sequence[Reading], rules: WatchRules
 ) -> tuple[dict[_DeviceId, Heard], datetime]:
-    """Nobody answers; or one device is no longer in the answers.
+    """Polls fail, or a device is missing from them.
 
-    Clocks are set back: nothing was heard later than now. After silence every device has as long
-    again to come back; if nobody was asked meanwhile, those that were there before.
+    Clocks may be set back: nothing was heard later than now. After an outage every device gets the
+    same time again to come back; if there were no polls meanwhile, only those present before.
     """
     kind, now = EventKind.NO_READINGS, troubles.now
     answered = min(state.answered or now, now)
@@ -203,7 +203,7 @@ def _silence(
     unasked = bool(readings) and now - answered >= rules.silence
 
     def since(last: datetime) -> datetime:
-        """From when on a device counts as not heard of."""
+        """The start of a device's silence."""
         if told or (unasked and last >= answered):
             return now - _A_MOMENT
         return min(last, now)

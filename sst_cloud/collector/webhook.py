@@ -1,4 +1,4 @@
-"""A web address to which every event is posted."""
+"""A URL to which every event is posted."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -28,14 +28,14 @@ _ABOUT_CONTENT: Final = frozenset(
         HTTPStatus.UNPROCESSABLE_ENTITY,
     }
 )
-"""Answers that speak of this one event; any other refusal would meet every event."""
+"""Statuses about this one event; any other refusal would apply to every event."""
 
 
 class WebhookHandler(Handler):
-    """Posts every event as JSON to a web address."""
+    """Posts every event as JSON to a URL."""
 
     def __init__(self, url: str, *, clock: Clock | None = None, limit: float = LIMIT) -> None:
-        """What stands in the URL after the host may be secret: only scheme and host are shown."""
+        """The rest of the URL after the host may be secret, so only scheme and host are shown."""
         super().__init__(clock, limit)
         try:
             self._url = URL(url)
@@ -43,7 +43,7 @@ class WebhookHandler(Handler):
         except ValueError:
             self._host = None
         if not self._host or self._url.scheme not in ("http", "https"):
-            raise SinkOptionsError("a handler's address must look like https://host/path")
+            raise SinkOptionsError("a handler's URL must look like https://host/path")
         port = "" if self._url.is_default_port() else f":{self._url.port}"
         self.name: str = name_of(f"{self._url.scheme}://{self._host}{port}/", str(self._url))
         self._timeout = aiohttp.ClientTimeout(total=limit, sock_connect=_CONNECT_LIMIT)
@@ -56,7 +56,7 @@ class WebhookHandler(Handler):
             await session.close()
 
     async def check(self) -> None:
-        """Nothing can be asked without posting; the address itself was looked at before."""
+        """Nothing to check without posting an event; the URL has already been validated."""
 
     async def send(self, content: Mapping[str, Any]) -> None:
         """Post one JSON object. Redirects are not followed."""
@@ -88,8 +88,8 @@ class WebhookHandler(Handler):
             return
         if status in _PASSING or status >= _FAULTS:
             raise SinkUnavailableError(
-                f"{self._host} cannot take it now (HTTP {status})", retry_after=asked
+                f"{self._host} cannot accept it now (HTTP {status})", retry_after=asked
             )
         if status in _ABOUT_CONTENT:
-            raise NotWantedError(f"{self._host} will not take it (HTTP {status})")
-        raise SinkRefusedError(f"{self._host} refuses (HTTP {status}); check the address")
+            raise NotWantedError(f"{self._host} rejected it (HTTP {status})")
+        raise SinkRefusedError(f"{self._host} refused it (HTTP {status}); check the URL")

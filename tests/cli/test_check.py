@@ -78,7 +78,7 @@ def test_each_thing_that_is_wrong_has_its_line(
             "WRONG - the sqlite sink has no option 'colour'",
             "nonsense: WRONG - 'nonsense' is not a sink URL",
             "stdout:: ok",
-            "WRONG - there is no command '/nowhere/ring'",
+            "WRONG - command '/nowhere/ring' not found or not executable",
             "--on-event: WRONG - ",
             "ok - not asked, nothing is posted",
         ),

@@ -110,7 +110,7 @@ def test_collect_says_at_once_whom_it_could_not_tell_of_a_leak(
     status, _, err = sst(*words, "--on-event", "/no/such/bell", "--on-event", "true")
     assert status == 0
     warning, *_ = err.splitlines()
-    assert warning.startswith("Warning: /no/such/bell: there is no command '/no/such/bell'")
+    assert warning.startswith("Warning: /no/such/bell: command '/no/such/bell' not found")
     assert "true" not in err
     status, _, err = sst(*words, "--on-event", "")
     assert (status, err.splitlines()[0].partition(": a handler")[0]) == (2, "Error: --on-event")

@@ -205,8 +205,8 @@ def test_each_house_has_its_own_day_and_zone(
         (("--decimals", "4"), "4 is not in the range 0<=x<=3"),
         (("--json", "--csv"), "exclude each other"),
         (("--send-to", "mailto:me@example.com"), "needs a mail server: SST_CLOUD_SMTP must look"),
-        (("--send-to", "https://"), "--send-to: a handler's address must look like https://"),
-        (("--send-to", "it's"), "--send-to: the command of a handler cannot be read"),
+        (("--send-to", "https://"), "--send-to: a handler's URL must look like https://"),
+        (("--send-to", "it's"), "--send-to: cannot parse the command of a handler"),
     ],
 )
 def test_wrong_use(sst: Run, home: Path, words: tuple[str, ...], message: str) -> None:
@@ -451,7 +451,9 @@ def test_one_that_fails_holds_up_no_other(sst: Run, home: Path) -> None:
     first, second, third = err.splitlines()
     assert first == "Error: not sent to false: the command failed (exit status 1)"
     assert second.startswith("Sent to ")
-    assert third.startswith("Error: not sent to /no/such/command: there is no command")
+    assert third.startswith(
+        "Error: not sent to /no/such/command: command '/no/such/command' not found"
+    )
     assert len(Path("got.jsonl").read_text().splitlines()) == 2
 
 

@@ -133,7 +133,7 @@ def test_while_a_collector_runs(tmp_path: Path, clock: ManualClock, status: Stat
                 await outbox.join(name, Stream.READINGS)
             words = (await asyncio.to_thread(status)).out
             found = json.loads((await asyncio.to_thread(status, "--json")).out)
-            with pytest.raises(OutboxError, match="another collector is running"):
+            with pytest.raises(OutboxError, match="another collector is using"):
                 async with Outbox(tmp_path):
                     pass
         return words, found

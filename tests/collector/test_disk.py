@@ -98,7 +98,7 @@ async def test_full_disk_loses_nothing_and_is_told_once(
     assert False in polls.committed[5:20]
     assert set(polls.committed[20:]) == {True}
     assert sorted(set(sink.values)) == list(range(1, POLLS + 1))
-    assert caplog.text.count("is held in memory") == 1
+    assert caplog.text.count("are held in memory") == 1
     assert caplog.text.count(ROOM_AGAIN) == 1
 
 
@@ -106,7 +106,7 @@ async def test_full_disk_is_named_where_the_collector_cannot_even_begin(
     clock: ManualClock, small_disk: Path
 ) -> None:
     fill(small_disk)
-    with pytest.raises(OutboxError, match=r"the disk is full on which .* lies: make room on it"):
+    with pytest.raises(OutboxError, match=r"the disk with .* is full: free some space"):
         await collected(Meter(clock), {}, small_disk, 1)
 
 
@@ -206,7 +206,10 @@ async def test_what_neither_disk_nor_memory_can_hold_is_counted(
     status = read_status(state)
     assert status.lost > 5
     assert status.readings + status.lost == POLLS
-    assert "1 readings are lost: neither disk nor memory has room for them" in caplog.text
+    assert (
+        "1 readings are lost: the disk is full, and so is the memory reserved for them"
+        in caplog.text
+    )
 
 
 def test_file_that_may_not_grow_loses_nothing(tmp_path: Path) -> None:
@@ -297,7 +300,7 @@ async def test_outbox_that_is_removed_while_it_is_used_is_begun_anew(
     await collected(source, {"m": sink}, tmp_path, POLLS, on_poll=polls)
     assert set(polls.committed) == {True}
     assert set(sink.values) >= {*range(1, 10), *range(11, POLLS + 1)}
-    assert "somebody removed or replaced the outbox" in caplog.text
+    assert "was removed or replaced; starting a new one" in caplog.text
 
 
 async def test_what_was_on_its_way_when_the_outbox_went_moves_no_place_in_the_new_one(
@@ -374,7 +377,7 @@ async def test_other_programs_file_is_refused_and_not_touched(
         database.commit()
     before = path.read_bytes()
     if name == "outbox.db":
-        with pytest.raises(OutboxError, match="not an outbox of sst-cloud; name another folder"):
+        with pytest.raises(OutboxError, match="not an outbox of sst-cloud; choose another folder"):
             await collected(Meter(clock), {"m": Memory()}, tmp_path, 1)
     else:
         await collected(Meter(clock), {"m": Memory()}, tmp_path, 1)
@@ -406,7 +409,7 @@ async def test_second_collector_on_a_folder_is_refused_until_the_first_is_killed
     with first:
         assert first.stdout.readline() == b"open\n"
         for _ in range(2):
-            with pytest.raises(OutboxError, match=r"another collector is running on .*--state"):
+            with pytest.raises(OutboxError, match=r"another collector is using .*--state"):
                 await Outbox(tmp_path).__aenter__()
         first.send_signal(signal.SIGKILL)
     async with Outbox(tmp_path) as third:

@@ -261,7 +261,7 @@ async def test_a_command_that_is_not_there(tmp_path: Path, words: str) -> None:
     (tmp_path / "plain").write_text("not a program")
     handler = handler_from(words.format(tmp_path=tmp_path), clock=ManualClock())
     for act in (handler.check(), handler.write([event()])):
-        with pytest.raises(SinkRefusedError, match="check its path and its rights"):
+        with pytest.raises(SinkRefusedError, match="check its path and permissions"):
             await act
 
 
@@ -326,7 +326,7 @@ async def test_an_event_that_a_webhook_will_not_take(
     assert report.accepted == 2
     (rejection,) = report.rejected
     assert rejection.event == events[1]
-    assert rejection.reason == f"127.0.0.1 will not take it (HTTP {status})"
+    assert rejection.reason == f"127.0.0.1 rejected it (HTTP {status})"
     receiver.statuses = [status]
     with pytest.raises(NotWantedError):
         await webhook.send({"month": "2026-10"})
@@ -335,7 +335,7 @@ async def test_an_event_that_a_webhook_will_not_take(
 @pytest.mark.parametrize("status", [302, 401, 403, 404, 410])
 async def test_a_webhook_that_is_wrong(webhook: Handler, receiver: Receiver, status: int) -> None:
     receiver.statuses = [status]
-    with pytest.raises(SinkRefusedError, match=f"HTTP {status}.*check the address") as caught:
+    with pytest.raises(SinkRefusedError, match=f"HTTP {status}.*check the URL") as caught:
         await webhook.write([event()])
     assert not isinstance(caught.value, NotWantedError)
     assert len(receiver.posted) == 1
@@ -359,9 +359,9 @@ async def test_late_events_are_given_up(
     events = [event(time=NOW - timedelta(hours=25)), event("Hall", time=NOW - timedelta(hours=23))]
     report = await webhook.write(events)
     assert [rejection.event for rejection in report.rejected] == events[:1]
-    assert "older than a day" in report.rejected[0].reason
+    assert "more than a day old" in report.rejected[0].reason
     assert [posted["name"] for posted in receiver.posted] == ["Hall"]
-    assert "given up, too late by now: Water: Bathroom" in caplog.text
+    assert "dropped, as it is too old: Water: Bathroom" in caplog.text
 
 
 async def test_a_webhook_that_is_not_there(unused_tcp_port: int) -> None:

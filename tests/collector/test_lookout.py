@@ -59,7 +59,7 @@ async def test_systemd_is_told(systemd: socket.socket, clock: ManualClock, tmp_p
         "READY=1",
         "WATCHDOG=1",
         "STATUS=1 readings at 2026-01-01T00:00:00Z",
-        "STATUS=No answer at 2026-01-01T00:20:00Z: /houses/: away (HTTP 503)",
+        "STATUS=Poll failed at 2026-01-01T00:20:00Z: /houses/: away (HTTP 503)",
         "STATUS=1 readings at 2026-01-01T00:40:00Z",
         "STOPPING=1",
     ]
@@ -136,7 +136,7 @@ async def test_metrics_and_health(
             "the outbox cannot be written: see the log",
         )
         assert heard(systemd)[-1] == (
-            "STATUS=The outbox cannot be written, as was seen at 2026-01-01T00:00:00Z"
+            "STATUS=The outbox could not be written at 2026-01-01T00:00:00Z"
         )
         lookout.saw(polls[0])
         clock.advance(timedelta(hours=1))

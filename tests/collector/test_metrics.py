@@ -251,7 +251,7 @@ async def test_health(address: str, patient: Patient) -> None:
     patient.clock.advance(1)
     status, text = await told()
     assert status == 503
-    assert "no poll has been tried since 2026-01-01T00:00:00Z; then: the cloud is away" in text
+    assert "no poll has been attempted since 2026-01-01T00:00:00Z; then: the cloud is away" in text
     patient.state = attrs.evolve(STATUS, source_error=None)
     assert 'since 2026-01-01T00:00:00Z"' in (await told())[1]
     patient.state = attrs.evolve(STATUS, last_poll=patient.clock.now())

@@ -208,7 +208,7 @@ async def test_ended_by_itself_though_a_store_hangs(
         async with asyncio.timeout(PATIENCE):
             log = await running.log()
             assert await running.process.wait() == 1
-    assert log.endswith("Error: a write has not ended for 0.5 s\n")
+    assert log.endswith("Error: a write has not finished within 0.5 s\n")
     assert read_status(state).sinks[0].waiting == read_status(state).readings > 0
 
 
@@ -272,8 +272,7 @@ async def test_second_one_is_refused(fake: FakeCloud, state: Path, tmp_path: Pat
             assert await second.process.wait() == 1
         await first.end(signal.SIGTERM)
     assert log == (
-        f"Error: another collector is running on {state}; give this one a folder of its own "
-        "with --state\n"
+        f"Error: another collector is using {state}; give this one its own folder with --state\n"
     )
 
 

@@ -101,5 +101,5 @@ async def test_no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_systemd_that_has_gone_hurts_nobody(path: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "sst_cloud")
     Notifier(path).status("secret or not")
-    assert "systemd cannot be told STATUS" in caplog.text
+    assert "cannot send STATUS to systemd" in caplog.text
     assert "secret" not in caplog.text
