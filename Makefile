@@ -7,37 +7,37 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo dev hooks servers test lint docs docs-serve devices-page signatures notebooks pictures bench wheel test-wheel test-floors image lambda deploy clean
 
-# As many processes as there are cores; the tests of a file stay together, and share what it starts.
-# Their order is what tests/conftest.py makes of it.
+# One process per core; the tests of a file stay together, as they share fixtures.
+# Their order is set by tests/conftest.py.
 PYTEST := pytest -n auto --dist loadfile --no-loadscope-reorder
 # fail_under counts lines and branches together, and there are more lines.
 BRANCHES := import json, sys; totals = json.load(sys.stdin)["totals"]; \
   share = totals["covered_branches"] / totals["num_branches"]; \
   sys.exit(share < 0.95 and f"{share:.1%} of the branches are covered, less than 95 %")
-# The wheel is installed with what it needs, and nothing else; then .venv lends what the tests need
-# beside it. What .venv has of the project itself comes after the wheel, and is not looked at.
+# The wheel is installed with its dependencies only; test dependencies are borrowed from .venv. The
+# project's own package in .venv comes after the wheel on the path, so it is not used.
 WHEEL := .venv-wheel/bin
-# With old packages the same way; but not all plugins that .venv has would work with them.
+# The same with old packages; but not all plugins in .venv work with them.
 FLOORS := .venv-floors/bin
 PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
-# The tests start many programs, each of which would compile the package anew.
+# The tests start many programs, each of which would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.cli ## A day of water meters in a few seconds, against a cloud of its own
+demo: $(VENV)/.cli ## Simulate a day of water meters in a few seconds, against a fake cloud
 	@$(BIN)/sst-cloud demo
 
-dev: $(VENV)/.dev ## Set up .venv with all that development needs
+dev: $(VENV)/.dev ## Set up .venv for development
 
-hooks: $(VENV)/.dev ## Let git format and check what is committed, and lint what is pushed
+hooks: $(VENV)/.dev ## Install git hooks that format and check commits, and lint pushes
 	$(BIN)/pre-commit install
 
-servers: ## Install the servers that some tests talk to, as root, on Debian 12
+servers: ## Install the servers needed by some tests, as root, on Debian 12
 	.ci/install-servers
 
-test: $(VENV)/.dev ## Run the test-suite; ARGS="tests/sinks -k csv" runs a part of it
+test: $(VENV)/.dev ## Run the test suite; ARGS="tests/sinks -k csv" runs part of it
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
@@ -46,42 +46,42 @@ else
 	@$(BIN)/coverage json --quiet -o - | $(BIN)/python -c '$(BRANCHES)'
 endif
 
-lint: $(VENV)/.dev ## Style, types and the directions of imports
+lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sst_cloud sinks tests benchmarks examples/lambda_timestream docs
 	$(BIN)/mypy examples/third_party_sink/src
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.dev ## Build the documentation: site/index.html
+docs: $(VENV)/.dev ## Build the documentation in site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-docs-serve: docs ## Build the documentation, and serve it on http://127.0.0.1:8000, where its search works
+docs-serve: docs ## Build the documentation, and serve it at http://127.0.0.1:8000 with working search
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8000
 
-devices-page: $(VENV)/.dev ## Write the page of supported devices anew
+devices-page: $(VENV)/.dev ## Regenerate the page of supported devices
 	$(BIN)/python tests/supported_devices.py
 
-signatures: $(VENV)/.dev ## Write the listing of the public API anew
+signatures: $(VENV)/.dev ## Regenerate the listing of the public API
 	$(BIN)/python tests/typed/signatures.py
 
-notebooks: $(VENV)/.dev ## Run the notebooks of the examples, and write what they show anew
+notebooks: $(VENV)/.dev ## Run the example notebooks, and update their output
 	$(BIN)/python tests/notebooks.py
 
-pictures: $(VENV)/.dev ## Draw the pictures of the documentation anew
+pictures: $(VENV)/.dev ## Regenerate the pictures in the documentation
 	$(BIN)/python docs/make_pictures.py
 
-bench: $(VENV)/.dev ## Measure what is promised to be fast, as ratios
+bench: $(VENV)/.dev ## Run the benchmarks, and print ratios
 	$(BIN)/python -m benchmarks
 
-wheel: $(VENV)/.dev ## Build the source distribution, from it the wheel, into dist/, and check both
+wheel: $(VENV)/.dev ## Build the source distribution and the wheel into dist/, and check both
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --quiet --outdir dist . >/dev/null
 	$(BIN)/check-wheel-contents dist/*.whl
 	$(BIN)/twine --no-color check --strict dist/*
 
-test-wheel: ## Run the suite against the wheel in dist/, installed into .venv-wheel
-	@test -e dist/*.whl || { echo "There is no wheel in dist/: make wheel" >&2; exit 1; }
+test-wheel: ## Test the wheel in dist/, installed into .venv-wheel
+	@test -e dist/*.whl || { echo "There is no wheel in dist/; run: make wheel" >&2; exit 1; }
 	rm -rf .venv-wheel
 	$(BIN)/python -m venv .venv-wheel
 	$(WHEEL)/python -m pip install --quiet --disable-pip-version-check --no-compile dist/*.whl
@@ -92,7 +92,7 @@ test-wheel: ## Run the suite against the wheel in dist/, installed into .venv-wh
 	cd .venv-wheel && bin/python -m $(PYTEST) -c ../pyproject.toml --rootdir .. -p no:cacheprovider \
 	  --installed --hypothesis-profile=brief --kill-rounds 20 ../tests
 
-test-floors: $(VENV)/.dev ## Run program and tests with the oldest packages that it allows
+test-floors: $(VENV)/.dev ## Test with the oldest versions of the dependencies allowed
 	rm -rf .venv-floors
 	$(BIN)/python -m venv .venv-floors
 	$(FLOORS)/python -m pip install --quiet --disable-pip-version-check --no-compile $$($(BIN)/python tests/floors.py)
@@ -103,21 +103,21 @@ test-floors: $(VENV)/.dev ## Run program and tests with the oldest packages that
 	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(FLOORS)/python -m pytest -q -p no:cacheprovider \
 	  -p pytest_asyncio.plugin -p pytest_cov.plugin tests/client tests/cli tests/sinks tests/influxdb
 
-image: ## Build the Docker image, and see it collect from a fake cloud; needs Docker
+image: ## Build the Docker image, and test it with a fake cloud; needs Docker
 	.ci/test-image
 
 lambda: $(VENV)/.dev ## Build the zip for AWS Lambda (arm64, Python 3.13) into dist/
 	@$(BIN)/python examples/lambda_timestream/build.py $(if $(COMPILER),--compiler $(COMPILER))
 
-deploy: lambda ## Build it, and deploy it with the SAM command line, which asks what it must know
-	@command -v sam >/dev/null || { echo "The SAM command line is needed: pipx install aws-sam-cli" >&2; exit 1; }
+deploy: lambda ## Build the zip and deploy it with the SAM CLI, which asks for the settings
+	@command -v sam >/dev/null || { echo "The SAM CLI is not installed: pipx install aws-sam-cli" >&2; exit 1; }
 	sam deploy --guided --template-file examples/lambda_timestream/template.yaml
 
-clean: ## Remove what the other commands made
+clean: ## Remove everything created by the other commands
 	rm -rf .venv .venv-wheel .venv-floors dist site .coverage* .hypothesis .*_cache demo.db*
 
-# The first Python on the path that is new enough; PYTHON=… names another.
-# Debian's leaves half a venv behind where python3-venv is missing, which is not to count as one.
+# The first Python on the path that is new enough; PYTHON=… overrides it.
+# On Debian without python3-venv, half a venv is left behind, which must not count as one.
 $(BIN)/python:
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
@@ -126,14 +126,14 @@ $(BIN)/python:
 	    rm -f $@; exit 1; \
 	  fi; \
 	done; \
-	echo "Python 3.11 or newer is needed, and none was found; name one: make PYTHON=/path/to/python3 ..." >&2; \
+	echo "Python 3.11 or newer was not found; set its path: make PYTHON=/path/to/python3 ..." >&2; \
 	exit 1
 
 $(VENV)/.cli: $(BIN)/python pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
 	@touch $@
 
-# Most of what it installs is never imported; what is, Python compiles then.
+# Most of what is installed is never imported; Python compiles the rest on import.
 $(VENV)/.dev: $(BIN)/python pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[dev]'
 	@touch $@ $(VENV)/.cli

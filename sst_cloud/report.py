@@ -1,4 +1,4 @@
-"""The report to the water utility: meter totals on the reporting day. Pure functions."""
+"""The report to the water utility: meter totals on the report day. Pure functions."""
 
 from calendar import monthrange
 from collections import defaultdict
@@ -53,7 +53,7 @@ class Report:
     """For example `2026-10`."""
     start: datetime
     end: datetime
-    """Midnight at the end of the reporting day."""
+    """Midnight at the end of the report day."""
     meters: tuple[MeterReport, ...]
     cold_m3: Decimal
     """Usage of all cold meters."""
@@ -61,7 +61,7 @@ class Report:
 
 
 def report_period(month: date, day: int | None, zone: tzinfo) -> tuple[datetime, datetime]:
-    """From the end of a house's reporting day in the previous month to its end in this month.
+    """From the end of a house's report day in the previous month to its end in this month.
 
     Without a day, or if the month is too short for it, it is the last of the month.
     """
@@ -70,7 +70,7 @@ def report_period(month: date, day: int | None, zone: tzinfo) -> tuple[datetime,
 
 
 def last_report_month(now: datetime, day: int | None, zone: tzinfo) -> date:
-    """The first day of the latest month whose reporting day is over."""
+    """The first day of the latest month whose report day is over."""
     this = now.astimezone(zone).date().replace(day=1)
     return this if _end(this, day, zone) <= now else (this - timedelta(days=1)).replace(day=1)
 

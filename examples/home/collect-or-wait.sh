@@ -1,7 +1,7 @@
 #!/bin/sh
-# The program of the container. Docker restarts what ends, whatever its exit status; but where
-# somebody must mend something first (2: wrong use, 3: the cloud refuses us), asking again and again
-# might lock the account. `collect` then ends only after an hour, or when it is stopped or sent HUP.
+# The container's entry point. Docker restarts it whatever its exit status. But if something has to
+# be fixed first (2: usage error, 3: credentials refused), repeated logins might lock the account:
+# then it waits for an hour before it exits, or until it is stopped or sent HUP.
 [ "${1-}" = collect ] || exec sst-cloud "$@"
 
 wait_for() {
@@ -17,7 +17,7 @@ wait_for "$child"
 outcome=$status
 
 case $outcome in 2 | 3)
-  echo "Nothing is tried for an hour; to try at once: docker compose restart" >&2
+  echo "Waiting an hour before the next attempt; to retry now: docker compose restart" >&2
   sleep 3600 &
   child=$!
   wait_for "$child"

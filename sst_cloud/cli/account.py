@@ -16,14 +16,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def house_option(command: F) -> F:
-    """`--house`, by name or id, any number of times."""
+    """`--house`, by name or id, repeatable."""
     return click.option(
         "--house", "wanted", multiple=True, metavar="NAME|ID", help="Only this house."
     )(command)
 
 
 def choose(houses: Sequence[House], wanted: Sequence[str]) -> list[int] | None:
-    """The ids of the houses named, None for all. Raises `ClickException` for an unknown one."""
+    """The ids of the given houses, None for all. Raises `ClickException` for an unknown one."""
     chosen = []
     for name in wanted:
         found = [house.id for house in houses if name in (house.name, str(house.id))]
@@ -39,7 +39,7 @@ def choose(houses: Sequence[House], wanted: Sequence[str]) -> list[int] | None:
 @account_options
 @click.pass_obj
 def houses(settings: Settings, *, as_json: bool) -> None:
-    """List the houses of the account."""
+    """List the houses in the account."""
     found = asyncio.run(_houses(settings))
     if as_json:
         print_json(list(found))
@@ -85,7 +85,7 @@ def devices(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> No
 @account_options
 @click.pass_obj
 def counters(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> None:
-    """List the water meters and what they show."""
+    """List the water meters and their totals."""
     snapshot = asyncio.run(read_account(settings, wanted))
     if as_json:
         print_json(snapshot.counters)
@@ -114,7 +114,7 @@ async def _houses(settings: Settings) -> Listing[House]:
 
 
 async def read_snapshot(cloud: SSTCloud, wanted: Sequence[str]) -> Snapshot:
-    """The account, or the houses wanted. Raises `ClickException` for an unknown one."""
+    """A snapshot of the account, or of some houses. Raises `ClickException` for an unknown one."""
     if not wanted:
         return await cloud.snapshot()
     houses = await cloud.houses()
@@ -122,6 +122,6 @@ async def read_snapshot(cloud: SSTCloud, wanted: Sequence[str]) -> Snapshot:
 
 
 async def read_account(settings: Settings, wanted: Sequence[str]) -> Snapshot:
-    """The same, with a client for this once."""
+    """The same, with its own client."""
     async with settings.client() as cloud:
         return await read_snapshot(cloud, wanted)

@@ -1,4 +1,4 @@
-"""The commands, imported when chosen, and what their errors look like."""
+"""The commands, imported when run, and how their errors are shown."""
 
 import importlib
 import os
@@ -27,32 +27,32 @@ from .output import say
 from .settings import Settings, account_options
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
-    "login": ("login", "Log in and keep the token."),
-    "logout": ("login", "Forget the token, and make it invalid."),
-    "token": ("login", "Print the token that `login` has kept."),
-    "houses": ("account", "List the houses of the account."),
+    "login": ("login", "Log in and save the token."),
+    "logout": ("login", "Log out: revoke and delete the saved token."),
+    "token": ("login", "Print the token saved by `login`."),
+    "houses": ("account", "List the houses in the account."),
     "devices": ("account", "List the devices."),
     "counters": ("account", "List the water meters."),
     "tree": ("tree", "Show the account as a tree."),
-    "watch": ("tree", "Watch the account: a table that keeps itself up to date."),
-    "valves": ("valves", "Close the valves of a leak module, or open them."),
-    "thermostat": ("thermostat", "Set thermostats."),
-    "dump": ("dump", "Print everything the account returns, for a bug report."),
-    "read": ("read", "Read once, into any sink."),
-    "collect": ("collect", "Read again and again, into any sinks; lose nothing."),
-    "dead-letters": ("dead_letters", "Look after readings that a sink rejected."),
-    "check": ("check", "Try what `collect` would use, and write nothing."),
-    "status": ("status", "Show how the collector fares."),
-    "latest": ("latest", "Show the newest readings of a store."),
-    "usage": ("usage", "Show consumption by hour, day, week or month."),
-    "report": ("report", "Show what to hand in to the water utility."),
+    "watch": ("tree", "Show a live table of the account."),
+    "valves": ("valves", "Open or close the valves of a leak module."),
+    "thermostat": ("thermostat", "Control thermostats."),
+    "dump": ("dump", "Print the raw data of the account, for a bug report."),
+    "read": ("read", "Read the account once, into any sink."),
+    "collect": ("collect", "Poll continuously, and deliver to any sinks without loss."),
+    "dead-letters": ("dead_letters", "Manage readings that a sink rejected."),
+    "check": ("check", "Test the configuration of `collect`, without writing."),
+    "status": ("status", "Show the status of the collector."),
+    "latest": ("latest", "Show the latest readings in a store."),
+    "usage": ("usage", "Show water usage by hour, day, week or month."),
+    "report": ("report", "Show the meter readings for the water utility."),
     "import": ("import_csv", "Import a CSV file into any sink."),
-    "timestream": ("timestream", "Make database and table in Amazon Timestream."),
-    "sinks": ("sinks", "List the sinks that are installed."),
-    "fake": ("fake", "Run a cloud of your own."),
-    "demo": ("demo", "See a day of water in a few seconds."),
+    "timestream": ("timestream", "Set up Amazon Timestream."),
+    "sinks": ("sinks", "List the installed sinks."),
+    "fake": ("fake", "Run a fake cloud on this machine."),
+    "demo": ("demo", "Simulate a day of water usage in a few seconds."),
 }
-"""Command → its module, and its line in the help, so that the help imports none of them."""
+"""Command → its module and its line in the help, so that the help need not import it."""
 
 _EXIT_CODES: Final[Sequence[tuple[type[SSTCloudError], int]]] = (
     (AuthenticationError, 3),
@@ -65,7 +65,7 @@ _EXIT_CODES: Final[Sequence[tuple[type[SSTCloudError], int]]] = (
 _INTERRUPTED: Final = 130
 _PROGRAM: Final = "sst-cloud"
 _COMPLETE: Final = "_SST_CLOUD_COMPLETE"
-"""Set by a shell that wants to know how a command line may go on."""
+"""Set by a shell that asks for completions."""
 
 
 class _LazyGroup(click.Group):
@@ -99,17 +99,17 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, prog_name=_PROGRAM)
 @account_options
 def app() -> None:
-    """Water meters, leak modules and thermostats of SST Cloud.
+    """Read and control SST Cloud water meters, leak modules and thermostats.
 
     Log in once with `sst-cloud login`, or set SST_CLOUD_TOKEN. `sst-cloud demo` needs no account.
 
-    Exit status: 0 done, 1 failed, 2 wrong use, 3 credentials missing or refused, 4 cloud not
-    reachable.
+    Exit status: 0 success, 1 failure, 2 usage error, 3 credentials missing or refused, 4 cloud
+    unreachable.
     """
 
 
 def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> int:
-    """Run a command line; the exit status."""
+    """Run a command line; returns the exit status."""
     settings = settings or Settings()
     _write_utf8()
     with settings.logging_to_stderr():
@@ -125,12 +125,12 @@ def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> 
         except (click.Abort, KeyboardInterrupt):
             return _INTERRUPTED
         except BrokenPipeError:
-            _give_up_stdout()  # whoever was reading has had enough
+            _give_up_stdout()  # the reader has closed the pipe
         except SSTCloudError as error:
             say(f"Error: {_sentence(error)}")
             return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
         except OSError as error:
-            _give_up_stdout()  # which it mostly is: the disk is full that it goes to
+            _give_up_stdout()  # usually the cause: it goes to a full disk
             where = f"{error.filename}: " if error.filename else ""
             say(f"Error: {where}{error.strerror or error}")
             return 1
@@ -138,7 +138,7 @@ def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> 
 
 
 def _complete(settings: Settings) -> None:
-    """Answer a shell that asks how a command line may go on, and end."""
+    """Print completions for a shell, and exit."""
     if told := os.environ.get(_COMPLETE):
         from click.shell_completion import shell_complete  # noqa: PLC0415
 
@@ -147,9 +147,9 @@ def _complete(settings: Settings) -> None:
 
 
 def _write_utf8() -> None:
-    """Have a pipe or a file get UTF-8 on every system, unless Python was told otherwise.
+    """Write UTF-8 to pipes and files on every system, unless Python was configured otherwise.
 
-    What a terminal cannot show is replaced.
+    Characters that a terminal cannot show are replaced.
     """
     if isinstance(sys.stdout, TextIOWrapper):
         told = sys.stdout.isatty() or "PYTHONIOENCODING" in os.environ
@@ -157,12 +157,12 @@ def _write_utf8() -> None:
 
 
 def _give_up_stdout() -> None:
-    """What is still to be written goes nowhere; Python would complain once more at its end."""
+    """Discard remaining output, or Python would complain again on exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def invoke(args: Sequence[str], settings: Settings) -> None:
-    """Run a command line as a part of this program; its errors come out."""
+    """Run a command line within this program; its exceptions are passed on."""
     with app.make_context(_PROGRAM, list(args), obj=settings) as ctx:
         app.invoke(ctx)
 

@@ -28,12 +28,12 @@ from .settings import Settings, account_options, state_option
 from .sink_names import sink_name
 
 _LIMIT: Final = 60.0
-"""Seconds for a sink to say something. The source has limits of its own."""
+"""Timeout for a sink in seconds. The source has its own timeouts."""
 
 
 @attrs.frozen
 class Finding:
-    """What came of trying one thing; `said` is what is wrong, or what was seen."""
+    """The result of one check; `said` is what is wrong, or what was found."""
 
     name: str
     ok: bool
@@ -42,7 +42,7 @@ class Finding:
 
 @click.command()
 @config_option
-@click.option("--sink", "sinks", multiple=True, metavar="URL", help="Where to; none is written to.")
+@click.option("--sink", "sinks", multiple=True, metavar="URL", help="Sink to check; repeatable.")
 @on_event_option
 @house_option
 @state_option
@@ -57,10 +57,11 @@ def check(
     wanted: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Try what `collect` would use, with the same options or the same file; write nothing.
+    """Test the configuration of `collect`, without writing anything.
 
-    Logs in and reads the account once, asks every sink whether it would take readings, and looks
-    for the outbox's folder and the commands of --on-event. The exit status is 0 if all is well.
+    Takes the same options or configuration file. Logs in and reads the account once, checks that
+    every sink would accept readings, and checks the state folder and the --on-event handlers. The
+    exit status is 0 if everything works.
     """
     leaving = Leaving()
     try:
@@ -80,7 +81,7 @@ async def _check(  # noqa: PLR0913
     *,
     as_json: bool,
 ) -> bool:
-    """Try all and print what came of it; a sink that hangs in a thread does not keep that back."""
+    """Run all checks and print the results, even if a sink hangs in a thread."""
     findings = await asyncio.gather(
         _try(settings.base_url, partial(_read, settings, wanted)),
         _try(str(settings.state), partial(_ask_folder, settings.state)),
@@ -114,10 +115,10 @@ async def _try(name: str, attempt: Callable[[], Awaitable[str]]) -> Finding:
         return Finding(name, False, " ".join(error.format_message().split()))
     except TimeoutError as error:
         ours = isinstance(error, SSTCloudError)
-        return Finding(name, False, str(error) if ours else f"no answer in {_LIMIT:g} s")
+        return Finding(name, False, str(error) if ours else f"no response within {_LIMIT:g} s")
     except SSTCloudError as error:
         return Finding(name, False, " ".join(str(error).split()))
-    except Exception as error:  # noqa: BLE001  somebody else's sink may raise anything
+    except Exception as error:  # noqa: BLE001  a third-party sink may raise anything
         return Finding(name, False, redact_text(f"{type(error).__name__}: {error}"))
     return Finding(name, True, said)
 
@@ -143,10 +144,10 @@ async def _ask_folder(folder: Path) -> str:
 
 
 def _write_nothing(folder: Path) -> None:
-    """Raise `ClickException` if the outbox cannot be in a folder, which may have to be made."""
+    """Raise `ClickException` if the outbox cannot be in a folder, which may not exist yet."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
-        TemporaryFile(dir=there).close()  # has no name where the system can do without
+        TemporaryFile(dir=there).close()  # has no name, on systems that support this
     except OSError as error:
         raise click.ClickException(f"{there} cannot be written to: {error.strerror}") from None
 
@@ -161,7 +162,11 @@ async def _try_handler(text: str) -> Finding:
     async def ask() -> str:
         async with handler_from(text) as handler:
             await handler.check()
-        return "not asked, nothing is posted" if isinstance(handler, WebhookHandler) else ""
+        return (
+            "not tested, as that would post something"
+            if isinstance(handler, WebhookHandler)
+            else ""
+        )
 
     try:
         name = handler_from(text).name

@@ -1,4 +1,4 @@
-"""`sst-cloud collect`: from the cloud into sinks, for years."""
+"""`sst-cloud collect`: from the cloud into sinks, continuously."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -35,12 +35,12 @@ _LIMITS: Final = Limits()
 _JUDGE: Final = JudgeRules()
 _WATCH: Final = WatchRules()
 _POLITE: Final = timedelta(minutes=5)
-"""Polling faster brings nothing new, and somebody has to pay for the answers."""
+"""Polling faster returns nothing new, and is a burden on the vendor's servers."""
 
 
 @attrs.frozen
 class _SomeHouses:
-    """A source narrowed to some houses."""
+    """A source limited to some houses."""
 
     cloud: SSTCloud
     wanted: Sequence[str]
@@ -53,10 +53,14 @@ class _SomeHouses:
 @config_option
 @sink_option
 @click.option(
-    "--every", type=Duration(), default=spell(EVERY), show_default=True, help="How often."
+    "--every",
+    type=Duration(),
+    default=spell(EVERY),
+    show_default=True,
+    help="Interval between polls.",
 )
-@click.option("--once", is_flag=True, help="Poll once and stop.")
-@click.option("--polls", type=click.IntRange(min=1), help="Stop after so many polls.")
+@click.option("--once", is_flag=True, help="Poll once, then stop.")
+@click.option("--polls", type=click.IntRange(min=1), help="Stop after this many polls.")
 @house_option
 @state_option
 @click.option(
@@ -64,81 +68,81 @@ class _SomeHouses:
     type=click.Choice([start.value for start in Start]),
     default=Start.NOW.value,
     show_default=True,
-    help="Where a sink begins that is new here: with the next reading, or with the oldest kept.",
+    help="Where a new sink starts: with the next reading, or with the oldest in the outbox.",
 )
 @click.option(
     "--max-size",
     type=Size(),
     default=spell_size(_LIMITS.size),
     show_default=True,
-    help="Of the outbox.",
+    help="Maximum size of the outbox.",
 )
 @click.option(
     "--max-age",
     type=Duration(),
     default=spell(_LIMITS.age),
     show_default=True,
-    help="How long to keep what cannot be delivered.",
+    help="How long to keep undelivered readings.",
 )
 @click.option(
     "--keep",
     type=Duration(),
     default=spell(_LIMITS.keep),
     show_default=True,
-    help="How long to keep what is delivered.",
+    help="How long to keep delivered readings.",
 )
 @click.option(
     "--max-flow",
     type=FiniteRange(min=0, min_open=True),
     default=_JUDGE.max_flow / LITRES_PER_M3,
     show_default=True,
-    help="m³/h that the pipe can deliver: a total that rises faster is suspect.",
+    help="Flow limit of the pipe in m³/h: a total that rises faster is suspect.",
 )
 @click.option(
     "--confirmations",
     type=click.IntRange(min=0),
     default=_JUDGE.confirmations,
     show_default=True,
-    help="Polls that must agree with a suspect total before it is believed.",
+    help="Polls that must confirm a suspect total before it is believed.",
 )
 @click.option(
     "--continuous-flow",
     type=Duration(),
     default=spell(_WATCH.continuous_flow),
     show_default=True,
-    help="Tell when water runs so long without a pause of an hour.",
+    help="Alert if water runs for this long without an hour's pause.",
 )
 @click.option(
     "--night",
     type=Hours(),
     default="{:%H:%M}-{:%H:%M}".format(*_WATCH.night),
     show_default=True,
-    help="When nobody uses much water, in local time of the house.",
+    help="Hours of low usage, in the house's local time.",
 )
 @click.option(
     "--night-use",
     type=click.IntRange(min=0),
     default=_WATCH.night_litres,
     show_default=True,
-    help="Litres on one meter in one night that are worth telling.",
+    help="Alert if one meter counts more than this many litres in a night.",
 )
 @click.option(
     "--silence",
     type=Duration(),
     default=spell(_WATCH.silence),
     show_default=True,
-    help="Tell when there have been no readings for so long.",
+    help="Alert if there are no readings for this long.",
 )
 @click.option(
     "--battery-low",
     type=click.IntRange(0, 100),
     default=_WATCH.battery_percent,
     show_default=True,
-    help="Percent under which a battery is low.",
+    help="Alert if a battery falls below this percentage.",
 )
 @on_event_option
 @metrics_option
-@click.option("-q", "--quiet", is_flag=True, help="Do not print a line per poll.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print a line for each poll.")
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
@@ -168,10 +172,10 @@ def collect(  # noqa: PLR0913  one per option
     quiet: bool,
     log_format: str,
 ) -> None:
-    """Read again and again, into any sinks, until stopped; lose nothing.
+    """Poll continuously and deliver the readings to any sinks, without loss.
 
-    What is read is committed to an outbox first, and delivered from there to each sink at its own
-    pace: one that is away gets it when it is back. SIGHUP has everything tried again at once.
+    Readings are first committed to an outbox, then delivered to each sink at its own pace; a sink
+    that is down gets them when it is back. SIGHUP retries everything immediately.
     """
     if not sinks:
         raise click.UsageError("say where to: --sink sqlite:home.db, for one")
@@ -235,7 +239,7 @@ async def _collect(  # noqa: PLR0913
     def saw(poll: Poll) -> None:
         lookout.saw(poll)
         if not quiet:
-            with suppress(OSError):  # nobody reads it, or the disk is full that it goes to
+            with suppress(OSError):  # stderr is closed, or goes to a full disk
                 _report(poll)
 
     async with settings.client() as cloud:
@@ -270,10 +274,10 @@ async def _collect(  # noqa: PLR0913
 
 
 def _end(collector: Collector, polls: int | None, leaving: Leaving) -> None:
-    """All is done; what is left takes no longer than a stop does."""
+    """Finish: what remains takes no longer than a shutdown."""
     if polls and collector.errors:
         name, error = next(iter(collector.errors.items()))
-        click.echo(f"{name}: what it has not received is kept for the next time.", err=True)
+        click.echo(f"{name}: undelivered readings are kept for the next run.", err=True)
         leaving.status, leaving.words = 1, f"Error: {error}"
     leaving.begin()
 
@@ -286,7 +290,7 @@ def _handler(text: str, settings: Settings) -> Handler:
 
 
 async def _say_if_useless(handler: Handler) -> None:
-    """Now, and not when there is a leak. It may still be mended while the collector runs."""
+    """Warn now, not when there is a leak. It may still be fixed while the collector runs."""
     try:
         await handler.check()
     except SinkError as error:
@@ -294,7 +298,7 @@ async def _say_if_useless(handler: Handler) -> None:
 
 
 class _Pipe:
-    """Standard output where nothing else is written to: without a reader there is no more to do."""
+    """Standard output as the only sink: stop when its reader has gone."""
 
     def __init__(self, sink: Sink, stop: Callable[[], None]) -> None:
         self._sink = sink
@@ -322,13 +326,13 @@ class _Pipe:
         except BrokenPipeError:
             self.closed = True
             self._stop()
-            raise SinkUnavailableError("its reader has gone") from None
+            raise SinkUnavailableError("the reader has closed the pipe") from None
 
 
 def _report(poll: Poll) -> None:
-    """One line per poll on stderr."""
+    """Print a line for each poll to stderr."""
     if poll.error is not None:
-        click.echo(f"{format_time(poll.time)}  no answer", err=True)
+        click.echo(f"{format_time(poll.time)}  failed", err=True)
         return
     suspect = sum(reading.quality is Quality.SUSPECT for reading in poll.readings)
     parts = [f"{len(poll.readings)} readings"]
@@ -337,5 +341,5 @@ def _report(poll: Poll) -> None:
     if suspect:
         parts.append(f"{suspect} suspect")
     if poll.redelivered:
-        parts.append(f"{poll.redelivered} earlier ones judged anew")
+        parts.append(f"{poll.redelivered} earlier ones reassessed")
     click.echo(f"{format_time(poll.time)}  {', '.join(parts)}", err=True)

@@ -1,4 +1,4 @@
-"""`--config FILE`: what the options of `collect` can say, in TOML, for what one leaves running."""
+"""`--config FILE`: the options of `collect` in TOML, for services."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def config_option(command: F) -> F:
         is_eager=True,
         expose_value=False,
         callback=_load,
-        help="Take options from this TOML file; those of the command line win.",
+        help="Read options from this TOML file; the command line takes precedence.",
     )(command)
 
 
@@ -66,14 +66,14 @@ def _load(ctx: click.Context, _param: click.Parameter, file: Path | None) -> Non
 
 
 def _whose_options(ctx: click.Context) -> click.Command:
-    """One file serves all commands of a machine: it is read with the eyes of `collect`."""
-    from .collect import collect  # noqa: PLC0415  it has this option itself
+    """One file serves all commands: it always has the options of `collect`."""
+    from .collect import collect  # noqa: PLC0415  circular: it has this option
 
     return ctx.command if ctx.command.name == collect.name else collect
 
 
 def options_of(command: click.Command) -> dict[str, click.Option]:
-    """The options that a file can set, by their names in it."""
+    """The options that a file can set, by their names there."""
     options = [param for param in command.params if isinstance(param, click.Option)]
     named = {_long_name(option): option for option in options}
     return {key: option for key, option in named.items() if key not in _NOT_HERE}
@@ -85,10 +85,10 @@ def _long_name(option: click.Option) -> str:
 
 @attrs.frozen
 class Config:
-    """A file that was read and found good."""
+    """A file that was read and validated."""
 
     options: Mapping[str, Any]
-    """By the parameter's name."""
+    """By parameter name."""
     account: Account
     secrets: Mapping[str, str] = attrs.field(repr=False)
     """Environment variable → value."""
@@ -100,7 +100,7 @@ class Config:
 
 
 class _Reader:
-    """Reads one file."""
+    """Parses one file."""
 
     def __init__(self, file: Path, options: Mapping[str, click.Option], ctx: click.Context) -> None:
         self._file = file
@@ -114,7 +114,7 @@ class _Reader:
         values = {}
         for key, value in content.items():
             if key in (*_ACCOUNT, *_LITERAL):
-                raise self._error(f"{key} belongs into the table [account]")
+                raise self._error(f"{key} belongs in the table [account]")
             if key not in self._options:
                 raise self._unknown(key, [*self._options, *_TABLES])
             option = self._options[key]
@@ -123,7 +123,9 @@ class _Reader:
 
     def _content(self) -> dict[str, Any]:
         try:
-            return tomllib.loads(self._file.read_text(encoding="utf-8-sig"))  # Windows' editors
+            return tomllib.loads(
+                self._file.read_text(encoding="utf-8-sig")
+            )  # Windows editors add a BOM
         except OSError as error:
             raise self._error(f"cannot be read: {error.strerror}") from None
         except ValueError as error:  # not TOML, or not even text
@@ -136,7 +138,7 @@ class _Reader:
         return table
 
     def _checked(self, key: str, option: click.Option, value: Any) -> Any:
-        """A value as click takes it for a default, found good."""
+        """A validated value, as click expects it for a default."""
         if option.multiple:
             if not isinstance(value, list):
                 raise self._wrong(key, "a list, like [" + '"…"]', value)
@@ -168,7 +170,7 @@ class _Reader:
         for key, value in table.items():
             if key in _LITERAL:
                 raise self._error(
-                    f'a {key} does not stand in here: write {key}_file = "…" or {key}_env = "…"'
+                    f'a {key} does not belong here: write {key}_file = "…" or {key}_env = "…"'
                 )
             if key not in _ACCOUNT:
                 raise self._unknown(key, _ACCOUNT)
@@ -193,26 +195,28 @@ class _Reader:
 
     def _secret(self, name: str, source: Any) -> str:
         if not _VARIABLE.fullmatch(name):
-            raise self._error(f"{name!r} in [secrets] is no name of an environment variable")
+            raise self._error(
+                f"{name!r} in [secrets] is not a valid name for an environment variable"
+            )
         match source:
             case {"file": str(path), **others} if not others:
                 return read_secret(self._path(path), name)
             case {"env": str(variable), **others} if not others:
                 return self._variable(variable)
         raise self._error(
-            f'a secret does not stand in here: write {name} = {{ file = "…" }} or {{ env = "…" }}'
+            f'a secret does not belong here: write {name} = {{ file = "…" }} or {{ env = "…" }}'
         )
 
     def _variable(self, name: str) -> str:
         value = os.environ.get(name)
         if not value:
-            raise self._error(f"the environment variable {name!r} that it names is not set")
+            raise self._error(f"the environment variable {name!r} is not set")
         return value
 
     def _path(self, text: str) -> Path:
-        """Relative to the folder of the file; `~` and `$NAME` as in a shell."""
+        """Relative to the file's folder; `~` and `$NAME` are expanded as in a shell."""
         if "\0" in text:
-            raise self._error(f"{text!r} is no path: it holds a NUL")
+            raise self._error(f"{text!r} is not a valid path: it contains a NUL")
         return self._file.absolute().parent / os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111  raises nothing
 
     def _unknown(self, key: str, known: Iterable[str]) -> click.ClickException:

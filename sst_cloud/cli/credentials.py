@@ -1,4 +1,4 @@
-"""Tokens that `login` keeps, one per cloud, in the user's config folder."""
+"""The tokens saved by `login`, one per cloud, in the user's config folder."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from sst_cloud.files import replace_file
 
 
 def path() -> Path:
-    """Where the tokens are."""
+    """The file with the tokens."""
     return platformdirs.user_config_path("sst-cloud") / "credentials.json"
 
 
@@ -21,15 +21,15 @@ def load(url: str) -> str | None:
 
 
 def save(url: str, token: str) -> Path:
-    """Keep a token, readable by its owner alone; all of it or nothing."""
-    return _write(_read() | {url: token}, "the token cannot be kept in")
+    """Save a token atomically, readable only by its owner."""
+    return _write(_read() | {url: token}, "the token cannot be saved to")
 
 
 def forget(url: str) -> Path:
-    """Keep the token for a cloud no more."""
+    """Delete the token for a cloud."""
     tokens = _read()
     tokens.pop(url, None)
-    return _write(tokens, "the token cannot be taken out of")
+    return _write(tokens, "the token cannot be removed from")
 
 
 def _write(tokens: dict[str, object], or_else: str) -> Path:

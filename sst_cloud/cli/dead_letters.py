@@ -1,4 +1,4 @@
-"""`sst-cloud dead-letters`: readings that a sink rejected for good, until somebody decides."""
+"""`sst-cloud dead-letters`: readings that a sink permanently rejected."""
 
 import asyncio
 from collections import defaultdict
@@ -19,14 +19,14 @@ from .output import add_row, json_option, minute, print_json, print_table, say, 
 from .settings import Settings, state_folder, state_option, verbose_option
 from .sink_names import sink_name
 
-sink_option = click.option("--sink", metavar="URL", help="Only those of this sink.")
+sink_option = click.option("--sink", metavar="URL", help="Only those for this sink.")
 
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Look after readings that a sink rejected for good.
+    """Manage readings that a sink permanently rejected.
 
-    The collector keeps them in `dead-letters.jsonl` in its folder, each with the sink, the reason
+    The collector keeps them in `dead-letters.jsonl` in its state folder, with the sink, the reason
     and the time.
     """
 
@@ -39,7 +39,7 @@ def dead_letters() -> None:
 @verbose_option
 @click.pass_obj
 def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
-    """Show them, oldest first."""
+    """List them, oldest first."""
     letters = _letters(settings, sink)
     if as_json:
         print_json([letter.as_dict() for letter in letters])
@@ -71,9 +71,10 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
 @verbose_option
 @click.pass_obj
 def replay(settings: Settings, *, sink: str | None) -> None:
-    """Write them to their sinks again; what is accepted is a dead letter no more.
+    """Write them to their sinks again.
 
-    The collector may be running. Exit status 1 if anything was rejected again.
+    Those accepted are removed. The collector may be running. Exit status 1 if any was rejected
+    again.
     """
     by_sink: dict[str, list[DeadLetter]] = defaultdict(list)
     for letter in _letters(settings, sink):
@@ -99,38 +100,38 @@ def replay(settings: Settings, *, sink: str | None) -> None:
 
 @dead_letters.command()
 @sink_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @config_option
 @state_option
 @verbose_option
 @click.pass_obj
 def drop(settings: Settings, *, sink: str | None, yes: bool) -> None:
-    """Forget them."""
+    """Delete them."""
     letters = set(_letters(settings, sink))
     if letters and not yes:
-        click.confirm(f"Forget {count(len(letters), 'reading')} for good?", abort=True, err=True)
+        click.confirm(f"Permanently delete {count(len(letters), 'reading')}?", abort=True, err=True)
     dropped = DeadLetters(settings.state).remove(letters.__contains__)
     click.echo(f"{dropped} dropped")
 
 
 def _letters(settings: Settings, sink: str | None) -> list[DeadLetter]:
-    """Those of a sink, by its URL or by the name that `list` shows; all if none is named."""
-    if settings.state != state_folder() and not settings.state.is_dir():  # a slip in its name
-        raise OutboxError(f"there is no folder {settings.state}; has `sst-cloud collect` run?")
+    """Those for a sink, by its URL or its name in `list`; all if none is given."""
+    if settings.state != state_folder() and not settings.state.is_dir():  # probably a typo
+        raise OutboxError(f"there is no folder {settings.state}; run `sst-cloud collect` first")
     names = {sink, sink and sink_name(sink)}
     letters = DeadLetters(settings.state).read()
     return [letter for letter in letters if sink is None or letter.sink in names]
 
 
 def _whole(url: str) -> str:
-    """A sink's URL, if it is that and not a name that leaves something out."""
+    """A sink's URL. Raises `SinkOptionsError` if it is only a name with parts masked."""
     if MASK in url:
-        raise SinkOptionsError(f"{url} leaves out what may be secret: give --sink the whole URL")
+        raise SinkOptionsError(f"{url} has secrets masked: pass the full URL to --sink")
     return url
 
 
 async def _replay(name: str, url: str, letters: Sequence[DeadLetter]) -> set[DeadLetter]:
-    """Those that the sink has now."""
+    """Those that the sink has now accepted."""
     async with open_sink(url) as sink:
         confirmed = await _confirmed(sink, letters)
         report = await sink.write([letter.reading for letter in letters if letter not in confirmed])
@@ -141,12 +142,12 @@ async def _replay(name: str, url: str, letters: Sequence[DeadLetter]) -> set[Dea
 
 
 async def _confirmed(sink: Sink, letters: Sequence[DeadLetter]) -> set[DeadLetter]:
-    """Those whose reading was suspect, and that the sink has had again since, as good."""
+    """Those whose reading was suspect and has since been delivered again as good."""
     if not isinstance(sink, History):
         return set()
     doubted = [letter for letter in letters if letter.reading.quality is Quality.SUSPECT]
     believed = set()
-    for moment in {letter.reading.time for letter in doubted}:  # only totals are ever doubted
+    for moment in {letter.reading.time for letter in doubted}:  # only totals are ever suspect
         async for stored in sink.read(Quantity.VOLUME, moment, moment + timedelta(seconds=1)):
             if stored.quality is not Quality.SUSPECT:
                 believed.add((stored.key, stored.value))

@@ -1,4 +1,4 @@
-"""`sst-cloud demo`: a day of water in a few seconds."""
+"""`sst-cloud demo`: a day of water usage in a few seconds."""
 
 import asyncio
 import os
@@ -21,18 +21,20 @@ from .settings import Settings, verbose_option
 
 _HOURS: Final = 24
 _POLLS: Final = 1 + _HOURS * 3
-"""Every 20 minutes, both ends included."""
+"""Every 20 minutes, including both ends."""
 
 
 @click.command()
-@click.option("--store", default="sqlite:demo.db", show_default=True, help="Where to store it.")
+@click.option(
+    "--store", default="sqlite:demo.db", show_default=True, help="Where to store the readings."
+)
 @verbose_option
 def demo(store: str) -> None:
-    """See a day of water in a few seconds.
+    """Simulate a day of water usage in a few seconds.
 
     Starts a fake cloud on a free port of this machine, collects the last 24 hours from it over
-    HTTP into a store, and shows what was stored. The commands are the ones you would type; only
-    the clock is moved by hand.
+    HTTP into a store, and shows the result. It runs the commands that you would type; only the
+    clock is simulated.
     """
     with _nothing_set():
         asyncio.run(_demo(store))
@@ -40,7 +42,7 @@ def demo(store: str) -> None:
 
 @contextmanager
 def _nothing_set() -> Iterator[None]:
-    """Without what the environment says of a real collector: its folder, file, sinks, handlers."""
+    """Ignore the environment variables of a real collector: state, config, sinks, handlers."""
     found = {name: value for name, value in os.environ.items() if name.startswith("SST_CLOUD_")}
     for name in found:
         del os.environ[name]
@@ -51,18 +53,18 @@ def _nothing_set() -> Iterator[None]:
 
 
 async def _demo(store: str) -> None:
-    from .app import invoke  # noqa: PLC0415  the program this is a command of
+    from .app import invoke  # noqa: PLC0415  circular: it imports this module
 
     end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     start = end - timedelta(hours=_HOURS)
     clock = ManualClock(start)
     async with FakeCloud(clock=clock) as cloud, AsyncExitStack() as stack:
-        # An outbox of its own: that of a real collector may be in use.
+        # Its own outbox: that of a real collector may be in use.
         state = Path(stack.enter_context(TemporaryDirectory(prefix="sst-cloud-")))
         settings = Settings(Account(url=cloud.url, token=cloud.token), clock=clock, state=state)
         zone = cloud.houses[0].zone
         since, until = (f"{moment.astimezone(zone):%Y-%m-%dT%H:%M}" for moment in (start, end))
-        click.echo(f"A fake cloud is at {cloud.url}: two houses, five water meters.")
+        click.echo(f"A fake cloud is running at {cloud.url}: two houses, five water meters.")
         for command in (
             ["collect", "--sink", store, *f"--every 20m --polls {_POLLS} --quiet".split()],
             ["latest", store, *f"--quantity volume --timezone {zone}".split()],
@@ -71,4 +73,6 @@ async def _demo(store: str) -> None:
             shown = f"\n$ {shlex.join(['sst-cloud', *command])}"
             console().print(shown, style="bold", markup=False, soft_wrap=True)
             await asyncio.to_thread(invoke, command, settings)
-    click.echo("\nNext: `sst-cloud fake` for a cloud to play with, `sst-cloud login` for your own.")
+    click.echo(
+        "\nNext: `sst-cloud fake` for a cloud to play with, `sst-cloud login` for your account."
+    )

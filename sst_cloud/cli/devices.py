@@ -1,4 +1,4 @@
-"""Finding the devices that a command is meant for."""
+"""Finding the devices that a command is for."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ def device_options(command: F) -> F:
     """`--house`, `--device`, `--all`, `--no-wait`, `--limit`."""
     for option in (
         click.option("--limit", type=FiniteRange(min=1), default=60.0, show_default=True,
-                     metavar="SECONDS", help="How long to wait for it."),
-        click.option("--wait/--no-wait", default=True, help="Wait until the device shows it."),
-        click.option("--all", "all_found", is_flag=True, help="All that match, not just one."),
+                     metavar="SECONDS", help="How long to wait."),
+        click.option("--wait/--no-wait", default=True, help="Wait until the device confirms."),
+        click.option("--all", "all_found", is_flag=True, help="All matching devices."),
         click.option("--device", "named", multiple=True, metavar="NAME|ID", help="This device."),
     ):  # fmt: skip
         command = option(command)
@@ -40,7 +40,7 @@ async def find(
     *,
     all_found: bool,
 ) -> list[D]:
-    """The devices meant; more than one only if each is named, or all are asked for."""
+    """The matching devices; several only if each is named, or with `--all`."""
     houses = await cloud.houses()
     chosen = choose(houses, wanted)
     lists = await asyncio.gather(
@@ -54,7 +54,7 @@ async def find(
         asked = f"{missing[0]!r}" if missing else "to be found"
         raise click.ClickException(f"there is no such device {asked}; this account has: {known}")
     if len(meant) > 1 and not all_found and not named:
-        raise click.ClickException(f"name one with --device, or use --all; there are: {known}")
+        raise click.ClickException(f"choose one with --device, or use --all; there are: {known}")
     return meant
 
 
@@ -68,7 +68,7 @@ def _title(device: Device, houses: Sequence[House]) -> str:
 
 
 def report(results: Sequence[tuple[Device, str, CommandResult]], *, as_json: bool) -> None:
-    """Say what became of commands; ends with status 1 if one was not confirmed."""
+    """Print the results of commands; exits with status 1 if one was not confirmed."""
     if as_json:
         print_json(
             [
@@ -83,9 +83,9 @@ def report(results: Sequence[tuple[Device, str, CommandResult]], *, as_json: boo
         )
     for device, did, result in () if as_json else results:
         ending = {
-            True: "and the device shows it",
+            True: "confirmed by the device",
             None: "accepted by the cloud",
-            False: "accepted by the cloud, but the device has not shown it: is it online?",
+            False: "accepted by the cloud, but not confirmed by the device; is it online?",
         }[result.confirmed]
         click.echo(printable(f"{device.name or device.id}: {did}, {ending}."))
     if any(result.confirmed is False for _, _, result in results):

@@ -22,14 +22,14 @@ _OF_A_DEVICE: Final = ("", "counters/", "wireless_sensors/")
 @account_options
 @click.pass_obj
 def dump(settings: Settings, *, redact: bool) -> None:
-    """Print everything the account returns, as it comes, by the path it was read from.
+    """Print the raw data of the account, by path.
 
-    With secrets masked but their shapes kept, it is what to attach to a bug report. Names that
-    you gave to houses and devices stay in it: have a look before you send it.
+    Attach it to a bug report. Secrets are masked, with their format kept. Names that you gave to
+    houses and devices are included: check before sending it.
     """
     found = asyncio.run(_dump(settings))
     if not redact:
-        click.echo("Warning: this holds secrets; do not pass it on.", err=True)
+        click.echo("Warning: this contains secrets; do not share it.", err=True)
     shown = disguise(found) if redact else found
     click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
 
@@ -49,7 +49,7 @@ async def _dump(settings: Settings) -> dict[str, Any]:
 
 
 async def _read(cloud: SSTCloud, paths: Iterable[str]) -> dict[str, Any]:
-    """Path → what it answers, or what went wrong."""
+    """Path → its response, or what went wrong."""
 
     async def read(path: str) -> tuple[str, Any]:
         try:

@@ -1,4 +1,4 @@
-"""Durations as people type them."""
+"""Parsing and formatting durations."""
 
 import re
 from datetime import timedelta
@@ -9,18 +9,18 @@ import click
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _READ: Final = _UNITS | {"w": 7 * 86400}
 _LONGEST: Final = 36_500 * 86_400
-"""A hundred years: nothing here takes longer, and all dates can be reckoned with it."""
+"""A hundred years: longer than anything here, without overflow in date arithmetic."""
 
 
 class Duration(click.ParamType[timedelta]):
-    """`90s`, `20m`, `1h30m`, `1d`, `4w`; a bare number is seconds."""
+    """`90s`, `20m`, `1h30m`, `1d`, `4w`; a plain number is in seconds."""
 
     name = "duration"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta:
-        """Read a duration of a second to a hundred years."""
+        """Parse a duration between a second and a hundred years."""
         if isinstance(value, timedelta):
             return value
         text = f"{value}s" if value.isdecimal() else value
@@ -34,14 +34,14 @@ class Duration(click.ParamType[timedelta]):
 
 
 def spell(duration: timedelta) -> str:
-    """A duration as people type it: in the largest unit that fits."""
+    """A duration in the format of options, in the largest unit that divides it."""
     seconds = int(duration.total_seconds())
     unit = max((unit for unit in _UNITS if seconds % _UNITS[unit] == 0), key=_UNITS.__getitem__)
     return f"{seconds // _UNITS[unit]}{unit}"
 
 
 def in_words(duration: timedelta) -> str:
-    """A duration as people say it, about."""
+    """An approximate duration in words."""
     seconds = int(duration.total_seconds())
     for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:

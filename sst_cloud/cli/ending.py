@@ -1,4 +1,4 @@
-"""How a program that runs for long comes to its end."""
+"""Shutdown of a long-running program."""
 
 import asyncio
 import os
@@ -12,30 +12,30 @@ from typing import Final
 import click
 
 _LEAVE_AFTER: Final = 4.5
-"""Seconds from the wish to end to the end, whatever a store is doing: all is committed."""
+"""Seconds until a forced exit, even if a store hangs: everything is already committed."""
 
 
 class Leaving:
-    """Ends the program if it has not ended by itself a few seconds after it was to.
+    """Forces the program to exit if it has not done so a few seconds after it should.
 
-    A thread that waits for a store can be neither cancelled nor left behind.
+    A thread that waits for a store can be neither cancelled nor abandoned.
     """
 
     def __init__(self) -> None:
         self.status = 0
-        """The exit status then."""
+        """The exit status to use."""
         self.words = ""
-        """What there is to say then, on stderr."""
+        """What to print to stderr."""
         self._timer = threading.Timer(_LEAVE_AFTER, self._leave)
         self._timer.daemon = True
 
     def begin(self) -> None:
-        """From now on."""
-        with suppress(RuntimeError):  # told so once more
+        """Start the countdown."""
+        with suppress(RuntimeError):  # already started
             self._timer.start()
 
     def over(self) -> None:
-        """It has ended by itself."""
+        """Cancel: the program is exiting by itself."""
         self._timer.cancel()
 
     def _leave(self) -> None:
@@ -49,7 +49,7 @@ class Leaving:
 
 @contextmanager
 def heeding_signals(stop: Callable[[], None], try_again: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM, SIGINT and a terminal that closes stop it, SIGHUP has it try everything again."""
+    """Stop on SIGTERM, SIGINT and when the terminal closes; retry everything on SIGHUP."""
     loop = asyncio.get_running_loop()
     terminal = next(filter(os.isatty, (0, 1, 2)), None)
 
@@ -59,7 +59,7 @@ def heeding_signals(stop: Callable[[], None], try_again: Callable[[], None]) -> 
 
     heeded = []
     for name, action in (("SIGTERM", stop), ("SIGINT", stop), ("SIGHUP", hang_up)):
-        # Signals are for the main thread; Windows has few, and no handlers in its loop.
+        # Signals only work in the main thread; Windows has few, and no loop handlers for them.
         with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
             number = getattr(signal, name)
             loop.add_signal_handler(number, action)

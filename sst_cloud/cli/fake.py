@@ -13,17 +13,25 @@ from .settings import verbose_option
 from .units import FiniteRange
 
 _REMEMBERED: Final = 100
-"""Requests that nobody here asks for; it may run for months."""
+"""Requests kept in memory, as it may run for months."""
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: a free one.")
-@click.option("--latency", type=FiniteRange(min=0), default=0.0, help="Seconds per answer.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port to listen on; default: a free one.",
+)
+@click.option(
+    "--latency", type=FiniteRange(min=0), default=0.0, help="Delay of each response in seconds."
+)
 @verbose_option
 def fake(port: int, latency: float) -> None:
-    """Run a cloud of your own, on this machine alone, until stopped.
+    """Run a fake cloud on this machine, until stopped.
 
-    It speaks the HTTP API of SST Cloud over a made-up account whose meters advance day and night.
+    It has the HTTP API of SST Cloud and a made-up account with meters that follow a household's
+    daily rhythm.
     """
     asyncio.run(_serve(port, latency))
 
@@ -38,7 +46,9 @@ async def _serve(port: int, latency: float) -> None:
         reason = os.strerror(error.errno or 0)
         raise click.ClickException(f"port {port} cannot be used: {reason}") from None
     try:
-        click.echo(f"A fake SST Cloud is at {cloud.url} (Ctrl-C stops it). In another shell:\n")
+        click.echo(
+            f"A fake SST Cloud is running at {cloud.url} (Ctrl-C to stop). In another shell:\n"
+        )
         click.echo(f"  export SST_CLOUD_URL={cloud.url}")
         click.echo(f"  export SST_CLOUD_EMAIL={cloud.email} SST_CLOUD_PASSWORD={cloud.password}")
         click.echo("  sst-cloud counters")

@@ -1,4 +1,4 @@
-"""Whom to ask and as whom, as one place tells it: the command line, the environment or a file."""
+"""The cloud and the credentials, from one place: command line, environment or file."""
 
 import os
 import stat
@@ -13,18 +13,18 @@ from sst_cloud.auth import Auth, PasswordAuth, StoredTokenAuth, TokenAuth
 from sst_cloud.errors import SSTCloudError
 
 _IN_CONTAINERS: Final = Path("/run/secrets")
-"""Docker puts secrets here so that all may read them: all who are in the container."""
+"""Docker mounts secrets here, readable by everyone in the container."""
 
 
 class CredentialsMissingError(click.ClickException):
-    """Nobody has said who they are."""
+    """There are no credentials."""
 
     exit_code = 3
 
 
 @attrs.define
 class Account:
-    """What one place says. A secret may stand in a file of its own."""
+    """The settings from one place. A secret may be in its own file."""
 
     url: str | None = None
     token: str | None = attrs.field(default=None, repr=False)
@@ -35,17 +35,17 @@ class Account:
 
     @property
     def logs_in(self) -> bool:
-        """Whether e-mail or password are told here."""
+        """Whether an e-mail or a password is set here."""
         return bool(self.email or self.password or self.password_file)
 
     def secret_password(self) -> str | None:
-        """The password, from its file if need be. Raises `CredentialsMissingError`."""
+        """The password, from its file if necessary. Raises `CredentialsMissingError`."""
         if self.password or self.password_file is None:
             return self.password
         return read_secret(self.password_file, "password")
 
     def by_token(self) -> Auth | None:
-        """The token told here. That of a file is read again when the cloud rejects it."""
+        """The token set here. A token file is read again when the cloud rejects the token."""
         if self.token:
             return checked(TokenAuth, self.token)
         if self.token_file is None:
@@ -65,10 +65,10 @@ class Account:
 
 
 def told(accounts: Sequence[Account]) -> Auth | None:
-    """A way in: the first account that tells of one decides.
+    """The authentication from the first account with a token, e-mail or password.
 
-    A token stands for itself. Of e-mail and password either may be told elsewhere. None if no
-    account tells enough.
+    A token is enough by itself. E-mail and password may come from different accounts. None if
+    the credentials are incomplete.
     """
     for account in accounts:
         if (auth := account.by_token()) is not None:
@@ -82,7 +82,7 @@ def told(accounts: Sequence[Account]) -> Auth | None:
 
 
 def what_lacks(accounts: Sequence[Account]) -> str | None:
-    """What is missing where only a part of e-mail and password is told."""
+    """What is missing if only one of e-mail and password is set."""
     if first_password(accounts):
         return "--password needs --email"
     if first_email(accounts):
@@ -91,19 +91,19 @@ def what_lacks(accounts: Sequence[Account]) -> str | None:
 
 
 def first_email(accounts: Sequence[Account]) -> str | None:
-    """The e-mail of the first account that tells one."""
+    """The e-mail of the first account that has one."""
     return next((account.email for account in accounts if account.email), None)
 
 
 def first_password(accounts: Sequence[Account]) -> str | None:
-    """The password of the first account that tells one. Raises `CredentialsMissingError`."""
+    """The password of the first account that has one. Raises `CredentialsMissingError`."""
     return next(filter(None, (account.secret_password() for account in accounts)), None)
 
 
 def read_secret(file: Path, what: str, *, warn: bool = True) -> str:
-    """A secret from a file of its own. Raises `CredentialsMissingError`.
+    """A secret from a file. Raises `CredentialsMissingError`.
 
-    Warns if everybody can read the file.
+    Warns if the file is readable by everyone.
     """
     try:
         mode = file.stat().st_mode
@@ -123,11 +123,14 @@ def read_secret(file: Path, what: str, *, warn: bool = True) -> str:
 
 def _warn_if_open(file: Path, mode: int) -> None:
     if os.name == "posix" and mode & stat.S_IROTH and _IN_CONTAINERS not in file.parents:
-        click.echo(f"Warning: everybody on this machine can read {file}: chmod 600 it", err=True)
+        click.echo(
+            f"Warning: {file} is readable by everyone on this machine; run chmod 600 on it",
+            err=True,
+        )
 
 
 def checked(kind: Callable[..., Auth], *secrets: str) -> Auth:
-    """A way in, if the secrets can be used at all. Raises `CredentialsMissingError`."""
+    """Authentication with these secrets, if valid. Raises `CredentialsMissingError`."""
     try:
         return kind(*secrets)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""`sst-cloud import`: a history file into any sink, a few thousand rows at a time."""
+"""`sst-cloud import`: a CSV file into any sink, a few thousand rows at a time."""
 
 import asyncio
 import hashlib
@@ -32,14 +32,14 @@ _log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE: Final = 2_000
 _PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
-"""Seconds to wait before each further try, while the sink is not available."""
+"""Seconds to wait before each retry while the sink is unavailable."""
 _REASONS: Final = 20
-"""Kinds of reasons that are told apart."""
+"""Maximum number of different reasons to report."""
 _BLOCK: Final = 1 << 20
 
 
 class _Rows(Protocol):
-    """What the CSV sink can do beside being a sink."""
+    """What the CSV sink can do besides being a sink."""
 
     def rows(
         self, on_unreadable: Callable[[int, str], None] | None = None
@@ -48,19 +48,19 @@ class _Rows(Protocol):
 
 @attrs.define
 class Progressed:
-    """How far an import has come, kept in a file from one run to the next."""
+    """The progress of an import, saved in a file between runs."""
 
     path: Path
     of: str
-    """What is imported, as it was then: if it changes, the import begins anew."""
+    """Identifies the imported file: if it changes, the import starts over."""
     rows: int = 0
     rejected: int = 0
     reasons: dict[str, tuple[int, str]] = attrs.field(factory=dict)
-    """Reason without its numbers → how often, and the first one in full."""
+    """Reason without its numbers → how often it occurred, and the first one in full."""
 
     @classmethod
     def load(cls, file: Path, sink: str) -> "Progressed":
-        """That of the last run, if it was interrupted and the file is still the same."""
+        """The progress of the last run, if it was interrupted and the file is unchanged."""
         state = file.stat()
         way = f"{file.resolve()} {sink} {Path.cwd()}"  # the sink's path may be relative
         of = f"{way} {state.st_size} {state.st_mtime_ns}"
@@ -77,17 +77,19 @@ class Progressed:
             return fresh
 
     def save(self) -> None:
-        """Keep it, whole or not at all."""
+        """Save it atomically."""
         kept = attrs.asdict(self, filter=lambda field, _: field.name != "path")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self.path, json.dumps(kept).encode())
         except OSError as error:
-            _log.warning("%s cannot be written (%s): no going on later", self.path, error.strerror)
+            _log.warning(
+                "%s cannot be written (%s): the import cannot be resumed", self.path, error.strerror
+            )
 
     def forget(self) -> None:
-        """The import is done."""
-        with suppress(OSError):  # what cannot be written cannot be there either
+        """Delete it, when the import is done."""
+        with suppress(OSError):  # if it could not be written, it does not exist
             self.path.unlink()
 
     def reject(self, text: str) -> None:
@@ -102,19 +104,19 @@ class Progressed:
 
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--sink", "url", required=True, metavar="URL", help="Where to; see `sinks`.")
-@click.option("--restart", is_flag=True, help="Begin anew, even if an earlier run was interrupted.")
+@click.option("--sink", "url", required=True, metavar="URL", help="Sink to write to; see `sinks`.")
+@click.option("--restart", is_flag=True, help="Start over, even if an earlier run was interrupted.")
 @json_option
 @verbose_option
 @click.pass_context
 def import_(ctx: click.Context, *, file: Path, url: str, restart: bool, as_json: bool) -> None:
     """Import a CSV file of readings into any sink.
 
-    An import that was interrupted goes on where it stopped, as long as the file is the same. Exit
-    status 1 if anything was rejected.
+    An interrupted import resumes where it stopped, provided the file is unchanged. Exit status 1 if
+    anything was rejected.
     """
     if _is(url, file):
-        raise click.UsageError("the sink is the file itself: name another")
+        raise click.UsageError("the sink is the imported file itself: choose another")
     progressed = Progressed.load(file, url)
     if restart:
         progressed.forget()
@@ -128,7 +130,7 @@ def import_(ctx: click.Context, *, file: Path, url: str, restart: bool, as_json:
 
 
 def _is(url: str, file: Path) -> bool:
-    """Whether a sink writes to the file that is read: what it appends would be read again."""
+    """Whether a sink writes to the imported file: what it appends would be read again."""
     sink = SinkURL.parse(url)
     return sink.scheme == "csv" and sink.path().resolve() == file.resolve()
 
@@ -140,15 +142,15 @@ class _Import:
     progressed: Progressed
     clock: Clock
     unreadable: list[str] = attrs.field(factory=list)
-    """The first few rows that hold no reading, and in the end how many there were."""
+    """The first few invalid rows, and finally how many there were."""
     unreadable_count: int = 0
 
     async def run(self) -> Sequence[str]:
-        """Import what is left; gives a line for each of the first rows that hold no reading."""
+        """Import what is left; returns a line for each of the first invalid rows."""
         async with open_sink(f"csv:{quote(str(self.file))}") as source, open_sink(self.url) as sink:
             await sink.check()
             if self.progressed.rows:
-                click.echo(f"Going on after {self.progressed.rows:,} rows.", err=True)
+                click.echo(f"Resuming after {self.progressed.rows:,} rows.", err=True)
             total = await asyncio.to_thread(_lines, self.file)
             with _bar() as bar:
                 task = bar.add_task("importing", total=total, completed=self.progressed.rows)
@@ -187,7 +189,7 @@ class _Import:
                 if pause is None:
                     raise SinkUnavailableError(
                         f"{error}\nStopped after {self.progressed.rows:,} rows; the same command "
-                        "goes on from there."
+                        "resumes from there."
                     ) from error
                 await self.clock.sleep(pause)
         self.progressed.rows += len(chunk)
@@ -214,13 +216,13 @@ def _summarize(
     for count, reason in reasons:
         click.echo(f"  {count:,}: {reason}")
     if unreadable:
-        click.echo("Rows that hold no reading:")
+        click.echo("Rows that are not readings:")
         for line in unreadable:
             click.echo(f"  {line}")
 
 
 def _lines(file: Path) -> int:
-    """Rows of the file, or a few more where names hold line breaks."""
+    """The number of rows in the file, or a few more if names contain line breaks."""
     with file.open("rb") as opened:
         return sum(block.count(b"\n") for block in iter(lambda: opened.read(_BLOCK), b"")) - 1
 

@@ -21,7 +21,9 @@ from .titles import natural
 @click.command()
 @store_argument
 @click.option(
-    "--quantity", type=click.Choice([quantity.value for quantity in Quantity]), help="Only this."
+    "--quantity",
+    type=click.Choice([quantity.value for quantity in Quantity]),
+    help="Only this quantity.",
 )
 @zone_option
 @config_option
@@ -32,7 +34,7 @@ from .titles import natural
 def latest(
     settings: Settings, *, store: str, quantity: str | None, zone: tzinfo | None, as_json: bool
 ) -> None:
-    """Show the newest readings of a store, such as sqlite:home.db."""
+    """Show the latest readings in a store, such as sqlite:home.db."""
     readings = [
         reading
         for reading in asyncio.run(_latest(store))
@@ -42,7 +44,7 @@ def latest(
         print_json([reading.as_dict() for reading in readings])
         return
     if not readings:
-        click.echo("No such reading is stored there, so there is nothing to show.", err=True)
+        click.echo("There are no such readings in the store.", err=True)
         return
     places = Places.known(settings.state, zone)
     places.say_if_guessed({reading.house_id for reading in readings})

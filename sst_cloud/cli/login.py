@@ -18,10 +18,10 @@ from .settings import Settings, account_options
 @account_options
 @click.pass_obj
 def login(settings: Settings) -> None:
-    """Log in and keep the token.
+    """Log in and save the token.
 
-    Asks for e-mail and password. The token is kept in your config folder, readable by you alone;
-    the password is not kept.
+    Asks for e-mail and password. The token is saved in your config folder, readable only by you;
+    the password is not saved.
     """
     email = first_email(settings.accounts) or _ask_email()
     password = first_password(settings.accounts) or _ask_password()
@@ -30,24 +30,24 @@ def login(settings: Settings) -> None:
     except ValueError as error:
         raise CredentialsMissingError(str(error)) from None
     file = credentials.save(settings.base_url, asyncio.run(_log_in(settings, auth)))
-    say(f"Logged in to {settings.base_url}. The token is kept in {file}")
+    say(f"Logged in to {settings.base_url}. The token is saved in {file}")
 
 
 @click.command()
-@click.option("--local", is_flag=True, help="Leave it valid, for other programs that use it.")
+@click.option("--local", is_flag=True, help="Do not revoke the token, as other programs use it.")
 @account_options
 @click.pass_obj
 def logout(settings: Settings, *, local: bool) -> None:
-    """Forget the token that `login` has kept, and have the cloud make it invalid.
+    """Log out: revoke the token saved by `login`, and delete it.
 
-    It is invalid then for every program that uses it; a service may.
+    It stops working for every program that uses it, including services.
     """
     kept = credentials.load(settings.base_url)
     if kept is None:
-        say(f"Nobody is logged in to {settings.base_url}.")
+        say(f"Not logged in to {settings.base_url}.")
         return
     file = credentials.forget(settings.base_url)
-    said = f"Logged out of {settings.base_url}. The token is no longer kept in {file}"
+    said = f"Logged out of {settings.base_url}. The token was deleted from {file}"
     if not local:
         try:
             asyncio.run(_log_out(settings, kept))
@@ -60,14 +60,14 @@ def logout(settings: Settings, *, local: bool) -> None:
 @account_options
 @click.pass_obj
 def token(settings: Settings) -> None:
-    """Print the token that `login` has kept.
+    """Print the token saved by `login`.
 
     For a service, a container or a function: sst-cloud token > token
     """
     kept = credentials.load(settings.base_url)
     if kept is None:
         raise CredentialsMissingError(
-            f"no token is kept for {settings.base_url}. Run `sst-cloud login` first."
+            f"there is no saved token for {settings.base_url}. Run `sst-cloud login` first."
         )
     click.echo(kept)
 
@@ -80,7 +80,7 @@ def _ask_email() -> str:
             raise
         click.echo(err=True)
         raise CredentialsMissingError(
-            "there is nobody to ask: give --email, and write the password to the standard input"
+            "cannot ask without a terminal: pass --email, and the password on standard input"
         ) from None
     return answer
 

@@ -1,6 +1,6 @@
 """What commands print: tables for people, JSON for programs.
 
-rich is imported when a table is made: what runs for years prints none.
+rich is imported only when a table is printed: long-running commands print none.
 """
 
 import json
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 _PAD: Final = 2
 """Between columns."""
 _LEAST: Final = 5
-"""Columns of text, below which nobody can read it."""
+"""Minimum columns for text to be readable."""
 _WIDE: Final = 250
-"""Columns of a table that goes into a pipe or a file: nothing is cut."""
+"""Width of a table in a pipe or a file: nothing is cut."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -54,9 +54,9 @@ def console() -> "Console":
 
 
 def table(*columns: str, right: Container[str] = (), whole: Container[str] = ()) -> "Table":
-    """A table without frames; columns in `right` hold numbers.
+    """A table without borders; columns in `right` contain numbers.
 
-    Where there is no room, text is broken, but neither a number nor what is in `whole`.
+    If space is short, text is wrapped, except numbers and the columns in `whole`.
     """
     from rich.table import Table  # noqa: PLC0415
 
@@ -72,14 +72,14 @@ def table(*columns: str, right: Container[str] = (), whole: Container[str] = ())
 
 
 def add_row(made: "Table", *cells: object) -> None:
-    """Add a row of plain text: what the owner calls things is never taken for markup."""
+    """Add a row of plain text: names given by the owner are never treated as markup."""
     from rich.text import Text  # noqa: PLC0415
 
     made.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in cells))
 
 
 def print_table(made: "Table") -> None:
-    """Print a table, wider than a terminal in which every letter would take a line."""
+    """Print a table, wider than the terminal if that is too narrow to be readable."""
     from rich.cells import cell_len  # noqa: PLC0415
 
     out = console()
@@ -92,22 +92,22 @@ def print_table(made: "Table") -> None:
 
 
 def say(line: str) -> None:
-    """Tell people something on stderr."""
+    """Print a message to stderr."""
     click.echo(printable(line), err=True)
 
 
 def minute(moment: datetime | None) -> str:
-    """A moment in UTC, to the minute; nothing where there is none."""
+    """A time in UTC, to the minute; empty for None."""
     return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
 def print_json(content: Any) -> None:
-    """Print as JSON; names stay readable."""
+    """Print as JSON, without escaping non-ASCII names."""
     click.echo(json.dumps(plain(content), ensure_ascii=False, indent=2))
 
 
 def warn_missing(houses: Sequence[House], unreadable: Sequence[Unreadable]) -> None:
-    """Say on stderr what is missing from what is shown."""
+    """Print to stderr what is missing from the output."""
     for bad in unreadable:
         say(f"Warning: {bad.kind} {bad.id} cannot be read: {bad.reason}")
     if not houses and not unreadable:
@@ -115,7 +115,7 @@ def warn_missing(houses: Sequence[House], unreadable: Sequence[Unreadable]) -> N
 
 
 def plain(value: Any) -> Any:
-    """Models as JSON knows them, without secrets and without what came raw."""
+    """Models as plain JSON values, without secrets and raw payloads."""
     if attrs.has(type(value)):
         return {
             field.name: plain(getattr(value, field.name))
@@ -134,5 +134,5 @@ def plain(value: Any) -> Any:
 
 
 def _number(value: Decimal) -> float:
-    """As many digits as it has: an int where it has none behind the point."""
+    """With its own digits: an int if it has no fraction."""
     return float(value) if value.as_tuple().exponent else int(value)

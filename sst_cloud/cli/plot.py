@@ -1,4 +1,4 @@
-"""`sst-cloud usage --plot`: hot and cold as bars, on machines without a display too."""
+"""`sst-cloud usage --plot`: hot and cold as bars, even on machines without a display."""
 
 import warnings
 from collections import defaultdict
@@ -37,22 +37,22 @@ _NAMES: Final[Mapping[Water | None, str]] = {Water.COLD: "cold", None: "other", 
 _INK, _PALE, _GRID = "#2b3440", "#6b7785", "#dfe4ea"
 _M3: Final = 1000
 _MANY: Final = 130
-"""Bars; so many are drawn without a space between them."""
+"""Bars; from this many on, they are drawn without gaps."""
 _LEFT, _RIGHT = 0.075, 0.98
-"""Between them is what is drawn, as parts of the width."""
+"""The edges of the plot, as fractions of the width."""
 _APART: Final = 40
 """Pixels between title and legend."""
 _FEW: Final = 6
-"""Bars; fewer get no broader, and stand in the middle."""
+"""Bars; fewer are not drawn wider, but centred."""
 _MOST_TICKS: Final = 32
 
 Sums = dict[Water | None, list[float]]
 Place = tuple[datetime, int]
-"""When a period begins by the clock on the wall, and whether it shows that for the second time."""
+"""When a period starts in local time, and whether that time occurs for the second time."""
 
 
 def check_plot(file: Path) -> None:
-    """Refuse what cannot be drawn before anything is read. Raises `ClickException`."""
+    """Raise `ClickException` if it cannot be drawn, before anything is read."""
     if find_spec("matplotlib") is None:
         raise click.ClickException("--plot needs matplotlib: pip install 'sst-cloud[plot]'")
     if file.suffix.lower() not in FORMATS:
@@ -62,12 +62,14 @@ def check_plot(file: Path) -> None:
 
 
 def draw(uses: Sequence[Usage], by: Period, file: Path) -> None:
-    """Draw what was used into a file. Raises `ClickException` if there is nothing to draw."""
+    """Draw the usage into a file. Raises `ClickException` if there is nothing to draw."""
     from matplotlib import rc_context  # noqa: PLC0415  takes half a second
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     if not uses:
-        raise click.ClickException("no meter has two readings there, so there is nothing to draw")
+        raise click.ClickException(
+            "no meter has two readings in that time, so there is nothing to draw"
+        )
     places = sorted({_place(use) for use in uses})
     litres = _sums(uses, places, lambda use: use.litres)
     estimated = _sums(uses, places, lambda use: use.estimated_l)
@@ -75,7 +77,7 @@ def draw(uses: Sequence[Usage], by: Period, file: Path) -> None:
     factor, unit = (1 / _M3, "m³") if most >= _M3 else (1, "L")
     style = rc_context({"font.size": 10, "hatch.linewidth": 1.4, "svg.hashsalt": "sst-cloud"})
     with style, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # an odd name is no reason to fail
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # an odd name must not make it fail
         figure = Figure(figsize=(10, 4.6), dpi=150, facecolor="white")
         axes = figure.add_axes((_LEFT, 0.13, _RIGHT - _LEFT, 0.69))
         _bars(axes, litres, estimated, factor, _partly_read(uses, places))
@@ -90,7 +92,7 @@ def draw(uses: Sequence[Usage], by: Period, file: Path) -> None:
 
 
 def _place(use: Usage) -> Place:
-    """Those of all houses have the same place, whatever their zones."""
+    """The same place for all houses, whatever their time zones."""
     return use.start.replace(tzinfo=None), use.start.fold
 
 
@@ -103,7 +105,7 @@ def _sums(uses: Iterable[Usage], places: Sequence[Place], amount: Callable[[Usag
 
 
 def _partly_read(uses: Iterable[Usage], places: Sequence[Place]) -> list[bool]:
-    """Of which periods readings are missing, before the first of all and after the last, too."""
+    """Which periods lack readings, including before the first and after the last."""
     partly = {_place(use) for use in uses if use.missing >= WHOLE}
     return [place in partly for place in places]
 
@@ -111,9 +113,9 @@ def _partly_read(uses: Iterable[Usage], places: Sequence[Place]) -> list[bool]:
 def _bars(
     axes: "Axes", litres: Sums, estimated: Sums, factor: float, partly: Sequence[bool]
 ) -> None:
-    """Cold below, hot above, paler where readings are missing.
+    """Cold below, hot above, paler if readings are missing.
 
-    What is estimated, at the top of its own, is hatched.
+    The estimated part, at the top of each bar, is hatched.
     """
     count = len(next(iter(litres.values())))
     width = 0.78 if count < _MANY else 1.0
@@ -152,7 +154,7 @@ def _decorate(axes: "Axes", unit: str, most: float) -> None:
 
 
 def _handles(litres: Sums, estimated: Sums, *, partly: bool) -> list["Patch"]:
-    """What there is to explain."""
+    """The entries of the legend."""
     from matplotlib.patches import Patch  # noqa: PLC0415
 
     sums = {water: sum(amounts) for water, amounts in litres.items()}
@@ -174,7 +176,7 @@ def _handles(litres: Sums, estimated: Sums, *, partly: bool) -> list["Patch"]:
 
 
 def _head(figure: "Figure", uses: Sequence[Usage], handles: list["Patch"]) -> None:
-    """Title and legend beside each other, or below each other where there is no room."""
+    """Title and legend side by side, or one below the other if space is short."""
     style: dict[str, Any] = {"size": 14, "color": _INK, "weight": "bold", "va": "center"}
     title = figure.text(_LEFT, 0.925, _title(uses), parse_math=False, **style)
     legend = figure.legend(
@@ -205,7 +207,7 @@ def _where(uses: Sequence[Usage]) -> str:
 
 
 def _title(uses: Sequence[Usage], longest: int | None = None) -> str:
-    """Where, in so many characters, and from when to when."""
+    """The place, cut to this many characters, and the dates."""
     where = _where(uses)
     if longest is not None and longest < len(where):
         where = f"{where[: longest - 1].rstrip()}…"
@@ -226,7 +228,7 @@ def _title(uses: Sequence[Usage], longest: int | None = None) -> str:
 
 
 def _ticks(axes: "Axes", moments: Sequence[datetime], by: Period) -> None:
-    """Name as many periods as can be read, and the larger one that begins there."""
+    """Label as many periods as are readable, and the larger ones that start there."""
     wanted = next(
         (
             places

@@ -25,9 +25,9 @@ from .sink_names import open_sinks, sink_option
 def read(
     settings: Settings, *, sinks: tuple[str, ...], wanted: tuple[str, ...], as_json: bool
 ) -> None:
-    """Read once, into any sink.
+    """Read the account once, into any sink.
 
-    Without a sink the readings are printed: as a table on a terminal, as JSON Lines in a pipe.
+    Without a sink, prints the readings: as a table on a terminal, as JSON Lines in a pipe.
     """
     people = sys.stdout.isatty() and not as_json
     default = "stdout:?format=table" if people else "stdout:"
@@ -47,7 +47,7 @@ async def _read(settings: Settings, urls: Sequence[str], wanted: Sequence[str]) 
 
 @asynccontextmanager
 async def _opened(urls: Sequence[str]) -> AsyncIterator[dict[str, Sink]]:
-    """All sinks, open and found writable, before the cloud is asked for anything."""
+    """Open all sinks and check that they are writable, before the cloud is polled."""
     sinks = open_sinks(urls)
     async with AsyncExitStack() as stack:
         for sink in sinks.values():

@@ -1,4 +1,4 @@
-"""`sst-cloud report`: what one hands in to the water utility."""
+"""`sst-cloud report`: meter readings for the water utility."""
 
 import asyncio
 from collections import defaultdict
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _MONTH: Final = timedelta(days=31)
 _PAGE: Final = 120
-"""Columns of a text that is sent."""
+"""Width of a text that is sent."""
 _COLUMNS: Final = tuple(field.name for field in attrs.fields(MeterReport) if field.name != "notes")
 
 
@@ -42,7 +42,7 @@ class Month(click.ParamType[date]):
     name = "month"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """The first of the month."""
+        """The first day of the month."""
         if isinstance(value, date):
             return value
         try:
@@ -56,18 +56,18 @@ class Month(click.ParamType[date]):
 
 @click.command()
 @store_argument
-@click.option("--month", type=Month(), help="Default: the one whose day of report was over last.")
+@click.option("--month", type=Month(), help="Default: the latest whose report day is over.")
 @click.option(
     "--day",
     type=click.IntRange(1, 31),
-    help="Of the month, on which it is reported. Default: the house's own, or the last.",
+    help="Reporting day of the month. Default: the house's own, or the last.",
 )
 @click.option(
     "--decimals",
     type=click.IntRange(0, 3),
     default=0,
     show_default=True,
-    help="Of a cubic metre; the rest is cut off.",
+    help="Decimals of a cubic metre, rounded down.",
 )
 @house_option
 @zone_option
@@ -79,7 +79,7 @@ class Month(click.ParamType[date]):
     "receivers",
     multiple=True,
     metavar="WHERE",
-    help="mailto:me@example.com, https://… or a command.",
+    help="Send it to mailto:me@example.com, https://… or a command; repeatable.",
 )
 @json_option
 @csv_option
@@ -99,12 +99,12 @@ def report(  # noqa: PLR0913  one per option
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Show what to hand in to the water utility.
+    """Show the meter readings for the water utility.
 
     STORE is where the readings are, such as sqlite:home.db. The totals are those at the end of the
-    day of report, in cubic metres and rounded down. An address with --send-to gets the text by
-    mail (SST_CLOUD_SMTP says how, as smtps://me@mail.example.com), JSON by POST, and a command has
-    JSON on its stdin: an object for each house.
+    report day, in cubic metres, rounded down. With --send-to, a mail address gets the text (set
+    SST_CLOUD_SMTP to the server, such as smtps://me@mail.example.com), a URL gets JSON by POST, and
+    a command gets JSON on stdin: an object for each house.
     """
     only_one_form(as_json=as_json, as_csv=as_csv)
     from .sending import receiver_from  # noqa: PLC0415  needs aiohttp
@@ -117,7 +117,7 @@ def report(  # noqa: PLR0913  one per option
     places.say_if_guessed({report.house_id for report in reports})
     for found in reports:
         if found.end > now:
-            say(f"Note: {title(found)}: the day of report is not over yet.")
+            say(f"Note: {title(found)}: the report day is not over yet.")
     if as_json:
         print_json(reports)
     elif as_csv:
@@ -133,7 +133,7 @@ def report(  # noqa: PLR0913  one per option
 
 
 def _send(receiver: "Receiver", letters: Sequence["Letter"]) -> bool:
-    """Whether one receiver has got them: what is wrong with it is said, and holds up no other."""
+    """Whether one receiver got them; an error is printed, and does not affect the others."""
     if not letters:
         return False
     try:
@@ -157,7 +157,7 @@ class _Maker:
     async def reports(
         self, store: str, wanted: Sequence[str]
     ) -> tuple[list[Report], Reading | None]:
-        """A report for each house, whose zone and day of report are its own; the oldest reading."""
+        """A report for each house, by its own time zone and report day; the oldest reading."""
         first = (self.month or (self.now - timedelta(days=32)).date()).replace(day=1)
         begin = datetime(first.year, first.month, 1, tzinfo=UTC)
         houses = Wanted(wanted)
@@ -176,11 +176,11 @@ class _Maker:
         return reports, min(everything, key=lambda reading: reading.time, default=None)
 
     def why_nothing(self, oldest: Reading | None) -> str:
-        """Why there is no report: which period was looked at, and when the first reading is."""
+        """Why there is no report: the period, and the time of the first reading."""
         zone = self.places.zone(oldest.house_id) if oldest else self.places.default
         start, end = self._period(oldest.house_id if oldest else None, zone)
         period = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
-        words = f"No meter had been read by the end of {period}, so there is nothing to report"
+        words = f"No meter was read by the end of {period}, so there is nothing to report"
         if oldest is None:
             return f"{words}."
         return f"{words}: the first reading is from {oldest.time.astimezone(zone):%Y-%m-%d %H:%M}."
@@ -203,7 +203,7 @@ class _Maker:
 
 
 def title(report: Report) -> str:
-    """Which house, and which month."""
+    """The house and the month."""
     house = printable(report.house or f"House {report.house_id}")
     return f"{house}, {report.end - timedelta(days=1):%B %Y}"
 
@@ -242,7 +242,7 @@ def _show(out: "Console", reports: Sequence[Report]) -> None:
 
 
 def _when(moment: datetime) -> str:
-    """Short, and in one piece; the year is in the heading."""
+    """Short, without line breaks; the year is in the heading."""
     return f"{moment:%d %b %H:%M}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
@@ -259,7 +259,7 @@ def _print_csv(reports: Sequence[Report]) -> None:
 
 
 def _letter(report: Report) -> "Letter":
-    """A report as it is sent: the text is what is printed, too."""
+    """A report to send: its text is the same as when printed."""
     from rich.console import Console  # noqa: PLC0415
 
     from .sending import Letter  # noqa: PLC0415

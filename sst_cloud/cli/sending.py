@@ -1,4 +1,4 @@
-"""Where `sst-cloud report --send-to` hands a report to: a mailbox, a web address, a command."""
+"""Receivers of `sst-cloud report --send-to`: a mailbox, a URL, a command."""
 
 import asyncio
 import html
@@ -21,17 +21,17 @@ from sst_cloud.errors import SinkOptionsError
 from sst_cloud.redaction import redact_text
 
 _LIMIT: Final = 60.0
-"""Seconds a mail server may take to answer."""
+"""Timeout for a mail server in seconds."""
 _PORTS: Final = {"smtp": 587, "smtps": 465}
 _HOW: Final = "SST_CLOUD_SMTP must look like smtps://me@mail.example.com or smtp://me@host:587"
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
 _SAID: Final = 200
-"""Characters of a mail server's answer that are shown."""
+"""Characters of a mail server's response that are shown."""
 
 
 @attrs.frozen
 class Letter:
-    """What is sent: to people as text, to programs as JSON."""
+    """A report to send: to people as text, to programs as JSON."""
 
     subject: str
     text: str
@@ -39,18 +39,18 @@ class Letter:
 
 
 class Receiver(Protocol):
-    """Somebody or something that takes reports."""
+    """Receives reports."""
 
     @property
     def name(self) -> str:
-        """To whom, for people; without secrets."""
+        """The receiver, for display; without secrets."""
 
     async def hand_over(self, letters: Sequence[Letter]) -> None:
         """Send them all. Raises `ClickException` or `SinkError`."""
 
 
 def receiver_from(text: str, clock: Clock) -> Receiver:
-    """A receiver as an option names it. Raises `UsageError`."""
+    """The receiver for an option. Raises `UsageError`."""
     if text.lower().startswith("mailto:"):
         return _Mail(_addresses(text), _Server.from_environment(), clock)
     try:
@@ -75,12 +75,12 @@ class _Program:
 
 @attrs.frozen
 class _Server:
-    """A mail server as the environment names it."""
+    """The mail server from the environment."""
 
     host: str
     port: int
     tls: bool
-    """From the beginning; else it is asked for."""
+    """TLS from the start; otherwise STARTTLS."""
     user: str | None
     password: str | None = attrs.field(repr=False)
 
@@ -97,15 +97,15 @@ class _Server:
         if url.scheme not in _PORTS or not host or url.path.strip("/") or url.query:
             raise click.UsageError(_HOW)
         if url.password is not None:
-            raise click.UsageError("the password belongs into SST_CLOUD_SMTP_PASSWORD, not the URL")
+            raise click.UsageError("the password belongs in SST_CLOUD_SMTP_PASSWORD, not the URL")
         user = unquote(url.username) if url.username else None
         password = os.environ.get("SST_CLOUD_SMTP_PASSWORD")
         if user and not password:
-            raise click.UsageError("SST_CLOUD_SMTP names a user: set SST_CLOUD_SMTP_PASSWORD, too")
+            raise click.UsageError("SST_CLOUD_SMTP has a user: also set SST_CLOUD_SMTP_PASSWORD")
         return cls(host, port or _PORTS[url.scheme], url.scheme == "smtps", user, password)
 
     def send(self, mails: Sequence[EmailMessage]) -> None:
-        """Takes a while; for a thread."""
+        """Send the mails; blocks, so run it in a thread."""
         context = ssl.create_default_context()
         with (
             smtplib.SMTP_SSL(self.host, self.port, timeout=_LIMIT, context=context)
@@ -120,19 +120,19 @@ class _Server:
             if self.user and self.password:
                 if not secure and self.host not in _HERE:
                     raise click.ClickException(
-                        f"{self.host} offers no TLS, so it is not told the password; try smtps://"
+                        f"{self.host} offers no TLS, so the password was not sent; try smtps://"
                     )
                 server.login(self.user, self.password)
             for mail in mails:
-                if refused := server.send_message(mail):  # and taken for the others
+                if refused := server.send_message(mail):  # but accepted for the others
                     raise smtplib.SMTPRecipientsRefused(refused)
 
     def without_tls(self, error: ssl.SSLError) -> str:
-        """Why there was none."""
+        """Why there was no TLS."""
         if isinstance(error, ssl.SSLCertVerificationError):
-            return f"has a certificate that cannot be trusted: {error.verify_message}"
+            return f"has a certificate that is not trusted: {error.verify_message}"
         if self.tls:
-            return f"speaks no TLS on port {self.port} from the beginning; try smtp://"
+            return f"does not use implicit TLS on port {self.port}; try smtp://"
         return f"broke off TLS: {error.reason}"
 
 
@@ -150,17 +150,17 @@ class _Mail:
         try:
             await asyncio.to_thread(self.server.send, [self._mail(letter) for letter in letters])
         except smtplib.SMTPAuthenticationError:
-            why = "refuses user or password; see SST_CLOUD_SMTP and SST_CLOUD_SMTP_PASSWORD"
+            why = "rejected the credentials; see SST_CLOUD_SMTP and SST_CLOUD_SMTP_PASSWORD"
         except smtplib.SMTPRecipientsRefused as error:
-            why = f"takes no mail for {_answers(error.recipients)}"
+            why = f"does not accept mail for {_answers(error.recipients)}"
         except smtplib.SMTPResponseException as error:  # its text is code and words in a tuple
-            why = f"did not take the mail: {_answer(error.smtp_code, error.smtp_error)}"
+            why = f"did not accept the mail: {_answer(error.smtp_code, error.smtp_error)}"
         except smtplib.SMTPException as error:
-            why = f"did not take the mail: {redact_text(str(error))[:_SAID]}"
+            why = f"did not accept the mail: {redact_text(str(error))[:_SAID]}"
         except ssl.SSLError as error:
             why = self.server.without_tls(error)
         except TimeoutError:
-            why = "did not answer in time"
+            why = "did not respond in time"
         except OSError as error:
             why = f"cannot be reached: {error.strerror or error}"
         else:
@@ -177,7 +177,7 @@ class _Mail:
         mail["Date"] = format_datetime(self.clock.now())
         mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
         mail.set_content(letter.text)
-        # Where letters differ in width, a table is none any more.
+        # A table falls apart in a proportional font.
         mail.add_alternative(f"<pre>{html.escape(letter.text)}</pre>\n", subtype="html")
         return mail
 
@@ -187,7 +187,7 @@ def _addresses(text: str) -> Sequence[str]:
     for address in found:
         name, at, host = address.partition("@")
         if not (name and at and host) or any(c in address for c in " \t\r\n?"):
-            raise click.UsageError("--send-to mailto: needs an address, as mailto:me@example.com")
+            raise click.UsageError("--send-to mailto: needs an address, like mailto:me@example.com")
     return found
 
 

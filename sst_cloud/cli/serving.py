@@ -1,4 +1,4 @@
-"""`--metrics` and `--on-event`: options of what runs for years."""
+"""`--metrics` and `--on-event`: options of long-running commands."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
@@ -9,16 +9,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Address(click.ParamType[tuple[str, int]]):
-    """`PORT` of this machine alone, or `HOST:PORT`."""
+    """`PORT` on localhost, or `HOST:PORT`."""
 
     name = "address"
     also_takes: ClassVar[tuple[type, ...]] = (int,)
-    """What TOML may say beside text."""
+    """What TOML may have besides text."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, int]:
-        """Read an address."""
+        """Parse an address."""
         from sst_cloud.collector.metrics import address_from  # noqa: PLC0415
 
         try:
@@ -33,15 +33,15 @@ def metrics_option(command: F) -> F:
         "--metrics",
         type=Address(),
         metavar="[HOST:]PORT",
-        help="Serve /metrics for Prometheus and /health, to this machine if no host is named.",
+        help="Serve Prometheus /metrics and /health, on localhost unless a host is given.",
     )(command)
 
 
 def on_event_option(command: F) -> F:
-    """`--on-event COMMAND|URL`, as `on_event`: any number of texts."""
+    """`--on-event COMMAND|URL`, as `on_event`: repeatable."""
     return click.option(
         "--on-event",
         multiple=True,
         metavar="COMMAND|URL",
-        help="Whom to tell of leaks and the like: gets JSON on stdin, or by POST.",
+        help="Run a command or POST to a URL, with JSON, on leaks and other events; repeatable.",
     )(command)

@@ -1,4 +1,4 @@
-"""Whom to ask and as whom: options, else environment, else what `login` has kept."""
+"""The cloud and the credentials: options, else environment, else the token saved by `login`."""
 
 import logging
 import os
@@ -36,13 +36,13 @@ _LOGGERS: Final = {
 
 
 def state_folder() -> Path:
-    """Where systemd says, or the user's own folder for such things."""
+    """The state folder from systemd, or the user's."""
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     return Path(given) if given else platformdirs.user_state_path("sst-cloud")
 
 
 class _Printable(logging.Formatter):
-    """What others have written stays on the line, and commands no terminal."""
+    """Keeps text from outside on one line, without terminal control characters."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  as logging calls it
         return printable(super().formatMessage(record))
@@ -50,22 +50,22 @@ class _Printable(logging.Formatter):
 
 @attrs.define
 class Settings:
-    """What holds for one run of the program."""
+    """The settings of one run of the program."""
 
     command_line: Account = attrs.field(factory=Account)
     environment: Account = attrs.field(factory=Account)
     file: Account = attrs.field(factory=Account)
-    """What `--config` says of the account: it yields to the other two."""
+    """The account in `--config`: the other two take precedence."""
     clock: Clock = attrs.field(factory=SystemClock)
     state: Path = attrs.field(factory=state_folder)
-    """The folder of what the collector keeps: outbox, dead letters."""
+    """The collector's state folder: outbox, dead letters."""
     _handler: logging.Handler = attrs.field(
         factory=lambda: logging.StreamHandler(sys.stderr), init=False, repr=False
     )
 
     @contextmanager
     def logging_to_stderr(self) -> Iterator[None]:
-        """Show warnings on stderr, and that a request is tried again: that may take a while."""
+        """Show warnings on stderr, and retries of requests, as these may take a while."""
         self._handler.setFormatter(_Printable("%(message)s"))
         levels = {name: logging.getLogger(name).level for name in _LOGGERS}
         for name, level in _LOGGERS.items():
@@ -87,7 +87,7 @@ class Settings:
             logging.getLogger(name).setLevel(logging.DEBUG)
 
     def expect_outages(self) -> None:
-        """Do not show every request that is tried again, unless all is to be shown."""
+        """Do not show retries of requests, unless verbose."""
         transport = logging.getLogger("sst_cloud.transport")
         transport.setLevel(logging.DEBUG if transport.level == logging.DEBUG else logging.WARNING)
 
@@ -97,40 +97,40 @@ class Settings:
 
     @property
     def accounts(self) -> tuple[Account, ...]:
-        """What is told of the account, the most explicit first."""
+        """The sources of credentials, most explicit first."""
         return (self.command_line, self.environment, self.file)
 
     @property
     def base_url(self) -> str:
-        """The cloud to ask."""
+        """The URL of the cloud."""
         return next((told.url for told in self.accounts if told.url), BASE_URL)
 
     @property
     def asks_this_machine(self) -> bool:
-        """Whether the cloud is one for trials."""
+        """Whether the cloud is a fake one on this machine."""
         return urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
 
     def auth(self) -> Auth:
-        """What the most explicit place says, else the token kept by `login`."""
+        """The most explicit credentials, else the token saved by `login`."""
         auth = identity.told(self.accounts)
         if auth is not None:
             return auth
         kept = credentials.load(self.base_url)
         if kept is None:
             if lacks := identity.what_lacks(self.accounts):
-                raise CredentialsMissingError(f"nobody is logged in to {self.base_url}; {lacks}")
+                raise CredentialsMissingError(f"not logged in to {self.base_url}; {lacks}")
             raise CredentialsMissingError(
-                f"nobody is logged in to {self.base_url}. Run `sst-cloud login`, or set "
+                f"not logged in to {self.base_url}. Run `sst-cloud login`, or set "
                 "SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD."
             )
         identity.checked(TokenAuth, kept)
         return StoredTokenAuth(self._kept_again)
 
     async def _kept_again(self) -> str:
-        """The token as `login` has kept it by now: what runs for years takes up a new one."""
+        """The token currently saved by `login`: a long-running program picks up a new one."""
         if token := credentials.load(self.base_url):
             return token
-        raise SSTCloudError(f"nobody is logged in to {self.base_url} any more")
+        raise SSTCloudError(f"no longer logged in to {self.base_url}")
 
     def client(self, auth: Auth | None = None) -> SSTCloud:
         """A client of the cloud."""
@@ -142,7 +142,7 @@ class Settings:
 
 
 def _store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Keep an option given before or after the command, and where it was given."""
+    """Store an option given before or after the command, and where it came from."""
     settings = ctx.ensure_object(Settings)
     name = param.name or ""
     explicit = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
@@ -166,7 +166,7 @@ state_option: Final = click.option(
     expose_value=False,
     callback=_keep_state,
     envvar="SST_CLOUD_STATE",
-    help="Folder for outbox and dead letters; one for each collector.",
+    help="State folder for outbox and dead letters; one per collector.",
 )
 verbose_option: Final = click.option(
     "-v",
@@ -174,12 +174,12 @@ verbose_option: Final = click.option(
     is_flag=True,
     expose_value=False,
     callback=_verbose,
-    help="Show on stderr what is going on.",
+    help="Log everything to stderr.",
 )
 
 
 def account_options(command: F) -> F:
-    """Options that say whom to ask and as whom, before or after the command's name."""
+    """Options for the cloud and the credentials, before or after the command's name."""
     store: dict[str, Any] = {"expose_value": False, "callback": _store}
     file: Any = click.Path(dir_okay=False, path_type=Path)
     for option in (
@@ -188,19 +188,23 @@ def account_options(command: F) -> F:
             "--password-file",
             envvar="SST_CLOUD_PASSWORD_FILE",
             type=file,
-            help="... or the file it is in.",
+            help="File with the password.",
             **store,
         ),
-        click.option("--password", envvar="SST_CLOUD_PASSWORD", help="... and password,", **store),
-        click.option("--email", envvar="SST_CLOUD_EMAIL", help="Log in by e-mail ...", **store),
+        click.option(
+            "--password", envvar="SST_CLOUD_PASSWORD", help="Password for --email.", **store
+        ),
+        click.option("--email", envvar="SST_CLOUD_EMAIL", help="Log in with this e-mail.", **store),
         click.option(
             "--token-file",
             envvar="SST_CLOUD_TOKEN_FILE",
             type=file,
-            help="The file a token is in.",
+            help="File with the token.",
             **store,
         ),
-        click.option("--token", envvar=TOKEN_VARIABLES, help="A token from a login.", **store),
+        click.option(
+            "--token", envvar=TOKEN_VARIABLES, help="Token from an earlier login.", **store
+        ),
         click.option("--url", envvar="SST_CLOUD_URL", help=f"Default: {BASE_URL}", **store),
     ):
         command = option(command)

@@ -1,4 +1,4 @@
-"""`--sink URL`, and what a sink is called on the screen, in the outbox and among dead letters."""
+"""`--sink URL`, and a sink's name on screen, in the outbox and in dead letters."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,19 @@ from sst_cloud.redaction import name_of
 from sst_cloud.sink import Sink, open_sink
 
 sink_option = click.option(
-    "--sink", "sinks", multiple=True, metavar="URL", help="Where to; see `sst-cloud sinks`."
+    "--sink",
+    "sinks",
+    multiple=True,
+    metavar="URL",
+    help="Sink to write to; see `sst-cloud sinks`; repeatable.",
 )
 
 
 def sink_name(url: str) -> str:
-    """The URL, or what may be shown of it and a mark by which two that look the same differ."""
+    """The URL, or the part that may be shown, with a hash that tells similar ones apart."""
     return name_of(url, url)
 
 
 def open_sinks(urls: Sequence[str]) -> dict[str, Sink]:
-    """Sinks by name; one that is named twice comes once."""
+    """Sinks by name, without duplicates."""
     return {sink_name(url): open_sink(url) for url in urls}

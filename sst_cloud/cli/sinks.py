@@ -16,7 +16,7 @@ from .settings import verbose_option
 @json_option
 @verbose_option
 def sinks(*, as_json: bool) -> None:
-    """List the sinks that are installed, with their options and what they promise."""
+    """List the installed sinks, with their options and guarantees."""
     found = [_describe(sink) for sink in installed_sinks()]
     if as_json:
         print_json(found)

@@ -1,4 +1,4 @@
-"""`sst-cloud status`: how the collector fares."""
+"""`sst-cloud status`: the status of the collector."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -34,9 +34,9 @@ _LABEL: Final = 13
 @verbose_option
 @click.pass_obj
 def status(settings: Settings, *, as_json: bool) -> None:
-    """Show how the collector fares: polls, and what waits for which sink.
+    """Show the status of the collector: its polls, and what is waiting for each sink.
 
-    It reads what the collector keeps on the disk, whether one is running or not.
+    Works whether or not the collector is running, as it reads the state folder.
     """
     found, running = read_status(settings.state), is_running(settings.state)
     if as_json:
@@ -96,7 +96,7 @@ def _print_sinks(sinks: Sequence[SinkStatus], now: datetime, *, running: bool) -
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
-    """How long ago a moment was, for people; `never` if there was none."""
+    """How long ago something was, in words; `never` for None."""
     if moment is None:
         return "never"
     return _age(moment, now) if moment > now else f"{_age(moment, now)} ago"

@@ -1,4 +1,4 @@
-"""What `latest`, `usage` and `report` share: a store, a time, and the houses in it."""
+"""What `latest`, `usage` and `report` share: stores, times, and houses."""
 
 import re
 from collections import defaultdict
@@ -32,7 +32,7 @@ class Zone(click.ParamType[tzinfo]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tzinfo:
-        """Look the zone up."""
+        """Look up the zone."""
         if isinstance(value, tzinfo):
             return value
         try:
@@ -48,15 +48,15 @@ _SHAPES: Final[Sequence[tuple[str, str, Callable[[datetime], datetime]]]] = (
     (r"\d{4}-\d\d-\d\d", "{}", lambda start: start + timedelta(days=1)),
     (r"\d{4}-\d\d-\d\d[T ].+", "{}", lambda start: start),
 )
-"""How a time may be written: as what it is read, and the end of what it names."""
+"""Formats of a time: pattern, what it is parsed as, and the end of the period it names."""
 YEARS: Final = range(1970, 3000)
 
 
 @attrs.frozen
 class Moment(click.ParamType[datetime]):
-    """A year, month, week, day, or date and time in ISO 8601; its beginning, or its end.
+    """A year, month, week, day, or date and time in ISO 8601; its start, or its end.
 
-    Without an offset it is local time, and naive: each house has its own.
+    Without an offset it is local time, and naive: each house has its own time zone.
     """
 
     end: bool = False
@@ -65,7 +65,7 @@ class Moment(click.ParamType[datetime]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
-        """Read a moment."""
+        """Parse a time."""
         if isinstance(value, datetime):
             return value
         for shape, pattern, after in _SHAPES:
@@ -80,7 +80,7 @@ class Moment(click.ParamType[datetime]):
 
 def _required(ctx: click.Context, _param: click.Parameter, store: str | None) -> str:
     if not store:
-        raise click.UsageError("name a store, such as sqlite:home.db, or set SST_CLOUD_STORE", ctx)
+        raise click.UsageError("give a store, such as sqlite:home.db, or set SST_CLOUD_STORE", ctx)
     return store
 
 
@@ -88,7 +88,7 @@ store_argument: Final = click.argument(
     "store", envvar="SST_CLOUD_STORE", required=False, callback=_required
 )
 zone_option: Final = click.option(
-    "--timezone", "zone", type=Zone(), help="Default: that of each house, as the collector knows."
+    "--timezone", "zone", type=Zone(), help="Default: each house's own, from the collector."
 )
 flow_option: Final = click.option(
     "--max-flow",
@@ -96,7 +96,7 @@ flow_option: Final = click.option(
     default=MAX_FLOW / LITRES_PER_M3,
     show_default=True,
     callback=lambda _ctx, _param, m3: m3 * LITRES_PER_M3,
-    help="m³/h that the pipe can deliver: a rise beyond it is no water.",
+    help="Flow limit of the pipe in m³/h: a faster rise is not counted.",
 )
 
 
@@ -106,16 +106,16 @@ class Places:
 
     houses: Mapping[int, House]
     zones: Mapping[int, tzinfo]
-    """Empty where a zone was given: it holds for all."""
+    """Empty if a zone was given, which then applies to all."""
     default: tzinfo
     given: bool
 
     @classmethod
     def known(cls, state: Path, zone: tzinfo | None) -> "Places":
-        """As the collector that keeps its state in a folder last saw them."""
+        """The houses as last seen by the collector with this state folder."""
         try:
             houses = {house.id: house for house in known_houses(state)}
-        except OutboxError:  # what is wrong with it, the collector says
+        except OutboxError:  # reporting its problems is up to the collector
             houses = {}
         if zone is not None:
             return cls(houses, {}, zone, given=True)
@@ -127,33 +127,33 @@ class Places:
         return self.zones.get(house_id, self.default)
 
     def say_if_guessed(self, house_ids: set[int]) -> None:
-        """Tell on stderr that the zone of some house is only that of this machine."""
+        """Print to stderr if this machine's time zone is used for some house."""
         if not self.given and not house_ids.issubset(self.zones):
             click.echo(
-                f"Note: in the time zone of this machine, {self.default}; --timezone names another",
+                f"Note: using this machine's time zone, {self.default}; change it with --timezone",
                 err=True,
             )
 
 
 def _zone_of_this_machine() -> tzinfo:
-    import tzlocal  # noqa: PLC0415  needed only when no house tells its own
+    import tzlocal  # noqa: PLC0415  only needed if a house's zone is unknown
 
     try:
-        return tzlocal.reload_localzone()  # and not what it was at the last look
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # it contradicts itself
+        return tzlocal.reload_localzone()  # not the cached one
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # conflicting settings
         return UTC
 
 
 @attrs.define
 class Wanted:
-    """Readings of some houses, or of all of them; keeps in mind which there were."""
+    """Filters readings by house, and remembers the houses seen."""
 
     names: Sequence[str]
-    """Names and ids; none means all."""
+    """Names and ids; empty for all."""
     seen: dict[int, str] = attrs.field(factory=dict, init=False)
 
     def __contains__(self, reading: Reading) -> bool:
-        """Whether a reading is of a house that was asked for."""
+        """Whether a reading is from a house that was asked for."""
         self.seen[reading.house_id] = reading.house
         return not self.names or bool({reading.house, str(reading.house_id)} & set(self.names))
 
@@ -164,26 +164,26 @@ class Wanted:
             if name not in there:
                 known = ", ".join(f"{house} ({id_})" for id_, house in self.seen.items()) or "none"
                 raise click.ClickException(
-                    f"there are no readings of a house {name!r} then; there are of: {known}"
+                    f"there are no readings of a house {name!r} in that time, only of: {known}"
                 )
 
 
 _SLACK: Final = timedelta(days=2)
-"""More than local time of nobody knows whom can be off."""
+"""More than local time in any unknown zone can be off."""
 _AHEAD: Final = timedelta(days=1)
-"""What is dated later than this from now was stored while some clock was wrong."""
+"""Readings dated further than this in the future were stored while a clock was wrong."""
 _FURTHER: Final = (timedelta(days=7), timedelta(days=100), None)
-"""How far away the nearest totals are looked for, one after the other; None is all there is."""
+"""How far to search for the nearest totals, in steps; None means everything."""
 _ENOUGH: Final = 4
-"""Totals in a row, a refresh of the cloud apart, that tell whether one of them is a glitch."""
+"""Successive totals, an update of the cloud apart, needed to recognise a glitch."""
 
 
 async def volumes(
     store: str, since: datetime | None, until: datetime | None, now: datetime
 ) -> AsyncIterator[Reading]:
-    """The totals of the meters between two moments, and of each the nearest before and after.
+    """The totals of the meters between two moments, with each meter's nearest before and after.
 
-    Those of a meter come oldest first. What is dated in the future is left out, and that is said.
+    They are oldest first per meter. Readings dated in the future are skipped, with a note.
     """
     first = None if since is None else utc(since) - _SLACK
     last = None if until is None else utc(until) + _SLACK
@@ -208,12 +208,12 @@ async def volumes(
         are = "1 reading is" if len(ahead) == 1 else f"{len(ahead)} readings are"
         day = f"{'up to ' * (len(ahead) > 1)}{ahead[-1]:%Y-%m-%d}"
         click.echo(
-            f"Note: {are} dated in the future ({day}) and left out; was a clock wrong?", err=True
+            f"Note: {are} dated in the future ({day}) and skipped; was a clock wrong?", err=True
         )
 
 
 async def _before(past: History, moment: datetime, meters: Sequence[Reading]) -> list[Reading]:
-    """The newest totals of each meter before a moment. `meters` are its last ones of all."""
+    """The newest totals of each meter before a moment. `meters` are the very last ones."""
     found: dict[object, list[Reading]] = {}
     until: datetime | None = moment
     for further in _FURTHER:
@@ -230,7 +230,7 @@ async def _before(past: History, moment: datetime, meters: Sequence[Reading]) ->
         for series, row in rows.items():
             if not _settled(found.get(series, ())):
                 found[series] = row + found.get(series, [])
-        for last in meters:  # those that are gone
+        for last in meters:  # meters that are gone
             if last.time < moment and last.quality is Quality.GOOD:
                 found.setdefault(last.series, [last])
         if all(_settled(found.get(last.series, ())) for last in meters):
@@ -242,7 +242,7 @@ async def _before(past: History, moment: datetime, meters: Sequence[Reading]) ->
 async def _after(
     past: History, moment: datetime, limit: datetime, meters: Sequence[Reading]
 ) -> AsyncIterator[Reading]:
-    """The oldest totals of each meter from a moment on. `meters` are its last ones of all."""
+    """The oldest totals of each meter from a moment on. `meters` are the very last ones."""
     rows: dict[object, list[Reading]] = {last.series: [] for last in meters if last.time >= moment}
     since = moment
     for further in _FURTHER:
@@ -261,27 +261,27 @@ async def _after(
 
 
 def _tells(row: Sequence[Reading], reading: Reading) -> bool:
-    """Whether a total is one to go by after those of a row."""
+    """Whether a total adds information to a series."""
     suspect = reading.quality is Quality.SUSPECT
     return not suspect and not (row and only_repeats(row[-1], reading))
 
 
 def _settled(row: Sequence[Reading]) -> bool:
-    """Whether a meter was read, and not only shown for a module that is silent."""
+    """Whether a meter was actually read, rather than repeated for a silent module."""
     good = any(reading.quality is Quality.GOOD for reading in row)
     return good or len({reading.value for reading in row}) > 1
 
 
 def utc(moment: datetime) -> datetime:
-    """In UTC; local time of nobody knows whom may be off by less than any margin."""
+    """In UTC; local time in an unknown zone may be off, but by less than any margin here."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 async def history(sink: Sink, store: str) -> History:
-    """The sink, if it can be read, and there is something to read. Raises `ClickException`."""
+    """The sink, if it can be read and has something to read. Raises `ClickException`."""
     if not isinstance(sink, History):
         scheme = store.partition(":")[0]
-        raise click.ClickException(f"the {scheme} sink cannot be read, only written to")
+        raise click.ClickException(f"the {scheme} sink can only be written to, not read")
     if isinstance(sink, CheckedHistory):
         await sink.check_readable()
     return sink

@@ -1,4 +1,4 @@
-"""Consumption as a table with bars, for a terminal or a pipe."""
+"""Water usage as a table with bars, for a terminal or a pipe."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,24 +29,24 @@ LABELS: Final[Mapping[Period, str]] = {
 }
 _HEADS: Final[Mapping[Period, str]] = {"week": "week of"}
 _BAR: Final = 24
-"""Characters of the longest bar, where there is room."""
+"""Characters of the longest bar, if there is space."""
 _SHORT_BAR: Final = 8
-"""A shorter one says nothing."""
+"""A shorter one would be meaningless."""
 _PAD: Final = 2
 """Between columns."""
 _ORDER: Final = (Water.COLD, None, Water.HOT)
 _STYLES: Final[Mapping[Water | None, str]] = {Water.COLD: "bright_blue", Water.HOT: "red"}
 _TITLE: Final = 16
-"""Columns that a word of a title may take where there is no room."""
+"""Columns that a word of a title may take if space is short."""
 WHOLE: Final = 0.05
-"""A period of which less than this is missing counts as whole."""
+"""A period with less than this missing counts as complete."""
 _ONE_LITRE: Final = 0.5
-"""What is shown as one."""
+"""Litres shown as one column."""
 
 
 @attrs.frozen
 class _Marks:
-    """What a table is drawn with."""
+    """The characters that a table is drawn with."""
 
     shades: Mapping[Water | None, str]
     about: str = "≈ "
@@ -55,12 +55,12 @@ class _Marks:
 
 _COLOURED: Final = _Marks(dict.fromkeys(_ORDER, "█"))
 _PLAIN: Final = _Marks({Water.COLD: "█", None: "▓", Water.HOT: "▒"})
-"""Hot and cold differ without colours, too."""
+"""Hot and cold differ even without colours."""
 _ASCII: Final = _Marks({Water.COLD: "#", None: "+", Water.HOT: "="}, "~ ", ", ")
 
 
 def _marks(out: Console) -> _Marks:
-    """Those that a terminal can show."""
+    """The characters that a terminal can show."""
     coloured = out.color_system and not out.no_color
     marks = _COLOURED if coloured else _PLAIN
     try:
@@ -84,13 +84,13 @@ class _Row:
 
     @property
     def covered(self) -> str:
-        """How much of the period readings cover, unless it is all of it."""
+        """The share of the period covered by readings, unless it is all of it."""
         missing = max(use.missing for use in self.uses.values())
         return "" if missing < WHOLE else f"{1 - missing:.0%}"
 
 
 def titles(uses: Sequence[Usage]) -> dict[Meter, str]:
-    """What to call each meter so that no two are called the same; houses first, if several."""
+    """A unique title for each meter; with the house first, if there are several."""
     houses: dict[int, dict[Meter, Usage]] = defaultdict(dict)
     for use in uses:
         houses[use.house_id][use.meter] = use
@@ -104,7 +104,7 @@ def titles(uses: Sequence[Usage]) -> dict[Meter, str]:
 
 
 def print_usage(uses: Sequence[Usage], by: Period, gap: timedelta) -> None:
-    """Print a row for every period and a column for every meter, or every water if too many."""
+    """Print a row per period and a column per meter, or just hot and cold if too many."""
     out = console()
     rows = list(_rows(uses, by))
     marks = _marks(out)
@@ -113,7 +113,7 @@ def print_usage(uses: Sequence[Usage], by: Period, gap: timedelta) -> None:
     made = _Layout(head, rows, list(_columns(rows, names, marks)))
     if out.is_terminal and made.width(broken=True) > out.width and len(names) > 1:
         made = _Layout(head, rows, list(_waters(rows, marks)))
-        say(f"Note: there is no room for {len(names)} columns of meters; --csv has them all")
+        say(f"Note: {len(names)} meters do not fit; use --csv to see them all")
     shown, out.width = _table(made, out.width, marks)
     out.print(shown)
     out.print(_legend(uses, marks, gap))
@@ -122,7 +122,7 @@ def print_usage(uses: Sequence[Usage], by: Period, gap: timedelta) -> None:
             name = " ".join(names[use.meter].split("\n"))
             out.print(
                 f"{name}: {broken.before_l:,} L, then {broken.after_l:,} L on "
-                f"{broken.time:%Y-%m-%d %H:%M}; replaced? What ran in between is not counted.",
+                f"{broken.time:%Y-%m-%d %H:%M}; replaced? Usage in between is not counted.",
                 markup=False,
             )
 
@@ -144,7 +144,7 @@ class _Column:
     style: str = ""
 
     def width(self, *, broken: bool) -> int:
-        """With the title on its own lines, or broken. Cells are never broken."""
+        """With the title on one line, or wrapped. Cells are never wrapped."""
         cells = max(map(cell_len, self.cells), default=0)
         if broken:
             return max(cells, min(_TITLE, max(map(cell_len, self.title.split()), default=0)))
@@ -180,7 +180,7 @@ def _columns(rows: Sequence[_Row], names: Mapping[Meter, str], marks: _Marks) ->
 
 
 def _waters(rows: Sequence[_Row], marks: _Marks) -> Iterator[_Column]:
-    """All meters of a water together."""
+    """All hot meters together, and all cold ones."""
     waters = {use.water for row in rows for use in row.uses.values()}
     for water in _ORDER:
         if water in waters:
@@ -206,9 +206,10 @@ def _totals(rows: Sequence[_Row], *, several: bool) -> Iterator[_Column]:
 
 
 def _table(layout: _Layout, room: int, marks: _Marks) -> tuple[Table, int]:
-    """The table, and how wide it must be printed.
+    """The table, and how wide to print it.
 
-    Titles are broken, bars get short, and the terminal breaks lines before a number is cut.
+    Titles are wrapped, bars shortened, and lines left to the terminal to wrap before a number is
+    cut.
     """
     for broken in (False, True):
         width = layout.width(broken=broken)
@@ -241,7 +242,7 @@ def _cell(uses: Sequence[Usage], marks: _Marks) -> str:
 
 
 def _bar(row: _Row, scale: float, marks: _Marks) -> Text:
-    """Cold and hot one after the other; rounded so that the whole is right."""
+    """Cold, then hot; rounded so that the total length is right."""
     made, so_far = Text(), 0.0
     for water in _ORDER:
         begun = round(so_far * scale)

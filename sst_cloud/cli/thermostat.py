@@ -17,14 +17,14 @@ from .settings import Settings, account_options
 
 @click.group()
 def thermostat() -> None:
-    """Set thermostats."""
+    """Control thermostats."""
 
 
 @thermostat.command("set")
-@click.option("--temperature", type=int, metavar="°C", help="Target of manual mode, 12 to 45.")
+@click.option("--temperature", type=int, metavar="°C", help="Target in manual mode, 12 to 45.")
 @click.option("--mode", type=click.Choice([mode.value for mode in ThermostatMode]))
-@click.option("--on/--off", "power", default=None, help="Switch it on or off.")
-@click.option("--brightness", type=int, help="Of the display, 0 to 9 (EcoSmart 25).")
+@click.option("--on/--off", "power", default=None, help="Switch on or off.")
+@click.option("--brightness", type=int, help="Display brightness, 0 to 9 (EcoSmart 25).")
 @device_options
 @house_option
 @json_option
@@ -46,7 +46,9 @@ def set_(  # noqa: PLR0913  one per option
 ) -> None:
     """Set the temperature, the mode, the power or the brightness of a thermostat."""
     if temperature is None and mode is None and power is None and brightness is None:
-        raise click.UsageError("say what to set: --temperature, --mode, --on, --off, --brightness")
+        raise click.UsageError(
+            "nothing to set: use --temperature, --mode, --on, --off or --brightness"
+        )
 
     async def set_one(cloud: SSTCloud, device: Thermostat) -> list[tuple[str, CommandResult]]:
         done = []

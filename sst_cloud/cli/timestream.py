@@ -1,4 +1,4 @@
-"""`sst-cloud timestream create`: a place for readings in Amazon Timestream."""
+"""`sst-cloud timestream create`: a database and table in Amazon Timestream."""
 
 import asyncio
 import re
@@ -18,12 +18,12 @@ _DAYS: Final = {"h": 1 / 24, "d": 1, "w": 7, "y": 365}
 
 @runtime_checkable
 class TableMaker(Protocol):
-    """A sink that can make its database and table."""
+    """A sink that can create its database and table."""
 
     async def create(
         self, *, memory: timedelta, magnetic: timedelta, magnetic_writes: bool = False
     ) -> Sequence[str]:
-        """Make what is missing; says what was done."""
+        """Create what is missing; returns what was done."""
         ...
 
 
@@ -35,7 +35,7 @@ class Retention(click.ParamType[timedelta]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta:
-        """Read how long something is kept."""
+        """Parse a retention period."""
         if isinstance(value, timedelta):
             return value
         found = re.fullmatch(r"([1-9]\d{0,5})([hdwy])", value)
@@ -46,7 +46,7 @@ class Retention(click.ParamType[timedelta]):
 
 @click.group()
 def timestream() -> None:
-    """Make database and table in Amazon Timestream."""
+    """Set up Amazon Timestream."""
 
 
 @timestream.command()
@@ -56,15 +56,19 @@ def timestream() -> None:
     type=Retention(),
     default="30d",
     show_default=True,
-    help="How old a new reading may be, without --magnetic-writes.",
+    help="Maximum age of a new reading, without --magnetic-writes.",
 )
 @click.option(
-    "--magnetic", type=Retention(), default="10y", show_default=True, help="How long all is kept."
+    "--magnetic",
+    type=Retention(),
+    default="10y",
+    show_default=True,
+    help="How long to keep readings.",
 )
-@click.option("--magnetic-writes", is_flag=True, help="Take older readings too, for `import`.")
+@click.option("--magnetic-writes", is_flag=True, help="Accept older readings, for `import`.")
 @click.option("--region", help="AWS region.")
-@click.option("--profile", help="Profile of ~/.aws/config.")
-@click.option("--endpoint-url", help="Another address than AWS names.")
+@click.option("--profile", help="Profile in ~/.aws/config.")
+@click.option("--endpoint-url", help="Endpoint to use instead of AWS's own.")
 @verbose_option
 def create(
     *,
@@ -74,9 +78,9 @@ def create(
     magnetic_writes: bool,
     **options: str | None,
 ) -> None:
-    """Make database and table where they are not.
+    """Create the database and table if they do not exist.
 
-    What is there already is lengthened where it keeps readings too shortly, never shortened.
+    If the table exists, its retention is extended if necessary, but never shortened.
     """
     given = urlencode({name: value for name, value in options.items() if value})
     url = f"timestream:{target}?{given}" if given else f"timestream:{target}"
@@ -89,5 +93,5 @@ async def _create(
 ) -> Sequence[str]:
     async with open_sink(url) as sink:
         if not isinstance(sink, TableMaker):
-            raise click.ClickException("the installed timestream sink cannot make tables")
+            raise click.ClickException("the installed timestream sink cannot create tables")
         return await sink.create(memory=memory, magnetic=magnetic, magnetic_writes=magnetic_writes)

@@ -1,4 +1,4 @@
-"""What to call meters so that no two are called the same."""
+"""Unique titles for meters."""
 
 import re
 from collections import Counter
@@ -13,11 +13,11 @@ class Meter(Protocol):
 
     @property
     def device_id(self) -> int:
-        """Of the module it hangs on."""
+        """The id of its module."""
 
     @property
     def device(self) -> str:
-        """What the owner calls that."""
+        """The name of its module."""
 
     @property
     def point_id(self) -> str:
@@ -25,7 +25,7 @@ class Meter(Protocol):
 
     @property
     def name(self) -> str | None:
-        """What the owner calls it."""
+        """The owner's name for it."""
 
 
 M = TypeVar("M", bound=Meter)
@@ -36,11 +36,11 @@ _FORMS: Final[Sequence[Callable[[Meter], str]]] = (
     lambda meter: f"{meter.name or meter.device} {meter.point_id}",
     lambda meter: f"{meter.device} {meter.device_id} {meter.name or ''} {meter.point_id}",
 )
-"""Each says more than the one before."""
+"""Each is more specific than the one before."""
 
 
 def titles(meters: Iterable[M]) -> dict[tuple[int, str], str]:
-    """By device and own id, the shortest title of each meter of a house; in natural order."""
+    """The shortest unique title of each meter of a house, by device and id; in natural order."""
     found = {(meter.device_id, meter.point_id): meter for meter in meters}
     made = dict.fromkeys(sorted(found, key=lambda key: (key[0], natural(key[1]))), "")
     for form in _FORMS:
@@ -52,6 +52,6 @@ def titles(meters: Iterable[M]) -> dict[tuple[int, str], str]:
 
 
 def natural(text: str) -> tuple[str | int, ...]:
-    """A key for sorting as people do: 9 before 10."""
+    """A key for natural sorting: 9 before 10."""
     parts = re.split(r"(\d+)", text)
     return tuple(int(part) if number % 2 else part for number, part in enumerate(parts))

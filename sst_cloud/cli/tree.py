@@ -1,4 +1,4 @@
-"""`sst-cloud tree` and `sst-cloud watch`: the account for people."""
+"""`sst-cloud tree` and `sst-cloud watch`: the account at a glance."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -29,14 +29,14 @@ from .output import console, json_option, minute, print_json, table, warn_missin
 from .settings import Settings, account_options
 
 _AROUND: Final = 3
-"""Lines of a screen for the time, the heads and where the cursor stands."""
+"""Lines of the screen for the time, the headings and the cursor."""
 _NAME: Final = 20
-"""Columns that a name may take where each has but a line."""
+"""Columns that a name may take in a single-line row."""
 
 _FINE: Final = frozenset(
     {Quantity.LEAK, Quantity.SENSOR_LOST, Quantity.BATTERY_LOW, Quantity.ONLINE}
 )
-"""What is not worth a word unless it is a trouble."""
+"""Quantities that are only shown if they are a problem."""
 
 
 @click.command()
@@ -55,18 +55,20 @@ def tree(settings: Settings, *, wanted: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--every", type=Duration(), default="1m", show_default=True, help="How often.")
-@click.option("--polls", type=click.IntRange(min=1), help="Stop after so many polls.")
+@click.option(
+    "--every", type=Duration(), default="1m", show_default=True, help="Interval between polls."
+)
+@click.option("--polls", type=click.IntRange(min=1), help="Stop after this many polls.")
 @house_option
 @account_options
 @click.pass_obj
 def watch(
     settings: Settings, *, every: timedelta, polls: int | None, wanted: tuple[str, ...]
 ) -> None:
-    """Watch the account: a table that keeps itself up to date, until stopped.
+    """Show a live table of the account, until stopped.
 
-    What needs seeing to comes first, in red. Valves and alarms show soon; meters are refreshed by
-    the cloud about every 10 minutes.
+    Problems come first, in red. Valves and alarms change promptly; the cloud updates meters about
+    every 10 minutes.
     """
     asyncio.run(_watch(settings, every, polls, wanted))
 
@@ -91,7 +93,7 @@ async def _watch(
                     show(seen)
                 except PASSING as error:
                     if seen is None:
-                        show(Text(printable(f"{error}; trying again")))
+                        show(Text(printable(f"{error}; retrying")))
                     else:
                         show(attrs.evolve(seen, error=str(error)))
                 if number == polls:
@@ -123,7 +125,7 @@ def _headed(name: str, rest: str) -> Text:
 
 
 def _points(readings: Sequence[Reading]) -> Iterator[Text]:
-    """A line for each part of a device, with all that it reports."""
+    """A line for each part of a device, with all its readings."""
     for found in by_point(readings):
         values = ", ".join(_value(reading) for reading in found)
         alarm = any(trouble(reading) for reading in found)
@@ -138,15 +140,15 @@ def _value(reading: Reading) -> str:
 
 @attrs.frozen
 class _Screen:
-    """What `watch` shows of a snapshot: a line for each point, those with troubles first."""
+    """The screen of `watch`: a line for each point, those with problems first."""
 
     snapshot: Snapshot
     error: str = ""
 
     def __rich_console__(self, out: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text(f"{self.snapshot.time.astimezone():%Y-%m-%d %H:%M:%S}  Ctrl-C ends")
+        yield Text(f"{self.snapshot.time.astimezone():%Y-%m-%d %H:%M:%S}  Ctrl-C to stop")
         if self.error:
-            yield Text(printable(f"{self.error}; trying again"), "bold red")
+            yield Text(printable(f"{self.error}; retrying"), "bold red")
         points = [
             found
             for _, devices in by_house(self.snapshot, readings_from(self.snapshot))

@@ -1,4 +1,4 @@
-"""Numbers, sizes and hours of the day as people type them."""
+"""Parsing of numbers, sizes and hours of the day."""
 
 import math
 import re
@@ -12,12 +12,12 @@ _SIZES: Final = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
 
 
 class FiniteRange(click.FloatRange):
-    """A number in a range; `nan` and `inf`, which Python takes for numbers, are none."""
+    """A finite number in a range; Python would also accept `nan` and `inf`."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Read a number."""
+        """Parse a number."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number", param, ctx)
@@ -30,7 +30,7 @@ class Size(click.ParamType[int]):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read a size."""
+        """Parse a size."""
         if isinstance(value, int):
             return value
         found = re.fullmatch(r"(\d+) ?([kMG]B)", value)
@@ -40,20 +40,20 @@ class Size(click.ParamType[int]):
 
 
 def spell_size(size: int) -> str:
-    """A size as people type it: in the largest unit that fits."""
+    """A size in the format of options, in the largest unit that divides it."""
     unit = max((unit for unit in _SIZES if size % _SIZES[unit] == 0), key=_SIZES.__getitem__)
     return f"{size // _SIZES[unit]}{unit}"
 
 
 class Hours(click.ParamType[tuple[time, time]]):
-    """`01:00-05:00`; it may go over midnight."""
+    """`01:00-05:00`; may span midnight."""
 
     name = "hours"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[time, time]:
-        """Read two times of the day."""
+        """Parse two times of day."""
         if isinstance(value, tuple):
             return value
         try:
@@ -62,5 +62,5 @@ class Hours(click.ParamType[tuple[time, time]]):
         except ValueError:
             clear = False
         if not clear:
-            self.fail(f"{value!r} is not a part of the day; write 01:00-05:00", param, ctx)
+            self.fail(f"{value!r} is not a range of hours; write 01:00-05:00", param, ctx)
         return first, last

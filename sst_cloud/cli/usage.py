@@ -1,4 +1,4 @@
-"""`sst-cloud usage`: what the meters of a store have counted."""
+"""`sst-cloud usage`: water usage from the readings in a store."""
 
 import asyncio
 import csv
@@ -31,17 +31,19 @@ csv_option: Final = click.option("--csv", "as_csv", is_flag=True, help="Print CS
 
 @click.command()
 @store_argument
-@click.option("--from", "since", type=Moment(), help="Such as 2026-11 or 2026-11-23T17:20.")
-@click.option("--to", "until", type=Moment(end=True), help="A month or a day counts whole.")
+@click.option("--from", "since", type=Moment(), help="For example 2026-11 or 2026-11-23T17:20.")
+@click.option("--to", "until", type=Moment(end=True), help="A month or a day is included in full.")
 @click.option("--last", type=Duration(), help=LAST_HELP)
 @click.option(
     "--by",
     type=click.Choice(["hour", "day", "week", "month"]),
     default="day",
     show_default=True,
-    help="Weeks begin on Monday.",
+    help="Weeks start on Monday.",
 )
-@click.option("--water", type=click.Choice([water.value for water in Water]), help="Only this.")
+@click.option(
+    "--water", type=click.Choice([water.value for water in Water]), help="Only hot or cold water."
+)
 @house_option
 @zone_option
 @config_option
@@ -52,7 +54,7 @@ csv_option: Final = click.option("--csv", "as_csv", is_flag=True, help="Print CS
     type=Duration(),
     default=spell(GAP),
     show_default=True,
-    help="Readings further apart count as missing what is between them.",
+    help="Readings further apart than this leave a gap.",
 )
 @click.option(
     "--plot",
@@ -81,9 +83,9 @@ def usage(  # noqa: PLR0913  one per option
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Show consumption by hour, day, week or month, in litres.
+    """Show water usage by hour, day, week or month, in litres.
 
-    STORE is where the readings are, such as sqlite:home.db. Days are those of each house.
+    STORE is where the readings are, such as sqlite:home.db. Days follow each house's time zone.
     """
     only_one_form(as_json=as_json, as_csv=as_csv)
     if plot is not None:
@@ -116,7 +118,7 @@ def usage(  # noqa: PLR0913  one per option
         from .plot import draw  # noqa: PLC0415
 
         draw(uses, by, plot)
-        click.echo(f"{plot} is drawn.", err=True)
+        click.echo(f"Saved {plot}.", err=True)
     if as_json:
         print_json(uses)
     elif as_csv:
@@ -128,12 +130,12 @@ def usage(  # noqa: PLR0913  one per option
 
         print_usage(uses, by, gap)
         if window.last is not None and window.leaves_out(seen.oldest):
-            say(f"Note: these are the last {window.last.days} days; --from shows more")
+            say(f"Note: showing the last {window.last.days} days; use --from for more")
 
 
 @attrs.define
 class _Seen:
-    """Which readings there were to count."""
+    """The readings seen."""
 
     oldest: datetime | None = None
     of_meters: Counter[object] = attrs.field(factory=Counter)
@@ -145,10 +147,10 @@ class _Seen:
     def why_nothing(self) -> str:
         most = max(self.of_meters.values(), default=0)
         if most == 0:
-            return "No reading of such a meter is stored there."
+            return "There are no readings of such a meter in the store."
         if most == 1:
-            return "One reading so far; consumption shows from the second one on."
-        return "No meter has two readings there, so nothing can be said."
+            return "Only one reading so far; usage needs at least two."
+        return "No meter has two readings in that time; usage needs at least two."
 
 
 async def _count(
@@ -164,9 +166,9 @@ async def _count(
 
 
 def only_one_form(*, as_json: bool, as_csv: bool) -> None:
-    """Refuse two forms of output at once."""
+    """Raise `UsageError` for two output formats at once."""
     if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other")
+        raise click.UsageError("--json and --csv cannot be combined")
 
 
 def print_rows(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

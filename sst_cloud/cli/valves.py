@@ -16,8 +16,8 @@ from .settings import Settings, account_options
 
 @click.command()
 @click.argument("action", type=click.Choice(["close", "open"]))
-@click.option("--group", type=click.IntRange(1, 2), help="Of a module with two zones: this one.")
-@click.option("--despite-alarm", is_flag=True, help="Open although a leak is known of.")
+@click.option("--group", type=click.IntRange(1, 2), help="Zone, on a module with two.")
+@click.option("--despite-alarm", is_flag=True, help="Open even during a leak alarm.")
 @device_options
 @house_option
 @json_option
@@ -36,9 +36,9 @@ def valves(  # noqa: PLR0913  one per option
     wanted: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Close the valves of a leak module, or open them.
+    """Open or close the valves of a leak module.
 
-    Opening lets the water flow. While the module knows of a leak it is refused.
+    Opening lets the water flow. It is refused during a leak alarm.
     """
     state = ValveState.OPENED if action == "open" else ValveState.CLOSED
 

@@ -1,4 +1,4 @@
-"""Which time `usage` looks at: what `--from`, `--to` and `--last` say, or a good part of it."""
+"""The time range of `usage`: from `--from`, `--to` and `--last`, or a default."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
@@ -12,7 +12,7 @@ from sst_cloud.usage import Period
 from .stores import utc
 
 LAST_HELP: Final = (
-    "Only so much before --to, or before now, such as 7d or 4w. "
+    "Only this long before --to, or before now, such as 7d or 4w. "
     "Default for the table: 31d by day, 2d by hour."
 )
 _LAST: Final[Mapping[Period, timedelta]] = {"hour": timedelta(days=2), "day": timedelta(days=31)}
@@ -23,17 +23,17 @@ _LENGTHS: Final[Mapping[Period, timedelta]] = {
     "month": timedelta(days=28),
 }
 _OFF_BY: Final = timedelta(hours=14)
-"""The most that local time differs from UTC."""
+"""The largest UTC offset."""
 
 
 @attrs.frozen
 class Window:
-    """From when to when; without a time zone it is local time."""
+    """Start and end; without a time zone they are local time."""
 
     since: datetime | None
     until: datetime | None
     last: timedelta | None = None
-    """How much of it was chosen for whom nobody told."""
+    """The length, if it was chosen by default."""
 
     @classmethod
     def of(  # noqa: PLR0913  three options, and what they mean
@@ -46,9 +46,9 @@ class Window:
         now: datetime,
         everything: bool,
     ) -> "Window":
-        """As options say; if they say nothing, `everything` or what a screen can show."""
+        """From the options; by default, `everything` or as much as a screen can show."""
         if last is not None and since is not None:
-            raise click.UsageError("--from and --last exclude each other")
+            raise click.UsageError("--from and --last cannot be combined")
         if since is not None and until is not None and _is_after(since, until):
             raise click.UsageError("--from is after --to")
         if last is not None:
@@ -59,31 +59,31 @@ class Window:
         return cls(_beginning(now, chosen, by), None, chosen)
 
     def leaves_out(self, moment: datetime | None) -> bool:
-        """Whether what was read at a moment lies before it."""
+        """Whether a moment lies before it."""
         return self.since is not None and moment is not None and utc(self.since) > moment
 
     def why_nothing(self, now: datetime, oldest: datetime | None) -> str | None:
-        """Why nothing is in it, if the times are why; `oldest` is when there was a reading."""
+        """Why it is empty, if because of the times; `oldest` is the time of the first reading."""
         if self.since is not None and _is_after(self.since, now):
-            return "--from lies in the future, so nothing can be said."
+            return "--from is in the future, so there are no readings yet."
         if self.last is not None and self.leaves_out(oldest):
-            return f"Nothing is stored of the last {self.last.days} days; --from shows more."
+            return f"There are no readings in the last {self.last.days} days; use --from for more."
         return None
 
 
 def local(now: datetime, zone: tzinfo) -> datetime:
-    """The time on the wall, for whichever zone each house has."""
+    """The local time, for whatever zone each house has."""
     return now.astimezone(zone).replace(tzinfo=None)
 
 
 def _is_after(one: datetime, other: datetime) -> bool:
-    """For certain: local time of nobody knows whom may be off by hours."""
+    """Whether it certainly is: local time in an unknown zone may be off by hours."""
     comparable = (one.tzinfo is None) == (other.tzinfo is None)
     return utc(one) - utc(other) >= (timedelta(0) if comparable else _OFF_BY)
 
 
 def _beginning(end: datetime, last: timedelta, by: Period) -> datetime:
-    """The beginning of the first of so many periods, of which the end lies in the last."""
+    """The start of the range: `last` before the end, rounded to whole periods."""
     inside = end - timedelta(microseconds=1) - max(timedelta(0), last - _LENGTHS[by])
     hour = inside.replace(minute=0, second=0, microsecond=0)
     if by == "hour":

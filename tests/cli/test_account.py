@@ -92,7 +92,7 @@ def test_the_token_that_is_kept_is_printed_for_a_service(
 ) -> None:
     status, out, err = sst("token")
     assert (status, out) == (3, "")
-    assert err == f"Error: no token is kept for {cloud.url}. Run `sst-cloud login` first.\n"
+    assert err == f"Error: there is no saved token for {cloud.url}. Run `sst-cloud login` first.\n"
     assert sst("login", "--email", cloud.email, "--password", cloud.password).status == 0
     assert sst("token") == (0, f"{cloud.token}\n", "")
     file = tmp_path / "token"
@@ -103,14 +103,14 @@ def test_the_token_that_is_kept_is_printed_for_a_service(
 
 def test_logout_forgets_the_token_and_makes_it_invalid(sst: Run, cloud: FakeCloud) -> None:
     file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
-    assert sst("logout") == (0, "", f"Nobody is logged in to {cloud.url}.\n")
+    assert sst("logout") == (0, "", f"Not logged in to {cloud.url}.\n")
     sst("login", "--email", cloud.email, "--password", cloud.password)
     token = cloud.token
-    said = f"Logged out of {cloud.url}. The token is no longer kept in {file}"
+    said = f"Logged out of {cloud.url}. The token was deleted from {file}"
     assert sst("logout") == (0, "", f"{said}\n")
     assert json.loads(file.read_text()) == {}
     assert sst("houses", "--token", token).status == 3
-    assert "nobody is logged in" in sst("houses").err
+    assert "not logged in" in sst("houses").err
     sst("login", "--email", cloud.email, "--password", cloud.password)
     token = cloud.token
     assert sst("logout", "--local") == (0, "", f"{said}\n")
@@ -134,7 +134,7 @@ def test_logout_of_a_cloud_that_cannot_be_told(sst: Run, cloud: FakeCloud) -> No
     ],
 )
 def test_half_a_login(sst: Run, cloud: FakeCloud, words: tuple[str, ...], lacks: str) -> None:
-    said = f"Error: nobody is logged in to {cloud.url}; {lacks}\n"
+    said = f"Error: not logged in to {cloud.url}; {lacks}\n"
     assert sst("houses", *words) == (3, "", said)
 
 
@@ -205,7 +205,7 @@ def test_a_full_disk_keeps_the_old_token_and_no_piece_of_the_new(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert outcome.status == 1
-    assert f"the token cannot be kept in {file}: File too large" in outcome.err
+    assert f"the token cannot be saved to {file}: File too large" in outcome.err
     assert [entry.name for entry in file.parent.iterdir()] == ["credentials.json"]
     assert file.read_bytes() == before
 
@@ -229,7 +229,9 @@ def test_nobody_to_ask(sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     status, _, err = sst("login")
     assert status == 3
-    assert err.splitlines()[-1].startswith("Error: there is nobody to ask: give --email, and")
+    assert err.splitlines()[-1].startswith(
+        "Error: cannot ask without a terminal: pass --email, and"
+    )
 
 
 def test_nobody_is_logged_in(sst: Run, cloud: FakeCloud) -> None:

@@ -80,7 +80,7 @@ def test_each_thing_that_is_wrong_has_its_line(
             "stdout:: ok",
             "WRONG - command '/nowhere/ring' not found or not executable",
             "--on-event: WRONG - ",
-            "ok - not asked, nothing is posted",
+            "ok - not tested, as that would post something",
         ),
         strict=True,
     ):
@@ -106,7 +106,7 @@ def test_nobody_is_logged_in(sst: Run, cloud: FakeCloud) -> None:
     status, out, _ = sst("check")
     assert status == 1
     first, *others = out.splitlines()
-    assert "WRONG - nobody is logged in to" in first
+    assert "WRONG - not logged in to" in first
     assert len(others) == 1
 
 
@@ -149,13 +149,13 @@ def test_a_sink_that_hangs_in_a_thread_holds_nothing_back(
         check=False,
     )
     assert done.returncode == 1
-    assert done.stdout.splitlines()[1:] == [".: ok", "csv:pipe: WRONG - no answer in 0.2 s"]
+    assert done.stdout.splitlines()[1:] == [".: ok", "csv:pipe: WRONG - no response within 0.2 s"]
     assert done.stderr == ""
 
 
 @pytest.mark.parametrize(
     ("raised", "said"),
-    [(RuntimeError("oops"), "RuntimeError: oops"), (TimeoutError(), "no answer in 60 s")],
+    [(RuntimeError("oops"), "RuntimeError: oops"), (TimeoutError(), "no response within 60 s")],
 )
 def test_a_sink_of_somebody_else_that_misbehaves(
     sst: Run,

@@ -182,11 +182,11 @@ def test_latest_and_usage(sst: Run, logged_in: FakeCloud, here: Path) -> None:
     assert len(json.loads(sst(*words).out)) == 5
     status, out, err = sst("usage", "sqlite:a.db")
     assert (status, out) == (0, "")
-    assert "One reading so far; consumption shows from the second one on." in err
+    assert "Only one reading so far; usage needs at least two." in err
     sst("read", "--house", "Summer house", "--sink", "sqlite:b.db")
     status, out, err = sst("latest", "sqlite:b.db", "--quantity", "heating")
     assert (status, out) == (0, "")
-    assert "so there is nothing to show" in err
+    assert "no such readings in the store" in err
 
 
 def test_the_meters_take_a_line_each_on_a_terminal_in_local_time(
@@ -300,7 +300,7 @@ def test_the_fake_runs_until_it_is_stopped() -> None:
     )
     try:
         assert program.stdout is not None
-        url = program.stdout.readline().split(" is at ")[1].split()[0]
+        url = program.stdout.readline().split(" is running at ")[1].split()[0]
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(f"{url}/houses/")
     finally:
@@ -346,7 +346,7 @@ def test_a_collector_whose_only_reader_has_gone_ends(logged_in: FakeCloud, here:
     done = subprocess.run(words, stdout=second, stderr=subprocess.PIPE, text=True, check=False)
     os.close(second)
     assert done.returncode == 0
-    assert "stdout:: its reader has gone" in done.stderr
+    assert "stdout:: the reader has closed the pipe" in done.stderr
     (sink,) = read_status(here / "state").sinks
     assert (sink.delivered, sink.waiting) == (0, 52)
 

@@ -43,7 +43,7 @@ def test_no_folder(sst: Run, folder: Path) -> None:
         assert sst("dead-letters", *command.split()) == (
             1,
             "",
-            "Error: there is no folder state; has `sst-cloud collect` run?\n",
+            "Error: there is no folder state; run `sst-cloud collect` first\n",
         )
 
 
@@ -133,7 +133,7 @@ def test_a_sink_whose_url_is_not_shown_whole(sst: Run, folder: Path) -> None:
     for given in ([], ["--sink", sink_name(url)]):
         status, _, err = sst("dead-letters", "replay", *given)
         assert status == 2
-        assert "give --sink the whole URL" in err
+        assert "pass the full URL to --sink" in err
     assert sst("dead-letters", "replay", "--sink", url).status == 0
     assert "m³" in sst("latest", url).out
     assert letters.read() == []

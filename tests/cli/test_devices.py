@@ -24,7 +24,7 @@ def at_once(logged_in: FakeCloud) -> FakeCloud:
 
 def test_closing_and_opening(sst: Run, at_once: FakeCloud) -> None:
     status, out, _ = sst("valves", "close", "--device", "Bathroom")
-    assert (status, out) == (0, "Bathroom: valves closed, and the device shows it.\n")
+    assert (status, out) == (0, "Bathroom: valves closed, confirmed by the device.\n")
     assert not any(named(at_once, "Bathroom").module.opened.values())
     assert sst("valves", "open", "--device", "Bathroom").status == 0
     assert all(named(at_once, "Bathroom").module.opened.values())
@@ -43,7 +43,7 @@ def test_all_modules_of_a_house(sst: Run, at_once: FakeCloud) -> None:
 def test_one_of_several_has_to_be_named(sst: Run, at_once: FakeCloud) -> None:
     status, _, err = sst("valves", "close")
     assert status == 1
-    assert "name one with --device, or use --all; there are: Bathroom (" in err
+    assert "choose one with --device, or use --all; there are: Bathroom (" in err
     assert at_once.commands == []
 
 
@@ -88,10 +88,10 @@ def test_setting_a_thermostat(sst: Run, at_once: FakeCloud) -> None:
     status, out, _ = sst("thermostat", "set", *words)
     assert status == 0
     assert out.splitlines() == [
-        "Bathroom floor: switched on, and the device shows it.",
-        "Bathroom floor: mode manual, and the device shows it.",
-        "Bathroom floor: target 27 °C, and the device shows it.",
-        "Bathroom floor: brightness 3, and the device shows it.",
+        "Bathroom floor: switched on, confirmed by the device.",
+        "Bathroom floor: mode manual, confirmed by the device.",
+        "Bathroom floor: target 27 °C, confirmed by the device.",
+        "Bathroom floor: brightness 3, confirmed by the device.",
     ]
     floor = named(at_once, "Bathroom floor").thermostat
     assert (floor.on, floor.mode, floor.manual, floor.bright) == (True, "manual", 27, 3)
@@ -153,7 +153,7 @@ def test_the_watch(sst: Run, logged_in: FakeCloud) -> None:
     assert status == 0
     assert "Bath hot" in out
     assert "valve group 1" in out
-    assert "trying again" in out
+    assert "retrying" in out
 
 
 def test_the_watch_on_a_terminal_shows_troubles_first_and_what_there_is_room_for(
@@ -165,7 +165,7 @@ def test_the_watch_on_a_terminal_shows_troubles_first_and_what_there_is_room_for
     assert status == 0
     screen = out[out.rindex("house ") :]  # the last one of all that were painted
     head, valves, leak, *points, more = filter(None, screen.splitlines())
-    assert "Ctrl-C ends\n" in out
+    assert "Ctrl-C to stop\n" in out
     assert head.split() == ["house", "device", "point", "reports"]
     assert "Kitchen" in valves
     assert "  leak, valve open" in valves
@@ -199,5 +199,5 @@ def test_the_dump_is_fit_to_be_passed_on(sst: Run, logged_in: FakeCloud) -> None
 def test_the_dump_as_it_comes(sst: Run, logged_in: FakeCloud) -> None:
     status, out, err = sst("dump", "--no-redact")
     assert status == 0
-    assert "this holds secrets" in err
+    assert "this contains secrets" in err
     assert json.loads(out)["/auth/user/"]["email"] == logged_in.email

@@ -78,7 +78,7 @@ def test_an_interrupted_import_goes_on(
     clock = ManualClock()
     began = clock.now()
     assert run(ARGS, Settings(clock=clock)) == 1
-    assert "Stopped after 4,000 rows; the same command goes on" in capsys.readouterr().err
+    assert "Stopped after 4,000 rows; the same command resumes" in capsys.readouterr().err
     assert seen == [2000, 2000, 500, 500, 500, 500, 500]
     assert clock.now() - began == timedelta(seconds=15)
     assert len(stored(Path("home.db"))) == 4000
@@ -86,7 +86,7 @@ def test_an_interrupted_import_goes_on(
     monkeypatch.setattr(SqliteSink, "write", write)
     assert run(ARGS) == 0
     out, err = capsys.readouterr()
-    assert err == "Going on after 4,000 rows.\n"
+    assert err == "Resuming after 4,000 rows.\n"
     assert out == "4,500 readings stored in sqlite:home.db, 0 rejected.\n"
     assert stored(Path("home.db")) == readings
 
@@ -121,7 +121,7 @@ def test_a_file_is_not_imported_into_itself(
     (tmp_path / "link.csv").symlink_to(path)
     for sink in ("csv:readings #1%3F.csv", "csv:link.csv"):
         assert run(["import", str(path), "--sink", sink]) == 2
-        assert "the sink is the file itself" in capsys.readouterr().err
+        assert "the sink is the imported file itself" in capsys.readouterr().err
     assert path.stat().st_size == before
 
 
@@ -193,7 +193,9 @@ def test_rows_that_hold_no_reading(capsys: pytest.CaptureFixture[str]) -> None:
         file.write("nonsense\r\n" * 30)
     assert run(ARGS) == 1
     out = capsys.readouterr().out
-    assert out.startswith("3 readings stored in sqlite:home.db, 0 rejected.\nRows that hold no")
+    assert out.startswith(
+        "3 readings stored in sqlite:home.db, 0 rejected.\nRows that are not readings"
+    )
     assert "\n  line 5: " in out
     assert out.endswith("  and 10 more rows that cannot be read\n")
     assert len(stored(Path("home.db"))) == 3
@@ -227,4 +229,4 @@ def test_a_place_for_the_state_that_cannot_be_written(
     """The import itself goes through."""
     Path("state").write_text("a file in the way")
     assert run(ARGS) == 0
-    assert "no going on later" in caplog.text
+    assert "the import cannot be resumed" in caplog.text

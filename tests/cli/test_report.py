@@ -171,7 +171,7 @@ def test_a_glitch_at_the_end_is_told_by_what_comes_after(sst: Run, home: Path) -
 def test_a_month_that_is_not_over(sst: Run, home: Path) -> None:
     status, out, err = sst(*STORE, "--day", "25", "--month", "2026-11", "--house", "7")
     assert status == 0
-    assert err == "Note: Dacha, November 2026: the day of report is not over yet.\n"
+    assert err == "Note: Dacha, November 2026: the report day is not over yet.\n"
     assert "Note: Well: the last reading is 16 days old." in out
 
 
@@ -203,7 +203,7 @@ def test_each_house_has_its_own_day_and_zone(
         (("--month", "2026-13"), "is not a month"),
         (("--day", "32"), "32 is not in the range 1<=x<=31"),
         (("--decimals", "4"), "4 is not in the range 0<=x<=3"),
-        (("--json", "--csv"), "exclude each other"),
+        (("--json", "--csv"), "cannot be combined"),
         (("--send-to", "mailto:me@example.com"), "needs a mail server: SST_CLOUD_SMTP must look"),
         (("--send-to", "https://"), "--send-to: a handler's URL must look like https://"),
         (("--send-to", "it's"), "--send-to: cannot parse the command of a handler"),
@@ -220,13 +220,13 @@ def test_nothing_to_report(sst: Run, home: Path) -> None:
     status, out, err = sst(*STORE, "--month", "2020-01", "--json")
     assert (status, out) == (0, "[]\n")
     assert err == (
-        "No meter had been read by the end of 2020-01-01 00:00 to 2020-02-01 00:00, so there is "
+        "No meter was read by the end of 2020-01-01 00:00 to 2020-02-01 00:00, so there is "
         "nothing to report: the first reading is from 2026-08-26 00:00.\n"
     )
     status, _, err = sst(*STORE, "--month", "2020-01", "--send-to", "http://127.0.0.1:1/")
     assert status == 1, "whoever waits for it, in cron say, gets nothing"
     assert "Sent" not in err
-    assert "there are no readings of a house 'X' then" in sst(*STORE, "--house", "X").err
+    assert "there are no readings of a house 'X' in that time" in sst(*STORE, "--house", "X").err
 
 
 def test_to_a_command(sst: Run, home: Path) -> None:
@@ -369,7 +369,7 @@ def test_by_mail_as_a_user_over_tls(
     monkeypatch.setenv("SST_CLOUD_SMTP_PASSWORD", "right")
     status, _, err = sst(*STORE, *MAIL)
     assert status == 1
-    assert "the mail server 127.0.0.1 has a certificate that cannot be trusted" in err
+    assert "the mail server 127.0.0.1 has a certificate that is not trusted" in err
     authority.cert_pem.write_to_path("ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", "ca.pem")
     assert sst(*STORE, *MAIL).status == 0
@@ -377,7 +377,7 @@ def test_by_mail_as_a_user_over_tls(
     monkeypatch.setenv("SST_CLOUD_SMTP_PASSWORD", "wrong")
     status, _, err = sst(*STORE, *MAIL)
     assert status == 1
-    assert "the mail server 127.0.0.1 refuses user or password" in err
+    assert "the mail server 127.0.0.1 rejected the credentials" in err
     assert "wrong" not in err
 
 
@@ -391,7 +391,7 @@ def test_a_password_is_not_sent_in_the_clear(
     monkeypatch.setattr(sending, "_HERE", ())
     status, _, err = sst(*STORE, *MAIL)
     assert status == 1
-    assert "127.0.0.1 offers no TLS, so it is not told the password; try smtps://" in err
+    assert "127.0.0.1 offers no TLS, so the password was not sent; try smtps://" in err
     assert len(server.mails) == 1
 
 
@@ -418,16 +418,16 @@ def test_mail_that_is_not_taken(
     status, out, err = sst(*STORE, *words)
     assert status == 1
     assert "Home, October 2026" in out
-    assert err.endswith("takes no mail for you@example.com: 550 no such mailbox here\n")
+    assert err.endswith("does not accept mail for you@example.com: 550 no such mailbox here\n")
     words_of_two = ("--send-to", "mailto:me@example.com,you@example.com", "--house", "Home")
     status, _, err = sst(*STORE, *words_of_two)
     assert status == 1, "one of two addresses got nothing"
-    assert err.endswith("takes no mail for you@example.com: 550 no such mailbox here\n")
+    assert err.endswith("does not accept mail for you@example.com: 550 no such mailbox here\n")
     assert len(server.mails) == 1
     monkeypatch.setenv("SST_CLOUD_SMTP", "smtp://127.0.0.1:1")
     assert "the mail server 127.0.0.1 cannot be reached: " in sst(*STORE, *words).err
     monkeypatch.setenv("SST_CLOUD_SMTP", f"smtps://127.0.0.1:{port}")
-    assert "speaks no TLS on port" in (err := sst(*STORE, *words).err)
+    assert "does not use implicit TLS on port" in (err := sst(*STORE, *words).err)
     assert "try smtp://" in err
 
 
@@ -439,7 +439,7 @@ def test_a_sender_that_is_refused(
     monkeypatch.setenv("SST_CLOUD_SMTP", f"smtp://127.0.0.1:{port}")
     assert sst(*STORE, "--send-to", "mailto:you@example.com").err == (
         "Error: not sent by mail to you@example.com: "
-        "the mail server 127.0.0.1 did not take the mail: 553 you are not known here\n"
+        "the mail server 127.0.0.1 did not accept the mail: 553 you are not known here\n"
     )
 
 
@@ -463,8 +463,8 @@ def test_one_that_fails_holds_up_no_other(sst: Run, home: Path) -> None:
         ("mail.example.com", "must look like smtps://me@mail.example.com"),
         ("https://mail.example.com", "must look like smtps://"),
         ("smtp://mail.example.com:x", "must look like smtps://"),
-        ("smtps://me:hunter2@mail.example.com", "belongs into SST_CLOUD_SMTP_PASSWORD"),
-        ("smtps://me@mail.example.com", "names a user: set SST_CLOUD_SMTP_PASSWORD, too"),
+        ("smtps://me:hunter2@mail.example.com", "belongs in SST_CLOUD_SMTP_PASSWORD"),
+        ("smtps://me@mail.example.com", "has a user: also set SST_CLOUD_SMTP_PASSWORD"),
     ],
 )
 def test_mail_servers_that_are_none(
@@ -484,4 +484,4 @@ def test_addresses_that_are_none(
     monkeypatch.setenv("SST_CLOUD_SMTP", "smtp://127.0.0.1:1")
     status, _, err = sst(*STORE, "--send-to", f"mailto:{address}")
     assert status == 2
-    assert "needs an address, as mailto:me@example.com" in err
+    assert "needs an address, like mailto:me@example.com" in err

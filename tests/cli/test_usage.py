@@ -223,7 +223,7 @@ def test_a_reading_from_the_future_is_left_out(sst: Run, fill: Fill) -> None:
     status, out, err = sst(*words)
     assert status == 0
     assert err == (
-        "Note: 1 reading is dated in the future (2027-11-10) and left out; was a clock wrong?\n"
+        "Note: 1 reading is dated in the future (2027-11-10) and skipped; was a clock wrong?\n"
     )
     assert len(json.loads(out)) == 3
     assert sst(*words, "--to", "2026-10").err == ""
@@ -234,14 +234,14 @@ def test_a_reading_from_the_future_is_left_out(sst: Run, fill: Fill) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("usage",), "name a store, such as sqlite:home.db, or set SST_CLOUD_STORE"),
-        (("latest",), "name a store, such as sqlite:home.db, or set SST_CLOUD_STORE"),
+        (("usage",), "give a store, such as sqlite:home.db, or set SST_CLOUD_STORE"),
+        (("latest",), "give a store, such as sqlite:home.db, or set SST_CLOUD_STORE"),
         (("usage", "sqlite:no.db", "--from", "yesterday"), "'yesterday' is not a time; write one"),
         (("usage", "sqlite:no.db", "--from", "2026-13"), "is not a time"),
         (("usage", "sqlite:no.db", "--to", "2026-02-30"), "is not a time"),
         (("usage", "sqlite:no.db", "--to", "9999"), "is not a time"),
         (("usage", "sqlite:no.db", "--to", "2026-02-03T25:00"), "is not a time"),
-        (("usage", "sqlite:no.db", "--json", "--csv"), "--json and --csv exclude each other"),
+        (("usage", "sqlite:no.db", "--json", "--csv"), "--json and --csv cannot be combined"),
         (("usage", "sqlite:no.db", "--max-flow", "0"), "0.0 is not in the range x>0"),
         (("usage", "sqlite:no.db", "--max-flow", "nan"), "nan is not a finite number"),
         (("report", "sqlite:no.db", "--max-flow", "inf"), "inf is not a finite number"),
@@ -345,8 +345,7 @@ def test_what_the_table_says_of_gaps_and_new_meters(sst: Run, fill: Fill) -> Non
     assert total == "total 601"
     assert legend.endswith("≈ partly estimated: readings are more than 3 h apart")
     assert replaced == (
-        "Cold: 1,590 L, then 60 L on 2026-10-07 12:00; replaced? "
-        "What ran in between is not counted."
+        "Cold: 1,590 L, then 60 L on 2026-10-07 12:00; replaced? Usage in between is not counted."
     )
 
 
@@ -411,7 +410,7 @@ def test_houses(sst: Run, fill: Fill) -> None:
         assert {use["house"] for use in uses} == {"Dacha"}
     status, _, err = sst("usage", "sqlite:home.db", *ZONE, "--house", "Palace")
     assert status == 1
-    assert "no readings of a house 'Palace' then; there are of: Home (1), Dacha (7)" in err
+    assert "no readings of a house 'Palace' in that time, only of: Home (1), Dacha (7)" in err
 
 
 def test_each_house_has_the_zone_that_the_collector_knows(
@@ -437,12 +436,12 @@ def test_without_a_zone_it_is_that_of_this_machine(
     status, out, err = sst("usage", "--from", "2026-10-20", "--to", "2026-10-27", "--json")
     assert status == 0
     assert err == (
-        "Note: in the time zone of this machine, Europe/Berlin; --timezone names another\n"
+        "Note: using this machine's time zone, Europe/Berlin; change it with --timezone\n"
     )
     offsets = [use["start"][-6:] for use in json.loads(out)]
     assert offsets == ["+02:00"] * 2 * 6 + ["+01:00"] * 2 * 2
     monkeypatch.setenv("TZ", "Mars/Olympus")
-    assert "of this machine, UTC;" in sst("usage").err
+    assert "this machine's time zone, UTC;" in sst("usage").err
 
 
 def test_an_outbox_gone_wrong_does_not_matter(
@@ -490,19 +489,19 @@ def test_a_store_that_is_none_is_an_error(  # noqa: PLR0917
 def test_too_little_to_say_anything(sst: Run, fill: Fill) -> None:
     fill([sample_reading(quantity="leak", value=False, water=None)])
     words = ("usage", "sqlite:home.db", "--timezone", "UTC", "--by", "month")
-    assert sst(*words) == (0, "", "No reading of such a meter is stored there.\n")
+    assert sst(*words) == (0, "", "There are no readings of such a meter in the store.\n")
     assert sst(*words, "--json").out == "[]\n"
     fill([sample_reading()])
     assert sst(*words) == (
         0,
         "",
-        "One reading so far; consumption shows from the second one on.\n",
+        "Only one reading so far; usage needs at least two.\n",
     )
     status, _, err = sst(*words, "--plot", "x.png")
     assert status == 1
-    assert err.endswith("no meter has two readings there, so there is nothing to draw\n")
+    assert err.endswith("no meter has two readings in that time, so there is nothing to draw\n")
     assert sst(*words, "--from", "2030").err == (
-        "--from lies in the future, so nothing can be said.\n"
+        "--from is in the future, so there are no readings yet.\n"
     )
 
 
@@ -512,7 +511,7 @@ def test_too_little_to_say_anything(sst: Run, fill: Fill) -> None:
         ("--from 2026-11 --to 2026-10", "--from is after --to"),
         ("--from 2026-10-05T12:00Z --to 2026-10-05T11:00Z", "--from is after --to"),
         ("--from 2026-10-06T12:00Z --to 2026-10-05T11:00", "--from is after --to"),
-        ("--from 2026-10 --last 7d", "--from and --last exclude each other"),
+        ("--from 2026-10 --last 7d", "--from and --last cannot be combined"),
     ],
 )
 def test_times_that_contradict_each_other(sst: Run, words: str, message: str) -> None:
@@ -542,7 +541,7 @@ def test_how_much_of_it_the_table_shows(  # noqa: PLR0917
     out, err = capsys.readouterr()
     labels = [line[:16].rstrip() for line in out.splitlines() if line.startswith("2026")]
     assert labels[0].startswith(first)
-    assert err == (f"Note: these are {note}; --from shows more\n" if note else "")
+    assert err == (f"Note: showing {note}; use --from for more\n" if note else "")
     assert len(labels) == rows
 
 
@@ -558,7 +557,7 @@ def test_nothing_of_late(sst: Run, fill: Fill) -> None:
     assert sst("usage", "sqlite:home.db", "--timezone", "UTC") == (
         0,
         "",
-        "Nothing is stored of the last 31 days; --from shows more.\n",
+        "There are no readings in the last 31 days; use --from for more.\n",
     )
 
 
@@ -603,7 +602,7 @@ def test_so_many_meters_that_only_their_sums_fit(
     head, month, *_ = out.splitlines()
     assert head.split() == ["month", "cold", "hot", "all", "covered"]
     assert month.split()[:4] == ["2026-09", "120", "120", "240"]
-    assert err == "Note: there is no room for 12 columns of meters; --csv has them all\n"
+    assert err == "Note: 12 meters do not fit; use --csv to see them all\n"
 
 
 def test_a_long_name_takes_no_more_than_its_lines(sst_on_terminal: Run, fill: Fill) -> None:
@@ -648,7 +647,7 @@ def test_a_gap_of_ones_own(sst: Run, fill: Fill) -> None:
 )
 def test_pictures(sst: Run, words: str, title: str, unit: str, labels: list[str]) -> None:
     status, out, err = sst("usage", *ZONE, *words.split(), "--plot", "it.svg")
-    assert (status, out, err) == (0, "", "it.svg is drawn.\n")
+    assert (status, out, err) == (0, "", "Saved it.svg.\n")
     texts = [text.strip() for text in _comments(Path("it.svg"))]
     assert f"Home, {title}".replace("-", "\N{EN DASH}") in texts
     assert unit in texts
@@ -698,7 +697,7 @@ def test_a_picture_of_odd_names_and_a_gap(sst: Run, fill: Fill) -> None:
     odd = household(20, house="$x_1$ 😀 дача, with a name that is much too long for a title")
     fill([reading for reading in odd if reading.time.day not in (10, 11)])
     status, _, err = sst("usage", "sqlite:home.db", *ZONE, "--plot", "it.svg")
-    assert (status, err) == (0, "it.svg is drawn.\n")
+    assert (status, err) == (0, "Saved it.svg.\n")
     assert any("estimated" in text for text in _comments(Path("it.svg")))
 
 
