@@ -44,7 +44,7 @@ def houses(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json(list(found))
     else:
-        made = table("id", "name", "time zone", "somebody in", right=("id",))
+        made = table("id", "name", "time zone", "occupied", right=("id",))
         for house in found:
             in_home = {True: "yes", False: "no", None: ""}[house.in_home]
             add_row(made, house.id, house.name, house.timezone, in_home)

@@ -42,7 +42,7 @@ def console() -> "Console":
             raise BrokenPipeError  # and not rich's own exit with status 1
 
         def print(self, *objects: Any, **options: Any) -> None:
-            """As rich does, without the blanks it fills lines up with where nobody sees them."""
+            """As rich does, without trailing spaces."""
             if self.is_terminal:
                 super().print(*objects, **options)
                 return

@@ -60,7 +60,7 @@ class Month(click.ParamType[date]):
 @click.option(
     "--day",
     type=click.IntRange(1, 31),
-    help="Reporting day of the month. Default: the house's own, or the last.",
+    help="Report day of the month. Default: the house's own, or the last.",
 )
 @click.option(
     "--decimals",

@@ -17,14 +17,14 @@ from .settings import Settings, state_option, verbose_option
 
 _DOING: Final = {
     Course.FLOWING: "delivering",
-    Course.RETRYING: "tries again",
+    Course.RETRYING: "retrying",
     Course.PAUSED: "refused",
     Course.REMOVED: "not used",
 }
 _DID: Final = _DOING | {Course.FLOWING: "idle", Course.RETRYING: "failed"}
 """The same where no collector is running."""
-_LABEL: Final = 13
-"""Columns of a label."""
+_LABEL: Final = 14
+"""Width of a label."""
 
 
 @click.command()
@@ -54,15 +54,15 @@ def status(settings: Settings, *, as_json: bool) -> None:
 def _lines(found: Status, now: datetime) -> list[tuple[str, str]]:
     lines = [
         ("last poll", ago(found.last_poll, now)),
-        ("last answer", ago(found.last_success, now)),
-        ("polls", f"{found.polls:,}, {found.failed_polls:,} of them failed"),
+        ("last success", ago(found.last_success, now)),
+        ("polls", f"{found.polls:,}, {found.failed_polls:,} failed"),
         ("readings", f"{found.readings:,}"),
         ("outbox", _size(found.size)),
     ]
     if found.lost:
-        lines.append(("lost", f"{found.lost:,} readings: neither disk nor memory had room"))
+        lines.append(("lost", f"{found.lost:,} readings: disk and memory were full"))
     if found.source_error is not None:
-        lines.insert(2, ("away since", ago(found.source_error_since, now)))
+        lines.insert(2, ("down since", ago(found.source_error_since, now)))
         lines.insert(3, ("because", found.source_error))
     return lines
 
@@ -92,7 +92,7 @@ def _print_sinks(sinks: Sequence[SinkStatus], now: datetime, *, running: bool) -
         if sink.error is not None and sink.course is not Course.REMOVED:
             due = _due(sink, now) if running else "when a collector starts"
             click.echo(f"\n{printable(f'{sink.name}: {sink.error}')}")
-            click.echo(f"It began {ago(sink.error_since, now)}; the next try is {due}.")
+            click.echo(f"First failed {ago(sink.error_since, now)}; next try {due}.")
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

@@ -267,8 +267,7 @@ class Courier:
         if self.error is None or isinstance(self.error, SinkRefusedError) != refused:
             if refused:
                 _log.error(
-                    "%s refused, and is left alone for %d min, or until it is told to try again: "
-                    "%s",
+                    "%s refused, and is paused for %d min, or until a retry is requested: %s",
                     self.name,
                     pause / 60,
                     error,

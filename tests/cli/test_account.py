@@ -18,7 +18,7 @@ from .conftest import Run
 def test_houses(sst: Run, logged_in: FakeCloud) -> None:
     status, out, err = sst("houses")
     assert (status, err) == (0, "")
-    assert out.splitlines()[0].split() == ["id", "name", "time", "zone", "somebody", "in"]
+    assert out.splitlines()[0].split() == ["id", "name", "time", "zone", "occupied"]
     assert "Summer house  Europe/Moscow  yes" in out
 
 

@@ -101,7 +101,7 @@ async def test_the_service(home: Path, machine: Machine) -> None:
                 await machine.heard("WATCHDOG=1")
             program.send_signal(signal.SIGHUP)  # as `systemctl reload` does
             await machine.heard("STATUS=")
-            assert "running      yes" in await status_of(machine)
+            assert "running       yes" in await status_of(machine)
             program.send_signal(signal.SIGTERM)
             await machine.heard("STOPPING=1")
             _, said = await asyncio.wait_for(program.communicate(), 5)
@@ -114,7 +114,7 @@ async def test_the_service(home: Path, machine: Machine) -> None:
         (times,) = store.execute("SELECT count(DISTINCT time) FROM readings").fetchone()
     assert times >= 1
     told = await status_of(machine)
-    assert "running      no" in told
+    assert "running       no" in told
     assert "sqlite:home.db  idle" in told
 
 
