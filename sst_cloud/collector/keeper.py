@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from sst_cloud.errors import OutboxError
@@ -18,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 _MOST_HELD: Final = 20_000
 """Readings held in memory while the disk is full."""
+_DELIVERIES: Final = 10.0
+"""Seconds for which a clean-up waits for deliveries."""
 
 
 class Keeper:
@@ -30,7 +33,10 @@ class Keeper:
         self._couriers = couriers
         self._held = Entry()
         """Not committed yet."""
+        self._lost = 0
+        """Readings, since the outbox can no longer be written."""
         self._committing: asyncio.Task[bool] | None = None
+        self._tidying: asyncio.Task[None] | None = None
 
     async def keep(
         self, readings: Sequence[Reading], events: Sequence[Event], notes: dict[str, str]
@@ -46,6 +52,7 @@ class Keeper:
                 "%d readings are lost: the disk is full, and so is the memory reserved for them",
                 lost,
             )
+            self._lost += lost
             notes["lost"] = str(lost + int(notes.get("lost", 0)))
         all_events = [*self._held.events, *events]
         self._held = Entry(held[-_MOST_HELD:], all_events[-_MOST_HELD:], notes)
@@ -53,15 +60,17 @@ class Keeper:
         return await asyncio.shield(self._committing)
 
     async def end(self, notes: dict[str, str]) -> None:
-        """Finish a commit in progress, and retry once if it has failed."""
+        """Finish what is in progress, and retry once if the last commit has failed."""
         if self._committing is not None:
             await asyncio.wait({self._committing})
-        if self.error is None:
-            return
-        if not await self.keep((), (), notes) and self._held.readings:
+        if self.error is not None and not await self.keep((), (), notes) and self._held.readings:
             _log.error(
                 "%d readings are lost: they could not be written to disk", len(self._held.readings)
             )
+        if self._tidying is not None and not self._tidying.done():
+            self._tidying.cancel()
+            await asyncio.wait({self._tidying})
+            await self._tidy()
 
     async def _commit(self, news: Sequence[Event]) -> bool:
         try:
@@ -77,12 +86,23 @@ class Keeper:
             return False
         self._held = Entry()
         if self.error is not None:
-            _log.warning("the outbox can be written again; no readings were lost in the meantime")
-        self.error = None
+            _log.warning(
+                "the outbox can be written again; %s readings were lost in the meantime",
+                self._lost or "no",
+            )
+        self.error, self._lost = None, 0
         for courier in self._couriers:
             courier.tell()
-        await self._tidy()
+        if self._tidying is None or self._tidying.done():
+            self._tidying = asyncio.create_task(self._tidy_after_deliveries())
         return True
+
+    async def _tidy_after_deliveries(self) -> None:
+        """Clean up when it holds up neither a poll nor, for long, a delivery."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DELIVERIES):
+                await asyncio.gather(*(courier.rest() for courier in self._couriers))
+        await self._tidy()
 
     async def _tidy(self) -> None:
         try:

@@ -100,6 +100,7 @@ async def test_full_disk_loses_nothing_and_is_told_once(
     assert sorted(set(sink.values)) == list(range(1, POLLS + 1))
     assert caplog.text.count("are held in memory") == 1
     assert caplog.text.count(ROOM_AGAIN) == 1
+    assert "no readings were lost in the meantime" in caplog.text
 
 
 async def test_full_disk_is_named_where_the_collector_cannot_even_begin(
@@ -206,6 +207,7 @@ async def test_what_neither_disk_nor_memory_can_hold_is_counted(
     status = read_status(state)
     assert status.lost > 5
     assert status.readings + status.lost == POLLS
+    assert f"written again; {status.lost} readings were lost in the meantime" in caplog.text
     assert (
         "1 readings are lost: the disk is full, and so is the memory reserved for them"
         in caplog.text
