@@ -80,7 +80,8 @@ def arguments_of_ours(words: list[str]) -> list[str] | None:
 def parse_options(arguments: list[str]) -> str:
     """Read arguments as `sst-cloud` would, without doing anything; the name of the command."""
     command: click.Command = app
-    context = click.Context(command, info_name="sst-cloud")
+    # A command keeps the help option of its first context.
+    context = click.Context(command, info_name="sst-cloud", **command.context_settings)
     while isinstance(command, click.Group):
         _, rest, _ = command.make_parser(context).parse_args(arguments)
         name, chosen, arguments = command.resolve_command(context, rest)

@@ -103,7 +103,7 @@ def _print(findings: Sequence[Finding]) -> None:
 
     out = console()
     for finding in findings:
-        verdict = ("ok", "green") if finding.ok else ("WRONG", "red")
+        verdict = ("ok", "green") if finding.ok else ("failed", "red")
         said = finding.said and f" - {printable(finding.said)}"
         out.print(Text.assemble(f"{printable(finding.name)}: ", verdict, said), soft_wrap=True)
 

@@ -71,15 +71,15 @@ def test_each_thing_that_is_wrong_has_its_line(
     for line, words in zip(
         lines,
         (
-            "WRONG - ",
-            "/proc/nowhere: WRONG - /proc cannot be written to: ",
-            "sqlite:/nowhere/home.db: WRONG - ",
-            f"WRONG - 127.0.0.1:{unused_tcp_port} cannot be reached",
-            "WRONG - the sqlite sink has no option 'colour'",
-            "nonsense: WRONG - 'nonsense' is not a sink URL",
+            "failed - ",
+            "/proc/nowhere: failed - /proc cannot be written to: ",
+            "sqlite:/nowhere/home.db: failed - ",
+            f"failed - 127.0.0.1:{unused_tcp_port} cannot be reached",
+            "failed - the sqlite sink has no option 'colour'",
+            "nonsense: failed - 'nonsense' is not a sink URL",
             "stdout:: ok",
-            "WRONG - command '/nowhere/ring' not found or not executable",
-            "--on-event: WRONG - ",
+            "failed - command '/nowhere/ring' not found or not executable",
+            "--on-event: failed - ",
             "ok - not tested, as that would post something",
         ),
         strict=True,
@@ -106,7 +106,7 @@ def test_nobody_is_logged_in(sst: Run, cloud: FakeCloud) -> None:
     status, out, _ = sst("check")
     assert status == 1
     first, *others = out.splitlines()
-    assert "WRONG - not logged in to" in first
+    assert "failed - not logged in to" in first
     assert len(others) == 1
 
 
@@ -128,7 +128,7 @@ def test_an_account_that_was_moved(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.account.houses.clear()
     status, out, _ = sst("check")
     assert status == 1
-    assert "WRONG - the account has no houses; if it was migrated to the ATLAS app" in out
+    assert "failed - the account has no houses; if it was migrated to the ATLAS app" in out
 
 
 def test_a_sink_that_hangs_in_a_thread_holds_nothing_back(
@@ -149,7 +149,7 @@ def test_a_sink_that_hangs_in_a_thread_holds_nothing_back(
         check=False,
     )
     assert done.returncode == 1
-    assert done.stdout.splitlines()[1:] == [".: ok", "csv:pipe: WRONG - no response within 0.2 s"]
+    assert done.stdout.splitlines()[1:] == [".: ok", "csv:pipe: failed - no response within 0.2 s"]
     assert done.stderr == ""
 
 
@@ -170,4 +170,4 @@ def test_a_sink_of_somebody_else_that_misbehaves(
     monkeypatch.setattr(InstalledSink, "load", load)
     status, out, _ = sst("check", "--sink", "stdout:")
     assert status == 1
-    assert f"stdout:: WRONG - {said}" in out
+    assert f"stdout:: failed - {said}" in out
