@@ -167,7 +167,7 @@ class Stage:
         self._environ |= {
             "SST_CLOUD_URL": cloud.url,
             "SST_CLOUD_TOKEN": cloud.token,
-            "SST_CLOUD_STATE": str(self._folder / "collector"),
+            "SST_CLOUD_STATE": "state",
         }
 
     async def run(self, command: str, *, width: int = 100, fails: bool = False) -> str:
