@@ -54,8 +54,9 @@ def config_option(command: F) -> F:
 def _load(ctx: click.Context, _param: click.Parameter, file: Path | None) -> None:
     if file is None:
         return
-    options = options_of(_whose_options(ctx))
-    config = Config.read(file, options, ctx)
+    from .collect import collect  # noqa: PLC0415  circular: it has this option
+
+    config = Config.read(file, options_of(collect), ctx)  # one file serves all commands
     known = {param.name for param in ctx.command.params}
     found = {name: value for name, value in config.options.items() if name in known}
     ctx.default_map = {**(ctx.default_map or {}), **found}
@@ -63,13 +64,6 @@ def _load(ctx: click.Context, _param: click.Parameter, file: Path | None) -> Non
     for name, secret in config.secrets.items():
         if not os.environ.get(name):
             os.environ[name] = secret
-
-
-def _whose_options(ctx: click.Context) -> click.Command:
-    """One file serves all commands: it always has the options of `collect`."""
-    from .collect import collect  # noqa: PLC0415  circular: it has this option
-
-    return ctx.command if ctx.command.name == collect.name else collect
 
 
 def options_of(command: click.Command) -> dict[str, click.Option]:
