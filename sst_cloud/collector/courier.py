@@ -156,10 +156,15 @@ class Courier:
         return None
 
     async def _deliver_early(self) -> None:
-        if early := self._early:
-            await self._write(early)
+        if (early := self._early) and not self._ending:
+            self._idle.clear()
+            try:
+                await self._write(early)
+            finally:
+                self._idle.set()
             self._had_early = [*self._had_early, *early][-AT_ONCE:]
             self._early = [item for item in self._early if item not in early]
+            self._well()
 
     async def _deliver_some(self) -> bool:
         """Deliver the next batch; returns whether there may be more."""
@@ -177,11 +182,10 @@ class Courier:
         return batch.size == most
 
     async def _deliver(self, batch: Batch[Any]) -> None:
-        items = batch.items
-        if had := self._had_early:
-            items = [item for item in items if item not in had]
-            self._had_early = [item for item in had if item not in batch.items]
+        had = self._had_early
+        items = [item for item in batch.items if item not in had] if had else batch.items
         rejected = await self._write(items) if items else ()
+        self._had_early = [item for item in had if item not in batch.items]
         self._done = _Done(
             upto=batch.upto,
             accepted=len(batch.items) - len(rejected),

@@ -1,6 +1,8 @@
 """A source of one meter, a sink in memory, and a clock that a test can set."""
 
 import asyncio
+import os
+import subprocess
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -202,3 +204,16 @@ async def collected(
     async with collector:
         await collector.run(polls)
     return collector
+
+
+@contextmanager
+def mounted(folder: Path, *how: str) -> Iterator[Path]:
+    """A folder with something mounted on it, which in the CI must be possible."""
+    done = subprocess.run(
+        ["mount", *how, str(folder)], check=False, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode and not os.environ.get("CI"):
+        pytest.skip(f"only root may mount: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from time import tzset
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ from sst_cloud.collector import (
     Course,
     DeadLetters,
     Event,
+    EventKind,
     JudgeRules,
     Poll,
     SinkStatus,
@@ -37,7 +39,9 @@ from sst_cloud.collector import (
     known_houses,
     read_status,
 )
-from sst_cloud.collector.handler import EventRejection, EventReport
+from sst_cloud.collector.entries import Entry
+from sst_cloud.collector.handler import EventRejection, EventReport, FailedError, Handler
+from sst_cloud.collector.outbox import Outbox
 from sst_cloud.testing.sink_contract import sample_reading
 
 from .parts import Always, Listener, Memory, Meter, Settable, Threads, collected
@@ -580,6 +584,37 @@ async def test_events_that_a_handler_will_not_take_are_told_of(
     assert not DeadLetters(tmp_path).read()
     (handler,) = read_status(tmp_path).sinks
     assert (handler.rejected, handler.waiting) == (1, 0)
+
+
+async def test_one_event_that_always_fails_holds_up_no_other_however_many_there_are(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    class Picky(Handler):
+        name = "picky"
+
+        def __init__(self) -> None:
+            super().__init__(clock)
+            self.heard = set[str]()
+
+        async def check(self) -> None:
+            return None
+
+        async def send(self, content: Mapping[str, Any]) -> None:
+            if content["message"] == "0":
+                raise FailedError("not this one")
+            self.heard.add(content["message"])
+
+    events = [
+        Event(time=clock.now(), kind=EventKind.LEAK, message=str(number), point_id=str(number))
+        for number in range(100)
+    ]
+    async with Outbox(tmp_path, clock=clock) as outbox:
+        await outbox.append(Entry(events=events))
+    handler = Picky()
+    await collected(
+        Meter(clock), {}, tmp_path, 3, handlers={"picky": handler}, start=Start.BEGINNING
+    )
+    assert handler.heard == {str(number) for number in range(1, 100)}
 
 
 async def test_a_handler_that_refuses_gets_its_alarms_within_minutes(

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.parts import Listener, Memory, Meter, Settable, Threads, collected
-from sst_cloud import ManualClock, Reading, WriteReport
+from collector.parts import Listener, Memory, Meter, Settable, Threads, collected, mounted
+from sst_cloud import ManualClock, Reading, SinkUnavailableError, WriteReport
 from sst_cloud.collector import Collector, Poll, Start, read_status
 from sst_cloud.collector.entries import Entry
 from sst_cloud.collector.outbox import Outbox
@@ -27,6 +27,7 @@ from sst_cloud_sinks.sqlite import SqliteSink
 
 POLLS = 30
 FULL = "cannot be used"
+BUSY = SinkUnavailableError("busy")
 ROOM_AGAIN = "can be written again"
 
 
@@ -46,13 +47,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of a megabyte."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
-    done = subprocess.run(mount, check=False, stderr=subprocess.PIPE, text=True)
-    if done.returncode and not os.environ.get("CI"):
-        pytest.skip(f"only root may mount: {done.stderr}")
-    assert done.returncode == 0, done.stderr
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted(folder, "-t", "tmpfs", "-o", "size=1m", "none"):
+        yield folder
 
 
 def fill(folder: Path) -> Path:
@@ -192,6 +188,55 @@ async def test_alarms_do_not_wait_for_room_on_the_disk_and_ring_once(
     assert [event.kind for event in handler.heard] == ["counter_suspect", "counter_replaced"]
     assert heard[19] == 2
     assert read_status(state).sinks[0].waiting == 0
+
+
+async def test_alarms_that_rang_already_do_not_ring_again_with_one_that_fails(
+    clock: ManualClock, small_disk: Path
+) -> None:
+    """The disk has room again; the next alarm is written with those, and its first try fails."""
+    source, handler = Meter(clock, litres=9_000), Listener(None, None, BUSY)
+
+    def asked() -> None:
+        source.litres = {16: 0, 21: 900_000}.get(len(source.asked), source.litres)
+
+    source.on_asked = asked
+    polls = Polls(after_5=lambda: fill(small_disk), after_20=(small_disk / "ballast").unlink)
+    state = small_disk / "state"
+    await collected(source, {}, state, POLLS, handlers={"h": handler}, on_poll=polls)
+    assert handler.writes > 3
+    assert [(event.kind, event.over) for event in handler.heard] == [
+        ("counter_suspect", False),
+        ("counter_replaced", False),
+        ("counter_suspect", False),
+        ("counter_replaced", False),
+    ]
+
+
+async def test_handler_that_takes_an_alarm_at_the_second_try_is_well_though_the_disk_is_full(
+    clock: ManualClock, small_disk: Path
+) -> None:
+    source, handler = Meter(clock, litres=9_000), Listener(BUSY)
+    errors: list[int] = []
+
+    def asked() -> None:
+        if len(source.asked) == 16:
+            source.litres = 0
+
+    def note(poll: Poll) -> None:
+        polls(poll)
+        errors.append(len(collector.errors))
+
+    source.on_asked = asked
+    polls = Polls(after_5=lambda: fill(small_disk))
+    collector = Collector(
+        source, {}, small_disk / "state", handlers={"h": handler}, clock=clock, on_poll=note
+    )
+    async with collector:
+        with pytest.raises(OutboxError, match="full"):
+            await collector.run(18)
+    assert not polls.committed[16]
+    assert handler.heard[0].kind == "counter_suspect"
+    assert errors[16] == 0
 
 
 async def test_what_neither_disk_nor_memory_can_hold_is_counted(

@@ -1,9 +1,7 @@
 """The outbox's bounds, and files that are not what they should be."""
 
 import asyncio
-import os
 import sqlite3
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -19,6 +17,8 @@ from sst_cloud.collector.outbox import Outbox
 from sst_cloud.collector.status import Stream
 from sst_cloud.errors import OutboxError
 from sst_cloud.testing.sink_contract import sample_reading
+
+from .parts import mounted
 
 READINGS = Stream.READINGS
 
@@ -271,13 +271,8 @@ def backup(tmp_path: Path) -> Iterator[Path]:
             await outbox.append(Entry(readings(3)))
 
     asyncio.run(make())
-    mount = ["mount", "--bind", "-o", "ro", str(folder), str(folder)]
-    done = subprocess.run(mount, check=False, stderr=subprocess.PIPE, text=True)
-    if done.returncode and not os.environ.get("CI"):
-        pytest.skip(f"only root may mount: {done.stderr}")
-    assert done.returncode == 0, done.stderr
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted(folder, "--bind", "-o", "ro", str(folder)):
+        yield folder
 
 
 def test_an_outbox_that_is_not_in_use_can_be_read_where_nothing_may_be_written(
