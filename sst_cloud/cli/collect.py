@@ -15,7 +15,7 @@ from sst_cloud.collector import EVERY, Collector, JudgeRules, Limits, Poll, Star
 from sst_cloud.collector.handler import Handler
 from sst_cloud.collector.handlers import handler_from
 from sst_cloud.collector.lookout import Lookout
-from sst_cloud.errors import SinkError, SinkOptionsError, SinkUnavailableError
+from sst_cloud.errors import SinkError, SinkOptionsError, SinkUnavailableError, SSTCloudError
 from sst_cloud.flow import REFRESH
 from sst_cloud.models import Snapshot
 from sst_cloud.readings import Quality, Reading, format_time
@@ -265,21 +265,24 @@ async def _collect(  # noqa: PLR0913
 
         with heeding_signals(stop, collector.try_again):
             async with collector, lookout.over(collector, metrics):
-                await collector.run(polls)
-                _end(collector, polls, leaving)
+                try:
+                    await collector.run(polls)
+                except SSTCloudError as error:
+                    leaving.begin(error)
+                    raise
+                leaving.begin(_undelivered(collector) if polls else None)
         if pipe is not None and pipe.closed:
             raise BrokenPipeError
         if polls and collector.errors:
             raise next(iter(collector.errors.values()))
 
 
-def _end(collector: Collector, polls: int | None, leaving: Leaving) -> None:
-    """Finish: what remains takes no longer than a shutdown."""
-    if polls and collector.errors:
-        name, error = next(iter(collector.errors.items()))
+def _undelivered(collector: Collector) -> SSTCloudError | None:
+    """Say which sink did not receive everything; the error, if there is one."""
+    for name, error in collector.errors.items():
         click.echo(f"{name}: undelivered readings are kept for the next run.", err=True)
-        leaving.status, leaving.words = 1, f"Error: {error}"
-    leaving.begin()
+        return error
+    return None
 
 
 def _handler(text: str, settings: Settings) -> Handler:

@@ -29,8 +29,10 @@ class Leaving:
         self._timer = threading.Timer(_LEAVE_AFTER, self._leave)
         self._timer.daemon = True
 
-    def begin(self) -> None:
-        """Start the countdown."""
+    def begin(self, error: Exception | None = None) -> None:
+        """Start the countdown; after an error, to an exit that reports it."""
+        if error is not None:
+            self.status, self.words = 1, f"Error: {error}"
         with suppress(RuntimeError):  # already started
             self._timer.start()
 

@@ -212,6 +212,22 @@ async def test_ended_by_itself_though_a_store_hangs(
     assert read_status(state).sinks[0].waiting == read_status(state).readings > 0
 
 
+async def test_ended_by_an_error_though_a_store_hangs(
+    fake: FakeCloud, state: Path, tmp_path: Path
+) -> None:
+    """What is left of an earlier run is being written while the cloud refuses."""
+    sinks = [f"csv:{tmp_path / 'readings.csv'}"]
+    for refused in (False, True):
+        if refused:
+            fake.inject(Status(403))
+        async with collector(fake, state, sinks, "--once", how=("-c", HANGING)) as running:
+            async with asyncio.timeout(PATIENCE):
+                log = await running.log()
+                assert await running.process.wait() == 1
+    assert log.splitlines()[-1].startswith("Error: ")
+    assert "(HTTP 403)" in log.splitlines()[-1]
+
+
 async def test_goes_on_where_nobody_can_read_what_it_says(
     fake: FakeCloud, state: Path, tmp_path: Path
 ) -> None:
