@@ -1,7 +1,6 @@
 """What `latest`, `usage` and `report` share: stores, times, and houses."""
 
 import re
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -13,13 +12,12 @@ import attrs
 import click
 
 from sst_cloud.collector.looking import known_houses
-from sst_cloud.enums import Quality, Quantity
 from sst_cloud.errors import OutboxError
-from sst_cloud.flow import MAX_FLOW, REFRESH
+from sst_cloud.flow import MAX_FLOW
 from sst_cloud.models import House
+from sst_cloud.nearest import totals_around
 from sst_cloud.readings import Reading
 from sst_cloud.sink import CheckedHistory, History, Sink, open_sink
-from sst_cloud.totals import only_repeats
 
 from .units import LITRES_PER_M3, FiniteRange
 
@@ -172,10 +170,6 @@ _SLACK: Final = timedelta(days=2)
 """More than local time in any unknown zone can be off."""
 _AHEAD: Final = timedelta(days=1)
 """Readings dated further than this in the future were stored while a clock was wrong."""
-_FURTHER: Final = (timedelta(days=7), timedelta(days=100), None)
-"""How far to search for the nearest totals, in steps; None means everything."""
-_ENOUGH: Final = 4
-"""Successive totals, an update of the cloud apart, needed to recognise a glitch."""
 
 
 async def volumes(
@@ -191,18 +185,10 @@ async def volumes(
     ahead: list[datetime] = []
     async with open_sink(store) as sink:
         past = await history(sink, store)
-        newest = () if first is last is None else await past.latest()
-        meters = [reading for reading in newest if reading.quantity is Quantity.VOLUME]
-        if first is not None:
-            for reading in await _before(past, first, meters):
-                yield reading
-        async for reading in past.read(Quantity.VOLUME, first, last):
+        async for reading in totals_around(past, first, last, limit):
             if reading.time > limit:
                 ahead.append(reading.time)
             else:
-                yield reading
-        if last is not None and last < limit:
-            async for reading in _after(past, last, limit, meters):
                 yield reading
     if ahead:
         are = "1 reading is" if len(ahead) == 1 else f"{len(ahead)} readings are"
@@ -210,66 +196,6 @@ async def volumes(
         click.echo(
             f"Note: {are} dated in the future ({day}) and skipped; was a clock wrong?", err=True
         )
-
-
-async def _before(past: History, moment: datetime, meters: Sequence[Reading]) -> list[Reading]:
-    """The newest totals of each meter before a moment. `meters` are the very last ones."""
-    found: dict[object, list[Reading]] = {}
-    until: datetime | None = moment
-    for further in _FURTHER:
-        since = moment - further if further else None
-        rows: dict[object, list[Reading]] = defaultdict(list)
-        async for reading in past.read(Quantity.VOLUME, since, until):
-            row = rows[reading.series]
-            if not _tells(row, reading):
-                continue
-            if row[1:] and row[-1].time - row[-2].time < REFRESH:
-                row.pop()
-            row.append(reading)
-            del row[:-_ENOUGH]
-        for series, row in rows.items():
-            if not _settled(found.get(series, ())):
-                found[series] = row + found.get(series, [])
-        for last in meters:  # meters that are gone
-            if last.time < moment and last.quality is Quality.GOOD:
-                found.setdefault(last.series, [last])
-        if all(_settled(found.get(last.series, ())) for last in meters):
-            break
-        until = since
-    return sorted((r for row in found.values() for r in row), key=lambda reading: reading.time)
-
-
-async def _after(
-    past: History, moment: datetime, limit: datetime, meters: Sequence[Reading]
-) -> AsyncIterator[Reading]:
-    """The oldest totals of each meter from a moment on. `meters` are the very last ones."""
-    rows: dict[object, list[Reading]] = {last.series: [] for last in meters if last.time >= moment}
-    since = moment
-    for further in _FURTHER:
-        until = min(moment + further, limit) if further else limit
-        async for reading in past.read(Quantity.VOLUME, since, until):
-            row = rows.setdefault(reading.series, [])
-            apart = not row or reading.time - row[-1].time >= REFRESH
-            if len(row) < _ENOUGH and apart and _tells(row, reading):
-                row.append(reading)
-                yield reading
-                if all(len(row) == _ENOUGH for row in rows.values()):
-                    return
-        if all(map(_settled, rows.values())):
-            return
-        since = until
-
-
-def _tells(row: Sequence[Reading], reading: Reading) -> bool:
-    """Whether a total adds information to a series."""
-    suspect = reading.quality is Quality.SUSPECT
-    return not suspect and not (row and only_repeats(row[-1], reading))
-
-
-def _settled(row: Sequence[Reading]) -> bool:
-    """Whether a meter was actually read, rather than repeated for a silent module."""
-    good = any(reading.quality is Quality.GOOD for reading in row)
-    return good or len({reading.value for reading in row}) > 1
 
 
 def utc(moment: datetime) -> datetime:
