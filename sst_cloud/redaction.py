@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from . import frame
+from ._json import loads
 
 MASK: Final = "***"
 
@@ -40,12 +41,19 @@ SENSITIVE_KEYS: Final = frozenset(
 _MAC: Final = re.compile(r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b")
 _SECRET_TEXT: Final = (
     # E-mails, anchored at a word's start: a long word without @ is not scanned from every letter.
-    re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"),
+    re.compile(r"(?<![\w.+%-])[\w.+%-]++@[\w-]++(?:\.[\w-]++)+"),
     _MAC,
     re.compile(r"(?<=Token )\S+"),
-    re.compile(r"\b[0-9A-Za-z]{32,}\b"),  # token, sessionid, csrftoken
-    re.compile(r"(?<=//)[^/@\s]+(?=@)"),  # user:password in a URL
+    re.compile(r"(?<=Basic )[\w+/=-]{16,}|(?<=Bearer )[\w+/=.~-]{16,}"),
+    re.compile(r"(?<![0-9A-Za-z])[0-9A-Za-z]{32,}"),  # token, sessionid, csrftoken
+    re.compile(r"(?<=//)[^/@\s]++(?=@)"),  # user:password in a URL
 )
+_SECRET_OPTION: Final = re.compile(
+    r"([?&][\w.-]*(?:token|passw(?:or)?d|pwd|secret|key|auth|sig|signature|session|credentials?)=)"
+    r"([^&#\s]+)",
+    re.IGNORECASE,
+)
+"""In a URL's query."""
 
 
 def is_sensitive(name: str) -> bool:
@@ -54,10 +62,10 @@ def is_sensitive(name: str) -> bool:
 
 
 def redact_text(text: str) -> str:
-    """Mask anything that looks like an e-mail, MAC address, token or user part of a URL."""
+    """Mask anything that looks like an e-mail, MAC address, token or credentials in a URL."""
     for pattern in _SECRET_TEXT:
         text = pattern.sub(MASK, text)
-    return text
+    return _SECRET_OPTION.sub(rf"\1{MASK}", text)
 
 
 def name_of(shown: str, whole: str) -> str:
@@ -81,7 +89,8 @@ def disguise(value: Any) -> Any:
         if opened is not None:
             return json.dumps(disguise(opened), ensure_ascii=False)
         for pattern in _SECRET_TEXT:
-            value = pattern.sub(lambda found: _shape(found[0]), value)
+            value = pattern.sub(lambda match: _shape(match[0]), value)
+        value = _SECRET_OPTION.sub(lambda match: match[1] + _shape(match[2]), value)
     return value
 
 
@@ -113,8 +122,8 @@ def _open(text: str) -> Any:
     if text[:1] not in ("{", "["):
         return None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return loads(text)
+    except ValueError:
         return None
 
 
