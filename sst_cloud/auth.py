@@ -113,15 +113,21 @@ class PasswordAuth(Auth):
             "email": self._email,
             "language": "ru",
         }
-        answer: Any = await transport.request("POST", LOGIN_PATH, json=body, repeatable=True)
-        key = answer.get("key") if isinstance(answer, dict) else None
-        if not isinstance(key, str):
-            raise PayloadError("the response contains no token", LOGIN_PATH)
-        try:
-            self._token = _clean(key)
-        except ValueError:
-            raise PayloadError("the token cannot be used in a header", LOGIN_PATH) from None
+        self._token = await transport.request(
+            "POST", LOGIN_PATH, json=body, repeatable=True, read=_token_in
+        )
         return self._token
+
+
+def _token_in(answer: Any) -> str:
+    """The token in the answer to a login."""
+    key = answer.get("key") if isinstance(answer, dict) else None
+    if not isinstance(key, str):
+        raise PayloadError("the response contains no token", LOGIN_PATH)
+    try:
+        return _clean(key)
+    except ValueError:
+        raise PayloadError("the token cannot be used in a header", LOGIN_PATH) from None
 
 
 class _Shared:

@@ -2,7 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -37,6 +45,10 @@ from .transport import BASE_URL, Transport
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Entity)
+
+
+def _unchanged(payload: Any) -> Any:
+    return payload
 
 
 class SSTCloud:
@@ -106,12 +118,11 @@ class SSTCloud:
         """
         if not path.startswith("/"):  # it would become part of the host name
             raise ValueError(f"a path must begin with a slash, unlike {path!r}")
-        return await self._get(path)
+        return await self._request("GET", path)
 
     async def user(self) -> User:
         """The account that is logged in."""
-        path = "/auth/user/"
-        return self._structurer.one(await self._get(path), User, path)
+        return await self._one(User, "/auth/user/")
 
     async def houses(self) -> Listing[House]:
         """All houses in the account."""
@@ -119,8 +130,7 @@ class SSTCloud:
 
     async def house(self, house_id: int) -> House:
         """One house. Raises `NotFoundError`."""
-        path = f"/houses/{house_id:d}/"
-        return self._structurer.one(await self._get(path), House, path)
+        return await self._one(House, f"/houses/{house_id:d}/")
 
     async def devices(self, house_id: int) -> Listing[Device]:
         """All devices in a house, in one request."""
@@ -129,7 +139,7 @@ class SSTCloud:
     async def device(self, house_id: int, device_id: int) -> Device:
         """One device. Raises `NotFoundError`."""
         path = f"/houses/{house_id:d}/devices/{device_id:d}/"
-        return self._structurer.one(await self._get(path), Device, path, house_id=house_id)
+        return await self._one(Device, path, house_id=house_id)
 
     async def counters(self, house_id: int, device_id: int | None = None) -> Listing[Counter]:
         """The water meters of a house, or of one of its devices, in one request."""
@@ -141,10 +151,8 @@ class SSTCloud:
     async def wireless_sensors(self, house_id: int, device_id: int) -> Listing[WirelessSensor]:
         """The wireless leak sensors of a leak module."""
         path = f"/houses/{house_id:d}/devices/{device_id:d}/wireless_sensors/"
-        payload = await self._get(path)
-        each = sensors_of_one_device(payload)
         given = {"house_id": house_id, "device_id": device_id}
-        return self._structurer.listing(payload, WirelessSensor, path, each=each, **given)
+        return await self._list(WirelessSensor, path, each=sensors_of_one_device, **given)
 
     async def networks(self, house_id: int) -> Listing[Network]:
         """The Wi-Fi networks of a house."""
@@ -303,20 +311,37 @@ class SSTCloud:
         command = commands.set_brightness(thermostat, level)
         return await self._remote.carry_out(command, wait=wait, limit=limit)
 
-    async def _list(self, type_: type[E], path: str, **given: Any) -> Listing[E]:
-        return self._structurer.listing(await self._get(path), type_, path, **given)
+    async def _one(self, type_: type[E], path: str, **given: Any) -> E:
+        def read(payload: Any) -> E:
+            return self._structurer.one(payload, type_, path, **given)
 
-    async def _get(self, path: str) -> Any:
-        return await self._request("GET", path)
+        return await self._request("GET", path, read=read)
 
-    async def _request(self, method: str, path: str, json: Any = None) -> Any:
+    async def _list(
+        self,
+        type_: type[E],
+        path: str,
+        each: Callable[[Any], Sequence[Mapping[str, Any]]] | None = None,
+        **given: Any,
+    ) -> Listing[E]:
+        """A list; `each` gives fields for each of its elements."""
+
+        def read(payload: Any) -> Listing[E]:
+            own = each(payload) if each else None
+            return self._structurer.listing(payload, type_, path, each=own, **given)
+
+        return await self._request("GET", path, read=read)
+
+    async def _request(
+        self, method: str, path: str, json: Any = None, *, read: Callable[[Any], T] = _unchanged
+    ) -> T:
         token = await self._auth.token(self._transport)
         try:
-            return await self._transport.request(method, path, token=token, json=json)
+            return await self._transport.request(method, path, token=token, json=json, read=read)
         except TokenRejectedError as rejected:
             # A rejected request was not carried out, so it is safe to repeat even a command.
             token = await self._auth.renew(self._transport, rejected, token)
-        return await self._transport.request(method, path, token=token, json=json)
+        return await self._transport.request(method, path, token=token, json=json, read=read)
 
 
 async def _lenient(kind: str, id_: int, read: Awaitable[Listing[Any]]) -> Listing[Any]:

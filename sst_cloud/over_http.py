@@ -1,21 +1,98 @@
-"""What HTTP failures mean, and when a server asks to be retried."""
+"""HTTP as all clients use it: how much is read, what failures mean, when to retry."""
 
 import os
 import re
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from typing import Final
 
 import aiohttp
 
 from .redaction import redact_text
 
+ERROR_LIMIT: Final = 256 * 1024
+"""Bytes of an error's body that are read; nobody explains an error at greater length."""
+DETAIL: Final = 4096
+"""Characters of a body that are looked at to describe it."""
+
 _SECONDS: Final = re.compile(r"\d{1,9}")
+_HTML: Final = ("<!doctype", "<html", "<head", "<body", "<h1")
+_SHOWN: Final = 60
+_MAX_REASON: Final = 300
 
 
-def what_failed(error: Exception, host: str, *, limit: float, connect_limit: float) -> str:
-    """Why a request got no response, in a sentence without secrets; limits are in seconds."""
+async def read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
+    """The body, decompressed, and whether that is all of it: reading ends beyond `limit` bytes.
+
+    Call it again for more. Leaving the response closes a connection that has more.
+    """
+    blocks: list[bytes] = []
+    size = 0
+    while size <= limit:
+        block = await response.content.readany()
+        if not block:
+            return b"".join(blocks), True
+        blocks.append(block)
+        size += len(block)
+    return b"".join(blocks), False
+
+
+def describe(text: str, mask: Callable[[str], str] = redact_text) -> str:
+    """What a body is that should have been JSON; `mask` removes secrets from what is shown."""
+    text = text[:DETAIL]
+    folded = text.lower() if text.isascii() else "".join(map(_folded, text))
+    if not any(tag in folded for tag in _HTML):
+        if text.lstrip()[:1] in ("{", "["):
+            return "truncated or malformed JSON"
+        return f"text ({_short(mask(text))})"
+    title = _short(mask(_between(text, folded, "title") or _between(text, folded, "h1")))
+    return f"an HTML page ({title})" if title else "an HTML page"
+
+
+def _between(text: str, folded: str, tag: str) -> str:
+    """The text of the first element of this kind, without tags inside it."""
+    start = folded.find(f"<{tag}")
+    start = folded.find(">", start) + 1 if start >= 0 else 0
+    end = folded.find("<", start) if start else 0
+    return text[start:end] if end > start else ""
+
+
+def _folded(char: str) -> str:
+    """In lower case, if that is one character, too."""
+    lower = char.lower()
+    return lower if len(lower) == 1 else char
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:_SHOWN]
+
+
+def is_this_machine(host: str | None) -> bool:
+    """Whether a host name or address is this machine's own, so that nobody can listen in."""
+    name = (host or "").lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def what_failed(
+    error: Exception,
+    host: str,
+    *,
+    limit: float,
+    connect_limit: float,
+    mask: Callable[[str], str] = redact_text,
+) -> str:
+    """Why a request got no response, in a sentence; limits are in seconds.
+
+    `mask` removes secrets from what the server sent.
+    """
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         reason = getattr(error.certificate_error, "verify_message", "verification failed")
         return f"the TLS certificate of {host} is not trusted: {reason}"
@@ -27,7 +104,8 @@ def what_failed(error: Exception, host: str, *, limit: float, connect_limit: flo
         return f"{host} cannot be reached: {_said(error.os_error)}"
     # The text of a ClientResponseError contains the whole URL.
     said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    return f"the connection to {host} was lost: {redact_text(said) or type(error).__name__}"
+    said = " ".join(mask(said[:DETAIL]).split())[:_MAX_REASON]
+    return f"the connection to {host} was lost: {said or type(error).__name__}"
 
 
 def _said(error: OSError) -> str:

@@ -4,10 +4,10 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import tenacity
@@ -26,13 +26,25 @@ from .errors import (
     RateLimitedError,
     RequestTimeoutError,
     ServiceUnavailableError,
+    SSTCloudError,
     TokenRejectedError,
     TransportError,
 )
-from .over_http import seconds_until, what_failed
+from .over_http import (
+    DETAIL,
+    ERROR_LIMIT,
+    describe,
+    is_this_machine,
+    read_body,
+    seconds_until,
+    what_failed,
+)
 from .redaction import MASK, is_sensitive, redact_text
+from .sent_secrets import Secrets
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BASE_URL: Final = "https://api.sst-cloud.com"
 LOGIN_PATH: Final = "/auth/login/"
@@ -57,6 +69,12 @@ _SESSION_COOKIES: Final = frozenset({"sessionid", "csrftoken"})
 """Set by the cloud at login. Sent along with a token, they would require a CSRF header too."""
 _MAX_DETAIL: Final = 200
 _OK: Final = range(200, 300)
+_LIMIT: Final = 8 * 1024 * 1024
+"""Bytes of an answer, decompressed. A big house has some tens of kilobytes."""
+_UNMISTAKABLE: Final = 16
+"""Characters of a token that cannot be part of a name by chance; they have 40."""
+_LARGE: Final = 256 * 1024
+"""Beyond this, answers are received one at a time and read in a thread."""
 
 
 class Transport:
@@ -84,12 +102,18 @@ class Transport:
             raise ValueError("max_concurrency must be at least 1")
         self._base = str(url).rstrip("/")
         self._host = url.host
+        self._is_open_to_all = url.scheme == "http" and not is_this_machine(url.host)
         self._session = session
         self._owns_session = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout)
         self._slots = asyncio.Semaphore(max_concurrency)
+        self._large = asyncio.Lock()
+        self._secrets = Secrets()
+        """All that were ever sent: an error may repeat those of an earlier request."""
+        self._tokens = Secrets()
+        """Never data, even where an answer has them among its data."""
         self._clock = clock or SystemClock()
         self._random = random
 
@@ -100,7 +124,7 @@ class Transport:
         if self._owns_session and session is not None:
             await session.close()
 
-    async def request(
+    async def request(  # noqa: PLR0913  all of a request's parts
         self,
         method: str,
         path: str,
@@ -108,13 +132,15 @@ class Transport:
         token: str | None = None,
         json: Any = None,
         repeatable: bool | None = None,
-    ) -> Any:
-        """Make a request and return the JSON of its response (None for an empty one).
+        read: Callable[[Any], T],
+    ) -> T:
+        """Make a request and return what `read` makes of its JSON (None for an empty response).
 
-        `path` begins and ends with a slash. `repeatable` requests (by default only GET) are
-        retried after connection errors, timeouts, 429 and 502-504: at most 4 attempts and 30 s of
-        waiting between them, with full jitter, honouring Retry-After. Other requests are retried
-        only if the failed attempt cannot have reached the cloud.
+        `path` begins and ends with a slash. `read` is called in a thread for a large response, and
+        may raise `PayloadError`, as a response of more than 8 MB does. `repeatable` requests (by
+        default only GET) are retried after connection errors, timeouts, 429 and 502-504: at most 4
+        attempts and 30 s of waiting between them, with full jitter, honouring Retry-After. Other
+        requests are retried only if the failed attempt cannot have reached the cloud.
         """
         repeatable = method == "GET" if repeatable is None else repeatable
 
@@ -133,12 +159,16 @@ class Transport:
             before_sleep=_log_retry,
             reraise=True,
         )
-        return await retrying(self._attempt, method, path, token, json)
+        return await retrying(self._attempt, method, path, token, json, read)
 
-    async def _attempt(self, method: str, path: str, token: str | None, json: Any) -> Any:
+    async def _attempt(
+        self, method: str, path: str, token: str | None, json: Any, read: Callable[[Any], T]
+    ) -> T:
+        self._about_to_send(token, json)
         headers = {"Accept": "application/json", "User-Agent": f"sst-cloud/{__version__}"}
         if token is not None:
             headers["Authorization"] = f"Token {token}"
+        failure: SSTCloudError
         async with self._slots:
             session = self._open_session()
             started = perf_counter()
@@ -152,20 +182,61 @@ class Transport:
                     allow_redirects=False,
                     raise_for_status=False,
                 ) as response:
-                    status = response.status
-                    retry_after = response.headers.get("Retry-After")
-                    body = await response.read()
+                    status, asked = response.status, response.headers.get("Retry-After")
+                    seconds = perf_counter() - started
+                    _log.debug("%s %s: %d in %.3f s", method, path, status, seconds)
+                    if status in _OK:
+                        return await self._content(response, path, read)
+                    body, _ = await read_body(response, ERROR_LIMIT)
+                    failure = self._api_error(status, body, path, asked)
             except (TimeoutError, aiohttp.ClientError, OSError) as error:
-                raise self._transport_error(error) from error
+                failure = self._transport_error(error)
             finally:
                 if path == LOGIN_PATH:
                     self._forget_cookies(session)
-        seconds = perf_counter() - started
-        _log.debug("%s %s: %d, %d bytes in %.3f s", method, path, status, len(body), seconds)
-        if status not in _OK:
-            detail = _detail(status, body, _secrets(token, json))
-            raise self._api_error(status, detail, path, retry_after)
-        return _content(body, path)
+        raise failure  # here, so that aiohttp's error, which holds what was sent, is no part of it
+
+    def _about_to_send(self, token: str | None, json: Any) -> None:
+        secrets = _secrets(token, json)
+        self._secrets.add(*secrets)
+        if token is not None and len(token) >= _UNMISTAKABLE:
+            self._tokens.add(token)
+        if secrets and self._is_open_to_all:
+            self._is_open_to_all = False  # said once
+            _log.warning(
+                "credentials are sent to %s unencrypted: anyone on the way can read them; use a "
+                "URL that begins with https://",
+                self._host,
+            )
+
+    async def _content(
+        self, response: aiohttp.ClientResponse, path: str, read: Callable[[Any], T]
+    ) -> T:
+        """What `read` makes of a response; only one large response is in memory at a time."""
+        body, is_whole = await read_body(response, _LARGE)
+        if is_whole:
+            return self._read(body, path, read)
+        async with self._large:
+            rest, is_whole = await read_body(response, _LIMIT - len(body))
+            if not is_whole:
+                raise PayloadError(f"the response is longer than {_LIMIT >> 20} MB", path)
+            return await asyncio.to_thread(self._read, body + rest, path, read)
+
+    def _read(self, body: bytes, path: str, read: Callable[[Any], T]) -> T:
+        content, is_json = None, True
+        if body.strip():
+            try:
+                content = loads(body)
+            except ValueError:
+                is_json = False
+        if not is_json:  # raised here, because JSON's own error holds all of the body
+            text = body[:DETAIL].decode("utf-8", "replace")
+            # Whatever a login answers may be a token.
+            other = "something else" if path == LOGIN_PATH else describe(text, self._secrets.mask)
+            raise PayloadError(f"expected JSON, got {other}", path)
+        if path != LOGIN_PATH and self._tokens.are_in(body):
+            content = self._tokens.mask_all(content)
+        return read(content)
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -196,24 +267,29 @@ class Transport:
     def _transport_error(self, error: Exception) -> TransportError:
         limit = self._timeout.total or 0
         connect_limit = self._timeout.sock_connect or 0
-        said = what_failed(error, self._host, limit=limit, connect_limit=connect_limit)
+        mask = self._secrets.mask
+        reason = what_failed(error, self._host, limit=limit, connect_limit=connect_limit, mask=mask)
         if isinstance(error, TimeoutError):
             connected = not isinstance(error, aiohttp.ConnectionTimeoutError)
-            return RequestTimeoutError(said, request_sent=connected)
+            return RequestTimeoutError(reason, request_sent=connected)
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
             why = "The vendor has let it expire before (for days in August 2023)"
-            if "not yet valid" in said:
+            if "not yet valid" in reason:
                 why = "The clock of this machine may be wrong"
             return _UntrustedError(
-                f"{said}. {why}; nothing was sent; try again later", request_sent=False
+                f"{reason}. {why}; nothing was sent; try again later", request_sent=False
             )
         connected = not isinstance(error, aiohttp.ClientConnectorError)
-        return ConnectionFailedError(said, request_sent=connected)
+        return ConnectionFailedError(reason, request_sent=connected)
 
-    def _api_error(self, status: int, detail: str, path: str, retry_after: str | None) -> ApiError:
+    def _api_error(self, status: int, body: bytes, path: str, retry_after: str | None) -> ApiError:
+        detail = _message(body, self._secrets.mask)[:_MAX_DETAIL]
+        if detail in ("", MASK):
+            known = status in HTTPStatus.__members__.values()
+            detail = HTTPStatus(status).phrase if known else "no reason given"
         if path == LOGIN_PATH and status in _REFUSED_LOGIN:
             return BadCredentialsError(status, detail, path)
-        if status == HTTPStatus.FORBIDDEN and _NOT_LOGGED_IN.search(detail.lower()):
+        if status == HTTPStatus.FORBIDDEN and _NOT_LOGGED_IN.search(_message(body, str).lower()):
             return TokenRejectedError(status, detail, path)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return RateLimitedError(
@@ -240,33 +316,21 @@ def _log_retry(state: tenacity.RetryCallState) -> None:
     _log.info("%s; attempt %d in %.1f s", error, state.attempt_number + 1, state.upcoming_sleep)
 
 
-def _content(body: bytes, path: str) -> Any:
-    if not body.strip():
-        return None
-    try:
-        return loads(body)
-    except ValueError:
-        raise PayloadError(f"expected JSON, got {_describe(body)}", path) from None
-
-
 def _secrets(token: str | None, json: Any) -> list[str]:
-    """Secrets that were sent, and may be echoed in a response."""
+    """Secrets that are sent, and may be repeated in a response."""
     sent = json.items() if isinstance(json, Mapping) else ()
     return [*filter(None, [token]), *(str(value) for key, value in sent if is_sensitive(key))]
 
 
-def _detail(status: int, body: bytes, secrets: Iterable[str]) -> str:
-    """The message in an error's body, on one line, without secrets."""
+def _message(body: bytes, mask: Callable[[str], str]) -> str:
+    """The message in an error's body, on one line; `mask` removes secrets, before any cut."""
+    if not body.strip():
+        return ""
     try:
-        said = "; ".join(_messages(loads(body)))
-    except (ValueError, RecursionError):
-        said = _describe(body) if body.strip() else ""
-    if not said:
-        known = status in HTTPStatus.__members__.values()
-        said = HTTPStatus(status).phrase if known else "no reason given"
-    for secret in secrets:
-        said = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, said)
-    return redact_text(" ".join(said.split()))[:_MAX_DETAIL]
+        message = "; ".join(_messages(loads(body)))
+    except ValueError:
+        return describe(body[:DETAIL].decode("utf-8", "replace"), mask)
+    return " ".join(mask(message[:DETAIL]).split())
 
 
 def _messages(content: Any) -> list[str]:
@@ -280,18 +344,3 @@ def _messages(content: Any) -> list[str]:
     if isinstance(content, list):
         return [text for item in content for text in _messages(item)]
     return [] if content is None else [str(content)]
-
-
-def _describe(body: bytes) -> str:
-    text = body[:4096].decode("utf-8", "replace")
-    if re.search(r"<(!doctype|html|head|body|h1)\b", text, re.IGNORECASE):
-        title = re.search(r"<(title|h1)[^>]*>\s*(.*?)\s*</", text, re.IGNORECASE | re.DOTALL)
-        said = _shown(title[2]) if title else ""
-        return f"an HTML page ({said})" if said else "an HTML page"
-    if text.lstrip()[:1] in ("{", "["):
-        return "truncated or malformed JSON"
-    return f"text ({_shown(text)})"
-
-
-def _shown(text: str) -> str:
-    return redact_text(" ".join(text.split()))[:60]

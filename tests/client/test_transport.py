@@ -1,12 +1,20 @@
 """Retries, time limits, statuses, bodies: what a request does when things go wrong."""
 
+import asyncio
+import base64
+import gzip
 import json
 import logging
+import re
 import ssl
-from collections.abc import AsyncIterator
+import time
+import traceback
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final, Self
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -283,7 +291,7 @@ async def test_every_refused_login(status: int, body: str) -> None:
                 await client.houses()
 
 
-@pytest.mark.parametrize("password", ["hunter2", "тайна", 'a "quote"'])
+@pytest.mark.parametrize("password", ["hunter2", "секрет", 'a "quote"'])
 async def test_an_error_that_repeats_what_was_sent_gives_nothing_away(password: str) -> None:
     said = {"password": [f"{password} is not the password of householder."]}
     with aioresponses() as cloud:
@@ -329,3 +337,200 @@ async def test_only_ours_come_out_of_odd_client_errors() -> None:
             async with SSTCloud(TokenAuth("x"), clock=ManualClock()) as client:
                 with pytest.raises(ConnectionFailedError, match="was lost"):
                     await client.houses()
+
+
+def all_of(error: BaseException | None) -> str:
+    """Everything that an exception, and those behind it, can show."""
+    shown = ""
+    while error is not None:
+        shown += f"{error!s} {error!r} {vars(error)!r} {traceback.format_exception(error)}"
+        error = error.__cause__ or error.__context__
+    return shown
+
+
+class Echo:
+    """Answers with what it was sent, as a raw HTTP response that `answer` makes of it."""
+
+    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
+        self._answer = answer
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"Content-Length: (\d+)", head)
+        body = await reader.readexactly(int(length[1])) if length else b""
+        writer.write(self._answer(head + body))
+        writer.close()
+
+
+def _http(status: int, body: bytes) -> bytes:
+    return b"HTTP/1.1 %d Oh\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+SENT: Final = ("f00dfeed" * 5, "me@example.com", "correct-horse")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda sent: _http(500, sent),
+        lambda sent: _http(200, sent),
+        lambda sent: _http(403, json.dumps({"detail": sent.decode()}).encode()),
+        lambda sent: _http(400, quote(sent.decode(), safe="").encode()),
+        lambda sent: _http(502, b"<html><title>" + base64.b64encode(sent) + b"</title>"),
+        lambda sent: _http(200, b"<html><title>" + sent.split(b"\r\n\r\n")[1] + b"</title>"),
+        lambda sent: b"HTTP/1.1 no " + sent.replace(b"\r\n", b" ") + b"\r\n\r\n",
+        lambda sent: sent,
+    ],
+)
+@pytest.mark.parametrize("logs_in", [False, True])
+async def test_nothing_that_was_sent_comes_out_of_an_answer_that_repeats_it(
+    answer: Callable[[bytes], bytes],
+    logs_in: bool,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    token, email, password = SENT
+    auth = PasswordAuth(email, password) if logs_in else TokenAuth(token)
+    async with Echo(answer) as echo, SSTCloud(auth, base_url=echo.url, clock=clock) as client:
+        with pytest.raises(SSTCloudError) as caught:
+            await client.houses()
+    shown = all_of(caught.value) + caplog.text
+    for secret in SENT:
+        for form in (secret, quote(secret, safe=""), secret[:8]):
+            assert form not in shown
+    for offset in range(3):
+        core = base64.b64encode(b" " * offset + token.encode()).decode()[4:20]
+        assert core not in shown
+
+
+async def test_a_token_in_the_data_of_an_answer_is_masked(fake: FakeCloud) -> None:
+    token = SENT[0]
+    body = json.dumps([{"id": 1, "name": f"Token {token}", "owner": token}]).encode()
+    async with (
+        Echo(lambda _: _http(200, body)) as echo,
+        SSTCloud(TokenAuth(token), base_url=echo.url) as client,
+    ):
+        (house,) = await client.houses()
+    assert house.name == "Token ***"
+    assert token not in repr(house.raw)
+
+
+async def test_credentials_over_plain_http_are_warned_of_once(
+    caplog: pytest.LogCaptureFixture, clock: ManualClock
+) -> None:
+    with aioresponses() as cloud:
+        cloud.get("http://cloud.example/houses/", payload=[], repeat=True)
+        async with SSTCloud(TokenAuth(SENT[0]), base_url="http://cloud.example") as client:
+            await client.houses()
+            await client.houses()
+    (message,) = caplog.messages
+    assert message.startswith("credentials are sent to cloud.example unencrypted")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "me.localhost"])
+async def test_this_machine_needs_no_encryption(
+    host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with aioresponses() as cloud:
+        cloud.get(f"http://{host}/houses/", payload=[])
+        async with SSTCloud(TokenAuth(SENT[0]), base_url=f"http://{host}") as client:
+            await client.houses()
+    assert not caplog.messages
+
+
+MB: Final = 1024 * 1024
+
+
+def _gzip_bomb(size: int) -> bytes:
+    body = gzip.compress(b"[" + b" " * size + b"]")
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    return head + body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [_gzip_bomb(100 * MB), _http(200, b"[" + b" " * (9 * MB) + b"]")],
+    ids=["compressed", "plain"],
+)
+async def test_an_answer_that_is_too_large_is_refused(answer: bytes, clock: ManualClock) -> None:
+    async with (
+        Echo(lambda _: answer) as echo,
+        SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock) as client,
+    ):
+        tracemalloc.start()
+        try:
+            with pytest.raises(PayloadError, match="longer than 8 MB"):
+                await client.houses()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 40 * MB
+
+
+async def test_a_large_answer_is_read(clock: ManualClock) -> None:
+    houses = [{"id": number, "name": "x" * 1000} for number in range(3000)]
+    async with (
+        Echo(lambda _: _http(200, json.dumps(houses).encode())) as echo,
+        SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock) as client,
+    ):
+        assert len(await client.houses()) == 3000
+
+
+async def test_only_the_beginning_of_a_large_error_is_read(clock: ManualClock) -> None:
+    body = b"out of order " * MB
+    async with (
+        Echo(lambda _: _http(418, body)) as echo,
+        SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock) as client,
+    ):
+        with pytest.raises(ApiError, match=r"text \(out of order"):
+            await client.houses()
+
+
+async def test_large_answers_at_the_same_time_are_not_all_in_memory(clock: ManualClock) -> None:
+    body = b"[" + b" " * (6 * MB) + b"]"
+    async with (
+        Echo(lambda _: _http(200, body)) as echo,
+        SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock) as client,
+    ):
+        tracemalloc.start()
+        try:
+            await asyncio.gather(*(client.houses() for _ in range(8)))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    # Echo itself holds what each socket has not taken yet.
+    assert peak < 8 * 6 * MB + 30 * MB
+
+
+@pytest.mark.parametrize("depth", [101, 1_000, 100_000])
+async def test_json_that_is_nested_too_deeply_is_refused(depth: int, clock: ManualClock) -> None:
+    body = b"[" * depth + b"]" * depth
+    async with (
+        Echo(lambda _: _http(200, body)) as echo,
+        SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock) as client,
+    ):
+        with pytest.raises(PayloadError, match="malformed JSON"):
+            await client.raw("/houses/")
+
+
+async def test_a_page_without_an_end_does_not_hold_up_the_program(clock: ManualClock) -> None:
+    started = time.process_time()
+    with aioresponses() as cloud:
+        cloud.get(HOUSES, status=418, body="<h1>" + "\n" * 4080)
+        cloud.get(HOUSES, status=418, body="<h1" + "<title" * 700)
+        async with SSTCloud(TokenAuth(SENT[0]), clock=clock) as client:
+            for _ in range(2):
+                with pytest.raises(ApiError, match="an HTML page"):
+                    await client.houses()
+    assert time.process_time() - started < 2
