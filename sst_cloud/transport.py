@@ -71,6 +71,8 @@ _MAX_DETAIL: Final = 200
 _OK: Final = range(200, 300)
 _LIMIT: Final = 8 * 1024 * 1024
 """Bytes of an answer, decompressed. A big house has some tens of kilobytes."""
+_MOST_VALUES: Final = 400_000
+"""Values in an answer: as objects they take a hundred times the memory of `[{},{},{},…]`."""
 _UNMISTAKABLE: Final = 16
 """Characters of a token that cannot be part of a name by chance; they have 40."""
 _LARGE: Final = 256 * 1024
@@ -220,7 +222,10 @@ class Transport:
             rest, is_whole = await read_body(response, _LIMIT - len(body))
             if not is_whole:
                 raise PayloadError(f"the response is longer than {_LIMIT >> 20} MB", path)
-            return await asyncio.to_thread(self._read, body + rest, path, read)
+            body += rest
+            if body.count(b",") > _MOST_VALUES:
+                raise PayloadError(f"the response has more than {_MOST_VALUES:,} values", path)
+            return await asyncio.to_thread(self._read, body, path, read)
 
     def _read(self, body: bytes, path: str, read: Callable[[Any], T]) -> T:
         content, is_json = None, True

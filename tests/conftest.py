@@ -3,6 +3,7 @@
 import inspect
 import ipaddress
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ hypothesis.settings.load_profile("unhurried")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the torture of the collector lasts, and what is tested."""
     parser.addoption("--kill-rounds", type=int, default=200, help="kill -9 so often")
+    parser.addoption("--hostile-answers", type=int, default=1500, help="met by a client")
     parser.addoption("--installed", action="store_true", help="test the installed package")
 
 
@@ -102,6 +104,14 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(home / ".local" / "state"))
     monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture
+def seed() -> int:
+    """Another one every time, printed when a test fails."""
+    seed = secrets.randbelow(2**32)
+    sys.stdout.write(f"seed {seed}\n")
+    return seed
 
 
 @pytest.fixture

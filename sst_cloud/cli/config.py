@@ -124,6 +124,8 @@ class _Reader:
             raise self._error(f"cannot be read: {error.strerror}") from None
         except ValueError as error:  # not TOML, or not even text
             raise self._error(f"is not TOML: {error}") from None
+        except RecursionError:
+            raise self._error("is not a configuration: it is nested too deeply") from None
 
     def _table(self, content: dict[str, Any], name: str) -> dict[str, Any]:
         table = content.pop(name, {})

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import platformdirs
 
+from sst_cloud._json import loads
 from sst_cloud.files import replace_file
 
 
@@ -44,7 +45,7 @@ def _write(tokens: dict[str, object], or_else: str) -> Path:
 
 def _read() -> dict[str, object]:
     try:
-        tokens = json.loads(path().read_text(encoding="utf-8"))
+        tokens = loads(path().read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import attrs
 
+from sst_cloud._json import loads
 from sst_cloud.errors import OutboxError
 from sst_cloud.files import replace_file, sync_folder
 from sst_cloud.readings import Reading, format_time
@@ -126,7 +127,7 @@ class DeadLetters:
 
 def _letter(line: bytes) -> DeadLetter | None:
     try:
-        record = json.loads(line)
+        record = loads(line)
         return DeadLetter(
             time=datetime.fromisoformat(record["time"]).astimezone(UTC),
             sink=record["sink"],

@@ -1,9 +1,10 @@
 """Stored state is parsed row by row: one from another version does not invalidate the rest."""
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
+
+from sst_cloud._json import loads
 
 T = TypeVar("T")
 
@@ -13,8 +14,8 @@ _UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, Overfl
 def opened(text: str) -> Any:
     """Parse JSON; None if it is invalid."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return loads(text)
+    except ValueError:
         return None
 
 
