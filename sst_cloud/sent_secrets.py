@@ -15,7 +15,8 @@ _SHORT: Final = 6
 """Shorter secrets cannot be told from ordinary text."""
 _LAYERS: Final = 6
 """How many encodings, one inside the other, are undone: JSON in HTML in a URL, for example."""
-_BLANK: Final = frozenset(b" \t\r\n\v\f")
+_BLANK: Final = frozenset(b" \t\r\n\v\f\0")
+"""Passed over: lines are wrapped, and every other byte of UTF-16 is 0."""
 _ESCAPE: Final = re.compile(
     rb"%(?P<url>[0-9a-f]{2})|\\x(?P<repr>[0-9a-f]{2})|=(?P<quoted>[0-9a-f]{2})|=\r?\n"
     rb"|\\u(?P<high>d[89ab][0-9a-f]{2})\\u(?P<low>d[c-f][0-9a-f]{2})|\\u(?P<json>[0-9a-f]{4})"
@@ -37,6 +38,7 @@ class Secrets:
     """
 
     def __init__(self, *secrets: str) -> None:
+        self._secrets: set[str] = set()
         self._needles: dict[bytes, bytes] = {}
         """What to look for, and how much of its beginning tells, in lower case, without blanks."""
         self._short: set[bytes] = set()
@@ -48,7 +50,8 @@ class Secrets:
 
     def add(self, *secrets: str) -> None:
         """Mask these too; empty ones are ignored."""
-        for secret in filter(None, secrets):
+        for secret in {*secrets} - self._secrets - {""}:
+            self._secrets.add(secret)
             needles = dict(_needles(secret))
             self._needles |= needles
             if len(secret) < _SHORT:

@@ -54,6 +54,9 @@ FORMS: Final[Mapping[str, Callable[[str], str]]] = {
     "quoted-printable": lambda secret: quopri.encodestring(
         secret.encode(), quotetabs=True
     ).decode(),
+    "UTF-16": lambda secret: (
+        secret.encode("utf-16-le").decode("latin-1") if secret.isascii() else secret
+    ),
     "Base64": _base64(0, 0),
     "Base64 from the second byte": _base64(1, 1),
     "Base64 from the third byte": _base64(2, 5),
