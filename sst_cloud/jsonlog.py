@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+from collections.abc import Sequence
+from copy import copy
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from .redaction import redact, redact_text
 
@@ -22,18 +24,45 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format the record, with its secrets masked."""
-        extra = {key: value for key, value in vars(record).items() if key not in _USUAL}
-        line = {
+        line: dict[str, Any] = {
             "timestamp": f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S}"
             f".{record.msecs:03.0f}Z",
             "level": record.levelname,
             "logger": record.name,
-            "message": redact_text(record.getMessage()),
-            **redact(extra),
         }
+        try:
+            line["message"] = _message(record)
+        except Exception:  # noqa: BLE001  its arguments do not fit, or cannot be shown
+            line["message"] = f"{type(record.msg).__name__} that cannot be formatted"
+            if isinstance(record.msg, str):
+                line["message"] = redact_text(record.msg)
         if record.exc_info:
             line["traceback"] = redact_text(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False, default=str) + self._end
+        try:
+            text = _dump(line | _extra(record))
+        except Exception:  # noqa: BLE001  JSON cannot express it all
+            text = _dump(line)
+        return text + self._end
+
+
+class Masked(logging.Formatter):
+    """Lines as another formatter writes them, with the secrets in them masked."""
+
+    def __init__(self, formatter: logging.Formatter, end: str = "") -> None:
+        """`end` terminates the lines written in its place: those that it fails to write."""
+        super().__init__()
+        self._formatter = formatter
+        self._in_its_place = JsonLines(end)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format the record, which keeps nothing of the secrets in its message and `extra`."""
+        try:
+            # A formatter that writes no JSON would write these without their keys.
+            vars(record).update(_extra(record))
+            record.msg, record.args = _message(record), None
+            return _masked(self._formatter.format(record))
+        except Exception:  # noqa: BLE001  a line that is logged must not be lost
+            return self._in_its_place.format(record)
 
 
 def log_json_lines(level: str = "INFO") -> None:
@@ -48,16 +77,49 @@ def log_json_lines(level: str = "INFO") -> None:
         root.addHandler(logging.StreamHandler())
     json_already = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
     for handler in root.handlers:
-        if json_already:
-            handler.addFilter(_mask)
-        else:
-            ends_lines = isinstance(handler, logging.StreamHandler)
-            handler.setFormatter(JsonLines("" if ends_lines else "\n"))
+        end = "" if isinstance(handler, logging.StreamHandler) else "\n"
+        if not json_already:
+            handler.setFormatter(JsonLines(end))
+        elif not isinstance(handler.formatter, Masked):
+            handler.setFormatter(Masked(handler.formatter or logging.Formatter(), end))
     for name in ("sst_cloud", "sst_cloud_sinks"):
         logging.getLogger(name).setLevel(level.upper())
     root.setLevel(max(logging.INFO, logging.getLogger("sst_cloud").level))
 
 
-def _mask(record: logging.LogRecord) -> bool:
-    record.msg, record.args = redact_text(record.getMessage()), None
-    return True
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    extra = {key: value for key, value in vars(record).items() if key not in _USUAL}
+    masked: dict[str, Any] = redact(extra)
+    return masked
+
+
+def _message(record: logging.LogRecord) -> Any:
+    """The message as text; or as the object that it is, if it is one."""
+    if isinstance(record.msg, dict) and not record.args:
+        return redact(record.msg)
+    masked = copy(record)
+    if isinstance(record.args, tuple):
+        masked.args = tuple(redact(arg) for arg in record.args)
+    else:
+        masked.args = redact(record.args)
+    return redact_text(masked.getMessage())
+
+
+def _masked(line: str) -> str:
+    """A finished line without secrets, which stays JSON if it is JSON."""
+    try:
+        content = json.loads(line, object_pairs_hook=_with_masked_keys)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        return redact_text(line)
+    return _dump(redact(content)) + line[len(line.rstrip("\r\n")) :]
+
+
+def _with_masked_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    return {redact_text(key): value for key, value in pairs}
+
+
+def _dump(content: Any) -> str:
+    text = json.dumps(content, ensure_ascii=False, default=lambda value: redact_text(str(value)))
+    return text.encode(errors="backslashreplace").decode()  # half a character is an escape in JSON
