@@ -49,14 +49,17 @@ class ScheduledPoll:
         counters_only: bool = False,
         base_url: str | None = None,
         remember: timedelta = REMEMBER,
+        secrets: Mapping[str, str] | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Open nothing yet. Raises `SinkOptionsError` if `sink_url` is malformed.
 
         `house_id` limits it to one house, `counters_only` to meters, without the names and models
-        of devices. The list of houses is requested again after `remember`.
+        of devices. The list of houses is requested again after `remember`. The sink takes its
+        secrets from `secrets`, by default from the environment.
         """
         self._sink_url = sink_url
+        self._secrets = secrets
         self._house_ids = None if house_id is None else [house_id]
         SinkURL.parse(sink_url)
         self._counters_only = counters_only
@@ -90,6 +93,7 @@ class ScheduledPoll:
             # The old function's tables hold only meters, without the columns devices would add.
             counters_only=SinkURL.parse(sink_url).scheme == "timestream",
             base_url=environ.get("SST_CLOUD_URL") or None,
+            secrets=environ,
         )
 
     def __call__(self, limit: float | None = None) -> list[Answer]:
@@ -178,7 +182,7 @@ class ScheduledPoll:
         return self._sink
 
     async def _open(self) -> Sink:
-        sink = await asyncio.to_thread(open_sink, self._sink_url)
+        sink = await asyncio.to_thread(open_sink, self._sink_url, self._secrets)
         await sink.__aenter__()
         if isinstance(sink, WarmUp):
             await sink.warm_up()

@@ -1,11 +1,13 @@
 """The interface to stores: what a sink is, how a URL names one, how it is found."""
 
+import os
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self, runtime_checkable
 from urllib.parse import parse_qsl, unquote
 
@@ -14,7 +16,7 @@ import attrs
 from .enums import Quantity
 from .errors import SinkOptionsError, UnknownSinkError
 from .readings import Reading
-from .redaction import is_sensitive, redact_text
+from .redaction import MASK, is_sensitive, redact, redact_text
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -24,6 +26,8 @@ GROUP: Final = "sst_cloud.sinks"
 
 _OURS: Final = "sst-cloud"
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_OPTION: Final = re.compile(r"[a-z][a-z_-]{0,30}", re.IGNORECASE)
+"""A name that may be shown: anything else may be a secret in the wrong place."""
 
 
 @attrs.frozen
@@ -128,22 +132,30 @@ def choice(*allowed: str) -> Callable[[str], str]:
     return convert
 
 
+def _read_only(secrets: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(secrets)
+
+
 @attrs.frozen
 class SinkURL:
-    """A sink's name: `scheme:target?option=value&…`."""
+    """A sink's name: `scheme:target?option=value&…`, and the secrets that are not in it."""
 
     scheme: str
-    target: str
-    options: Mapping[str, str]
+    target: str = attrs.field(repr=lambda target: repr(redact_text(target)))
+    options: Mapping[str, str] = attrs.field(repr=lambda options: repr(redact(options)))
+    secrets: Mapping[str, str] = attrs.field(
+        factory=lambda: os.environ, converter=_read_only, repr=False, eq=False
+    )
+    """Name → value; by default the environment of this process."""
 
     @classmethod
-    def parse(cls, text: str) -> "SinkURL":
+    def parse(cls, text: str, secrets: Mapping[str, str] | None = None) -> "SinkURL":
         """Parse a sink URL. Raises `SinkOptionsError`."""
         scheme, colon, rest = text.partition(":")
         if not colon or not _SCHEME.fullmatch(scheme):
-            shown = redact_text(text)
             raise SinkOptionsError(
-                f"{shown!r} is not a sink URL; use one like csv:readings.csv or sqlite:home.db"
+                f"{public_part(text)!r} is not a sink URL; use one like csv:readings.csv or "
+                "sqlite:home.db"
             )
         target, _, query = rest.partition("?")
         options: dict[str, str] = {}
@@ -155,9 +167,11 @@ class SinkURL:
             ) from None
         for name, value in pairs:
             if name in options:
-                raise SinkOptionsError(f"option {name!r} of the {scheme} sink is given twice")
+                raise SinkOptionsError(
+                    f"option {_shown(name)!r} of the {scheme} sink is given twice"
+                )
             options[name] = value
-        return cls(scheme.lower(), target, options)
+        return cls(scheme.lower(), target, options, os.environ if secrets is None else secrets)
 
     def convert(self, known: Sequence[Option]) -> dict[str, Any]:
         """The given options. Raises `SinkOptionsError` for unknown or invalid ones."""
@@ -168,7 +182,8 @@ class SinkURL:
                 hint = ", ".join(converters) or "none"
                 secret = "; secrets are read from the environment" if is_sensitive(name) else ""
                 raise SinkOptionsError(
-                    f"the {self.scheme} sink has no option {name!r} (it knows: {hint}){secret}"
+                    f"the {self.scheme} sink has no option {_shown(name)!r} (it knows: {hint})"
+                    f"{secret}"
                 )
             try:
                 values[name] = converters[name](text)
@@ -187,7 +202,7 @@ class SinkURL:
         try:
             return Path(target).expanduser()
         except RuntimeError:
-            raise SinkOptionsError(f"{target}: no such user") from None
+            raise SinkOptionsError(f"{redact_text(target)}: no such user") from None
 
     def no_target(self) -> None:
         """Raise `SinkOptionsError` if there is a target, for sinks that take none."""
@@ -195,8 +210,26 @@ class SinkURL:
             raise SinkOptionsError(f"the {self.scheme} sink takes no target: write {self.scheme}:")
 
 
+def public_part(text: str) -> str:
+    """What may be shown of a sink URL that may be wrong: no options, nothing before an @."""
+    start = re.split("[?&;#]", text, maxsplit=1)[0]
+    before, at, host = start.rpartition("@")
+    if at:
+        scheme, colon, _ = before.partition(":")
+        start = f"{scheme}:" * (bool(colon) and bool(_SCHEME.fullmatch(scheme))) + MASK + at + host
+    return redact_text(start)
+
+
+def _shown(option: str) -> str:
+    return option if _OPTION.fullmatch(option) else MASK
+
+
 class SinkType(Protocol):
-    """What an entry point of the group refers to; usually the sink's class."""
+    """What an entry point of the group refers to; usually the sink's class.
+
+    It may also have `secrets`, a sequence of the names that its sinks look up in `SinkURL.secrets`:
+    commands that the collector runs do not get them.
+    """
 
     target: ClassVar[str]
     """What follows the colon, for display: `PATH`, `DATABASE/TABLE`, or empty."""
@@ -243,20 +276,43 @@ def installed_sinks() -> tuple[InstalledSink, ...]:
     return tuple(sorted(found, key=lambda sink: (sink.scheme, sink.distribution)))
 
 
-def open_sink(url: str) -> Sink:
+def secret_names(sink_type: type[SinkType]) -> tuple[str, ...]:
+    """The names of the secrets that a type of sink declares."""
+    names = getattr(sink_type, "secrets", ())
+    if isinstance(names, str):  # a tuple of one that lacks its comma
+        return (names,)
+    return tuple(names) if isinstance(names, Collection) else ()
+
+
+def declared_secrets() -> frozenset[str]:
+    """The names of the secrets of all installed sinks, except those that cannot be imported."""
+    names: set[str] = set()
+    for sink in installed_sinks():
+        with suppress(UnknownSinkError):
+            names.update(secret_names(sink.load()))
+    return frozenset(names)
+
+
+def open_sink(url: str, secrets: Mapping[str, str] | None = None) -> Sink:
     """Create the sink that a URL names; use it as an async context manager.
 
-    Raises `UnknownSinkError` or `SinkOptionsError`. Only the sink named is imported.
+    It takes its secrets from `secrets`, by their names; by default from the environment. Raises
+    `UnknownSinkError` or `SinkOptionsError`. Only the sink named is imported.
     """
-    parsed = SinkURL.parse(url)
+    parsed = SinkURL.parse(url, secrets)
     found = [sink for sink in installed_sinks() if sink.scheme == parsed.scheme]
     ours = [sink for sink in found if sink.distribution.split()[0] == _OURS]
     if not found:
         known = ", ".join(sorted({sink.scheme for sink in installed_sinks()})) or "none"
-        raise UnknownSinkError(f"there is no {parsed.scheme!r} sink (installed: {known})")
+        scheme = redact_text(parsed.scheme)
+        raise UnknownSinkError(f"there is no {scheme!r} sink (installed: {known})")
     if len(found) > 1 and not ours:
         origins = " and ".join(sink.distribution for sink in found)
         raise UnknownSinkError(
             f"{origins} both provide a {parsed.scheme} sink; uninstall one of them"
         )
-    return (ours or found)[0].load().from_url(parsed)
+    sink_type = (ours or found)[0].load()
+    try:
+        return sink_type.from_url(parsed)
+    except SinkOptionsError as error:
+        raise SinkOptionsError(redact_text(str(error))) from None

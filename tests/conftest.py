@@ -115,6 +115,15 @@ def seed() -> int:
 
 
 @pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for packages of other people."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.fixture
 async def fake() -> AsyncIterator[FakeCloud]:
     """A cloud with one account, two houses, four devices and five counters."""
     async with FakeCloud(clock=ManualClock()) as cloud:

@@ -18,7 +18,7 @@ from ._partial_write import Complaint, shorten
 
 TOKEN: Final = "INFLUXDB_TOKEN"  # noqa: S105  a name
 PASSWORD: Final = "INFLUXDB_PASSWORD"  # noqa: S105
-"""The environment variables with the secrets."""
+"""The names of the secrets, which are also those of environment variables."""
 
 Aim = Literal["write", "read"]
 

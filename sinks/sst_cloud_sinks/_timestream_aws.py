@@ -1,6 +1,8 @@
 """Access to AWS: lazy clients, calls with timeouts, errors that say what to do."""
 
 import asyncio
+import os
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -10,6 +12,9 @@ from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
 
 WRITE: Final = "timestream-write"
 QUERY: Final = "timestream-query"
+
+CREDENTIALS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""In the order that a session takes them."""
 
 _CONNECT: Final = 5.0
 _ATTEMPTS: Final = 3
@@ -25,7 +30,7 @@ _PASSING: Final = frozenset(
         "TooManyRequestsException",
     }
 )
-_CREDENTIALS: Final = frozenset(
+_BAD_CREDENTIALS: Final = frozenset(
     {
         "ExpiredToken",
         "ExpiredTokenException",
@@ -39,9 +44,10 @@ _CREDENTIALS: Final = frozenset(
         "UnrecognizedClientException",
     }
 )
+_BOTH: Final = "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _SETTINGS: Final = {
     "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile",
-    "PartialCredentialsError": "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "PartialCredentialsError": _BOTH,
     "NoRegionError": "set one with ?region=… or AWS_DEFAULT_REGION",
     "InvalidRegionError": "use one like eu-central-1",
     "ProfileNotFound": "use one from ~/.aws/config, or none",
@@ -78,6 +84,7 @@ class Connection:
     region: str | None
     profile: str | None
     endpoint_url: str | None
+    credentials: Mapping[str, str] = attrs.field(repr=False)
     at_once: int
     limits: dict[str, float]
     """Seconds that a call to a service may take, including retries."""
@@ -145,13 +152,25 @@ class Connection:
         import aioboto3  # noqa: PLC0415  a quarter of a second, and an extra
 
         if self._session is None:
-            self._session = aioboto3.Session(profile_name=self.profile, region_name=self.region)
+            self._session = aioboto3.Session(
+                *self._credentials(), profile_name=self.profile, region_name=self.region
+            )
 
         async def make() -> Any:
             async with self._client(service) as client:
                 return client
 
         return asyncio.run(make())  # not connected yet, it can be entered again in any loop
+
+    def _credentials(self) -> Sequence[str | None]:
+        """Key, secret and token, unless AWS finds them by itself or the profile has them."""
+        given = [self.credentials.get(name) or None for name in CREDENTIALS]
+        theirs = [os.environ.get(name) or None for name in CREDENTIALS]
+        if self.profile is not None or given == theirs or given[0] is None:
+            return ()
+        if given[1] is None:
+            raise SinkRefusedError(f"the AWS credentials are incomplete; {_BOTH}")
+        return given
 
     def _client(self, service: str) -> Any:
         from aiobotocore.config import AioConfig  # noqa: PLC0415
@@ -178,7 +197,7 @@ class Connection:
         said = f"({code}: {message})" if message else f"({code})"
         if code in _PASSING or status == 429 or status >= 500:
             return SinkUnavailableError(f"{self.table} is not available now {said}; try again")
-        if code in _CREDENTIALS:
+        if code in _BAD_CREDENTIALS:
             return SinkRefusedError(f"AWS rejected the credentials {said}; renew them")
         if code == "ResourceNotFoundException":
             return SinkRefusedError(

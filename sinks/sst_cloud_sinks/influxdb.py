@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -47,6 +46,7 @@ class InfluxDBSink:
         ),
     )
     guarantee: ClassVar[Guarantee] = Guarantee.IDEMPOTENT
+    secrets: ClassVar[Sequence[str]] = (TOKEN, PASSWORD)
 
     def __init__(  # noqa: PLR0913  every one of them is a choice of the caller
         self,
@@ -93,7 +93,7 @@ class InfluxDBSink:
 
     @classmethod
     def from_url(cls, url: SinkURL) -> Self:
-        """`influxdb:https://HOST:8086/BUCKET?org=ORG`; secrets are read from the environment."""
+        """`influxdb:https://HOST:8086/BUCKET?org=ORG`; token or password are in `url.secrets`."""
         options = url.convert(cls.options)
         address, bucket = address_and_bucket(url.target)
         return cls(
@@ -104,8 +104,8 @@ class InfluxDBSink:
             user=options.get("user", ""),
             retention_policy=options.get("retention_policy", ""),
             names=options.get("names") == "yes",
-            token=os.environ.get(TOKEN, ""),
-            password=os.environ.get(PASSWORD, ""),
+            token=url.secrets.get(TOKEN, ""),
+            password=url.secrets.get(PASSWORD, ""),
         )
 
     async def __aenter__(self) -> Self:

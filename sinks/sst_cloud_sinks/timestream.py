@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
@@ -15,7 +15,7 @@ from sst_cloud.readings import Quantity, Reading
 from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport, choice
 
 from . import _timestream_tables as tables
-from ._timestream_aws import QUERY, WRITE, Connection, Refusal
+from ._timestream_aws import CREDENTIALS, QUERY, WRITE, Connection, Refusal
 from ._timestream_batches import BATCH, Batch, Entry, batch, batches, plan
 from ._timestream_history import history, newest, rows
 
@@ -37,7 +37,9 @@ class TimestreamSink:
     """Writes readings to a table of Amazon Timestream, and reads them back.
 
     `location` is the value of that dimension, by default the house's name. `overwrite` lets later
-    values replace stored ones. `timeout` and `query_timeout` are in seconds per request, including
+    values replace stored ones. `credentials` are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with
+    AWS_SESSION_TOKEN if there is one; by default they come from where AWS programs find them, as
+    they do for a `profile`. `timeout` and `query_timeout` are in seconds per request, including
     retries; at most `concurrency` requests run at a time. An injected aiobotocore `client`
     (timestream-write) or `query_client` is never closed.
     """
@@ -51,6 +53,7 @@ class TimestreamSink:
         Option("overwrite", "yes: replace stored values; no (default)", choice("yes", "no")),
     )
     guarantee: ClassVar[Guarantee] = Guarantee.IDEMPOTENT
+    secrets: ClassVar[Sequence[str]] = CREDENTIALS
 
     def __init__(  # noqa: PLR0913  one keyword an option
         self,
@@ -62,6 +65,7 @@ class TimestreamSink:
         profile: str | None = None,
         endpoint_url: str | None = None,
         overwrite: bool = False,
+        credentials: Mapping[str, str] | None = None,
         client: Any = None,
         query_client: Any = None,
         timeout: float = 20.0,
@@ -88,6 +92,7 @@ class TimestreamSink:
             region=region,
             profile=profile,
             endpoint_url=endpoint_url,
+            credentials=credentials or {},
             at_once=concurrency,
             limits={WRITE: timeout, QUERY: query_timeout},
             clients={service: given for service, given in injected.items() if given is not None},
@@ -96,13 +101,13 @@ class TimestreamSink:
 
     @classmethod
     def from_url(cls, url: SinkURL) -> Self:
-        """`timestream:DATABASE/TABLE?location=…&region=…`."""
+        """`timestream:DATABASE/TABLE?location=…&region=…`; credentials may be in `url.secrets`."""
         values = url.convert(cls.options)
         database, slash, table = unquote(url.target).partition("/")
         if not slash or "/" in table:
             raise SinkOptionsError(f"the {url.scheme} sink needs {url.scheme}:DATABASE/TABLE")
         values["overwrite"] = values.get("overwrite") == "yes"
-        return cls(database, table, **values)
+        return cls(database, table, credentials=url.secrets, **values)
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,12 +10,10 @@ from typing import Final
 import attrs
 import click
 
-from sst_cloud.collector.handlers import handler_from
 from sst_cloud.collector.webhook import WebhookHandler
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.measurements import readings_from
 from sst_cloud.redaction import redact_text
-from sst_cloud.sink import open_sink
 from sst_cloud.text import printable
 from sst_cloud.wording import NO_HOUSES, count
 
@@ -23,9 +21,9 @@ from .account import house_option, read_snapshot
 from .config import config_option
 from .ending import Leaving
 from .output import console, json_option, print_json
-from .serving import on_event_option
+from .serving import handler_for, on_event_option
 from .settings import Settings, account_options, state_option
-from .sink_names import sink_name
+from .sink_names import name_of_refused, sink_name
 
 _LIMIT: Final = 60.0
 """Timeout for a sink in seconds. The source has its own timeouts."""
@@ -85,8 +83,8 @@ async def _check(  # noqa: PLR0913
     findings = await asyncio.gather(
         _try(settings.base_url, partial(_read, settings, wanted)),
         _try(str(settings.state), partial(_ask_folder, settings.state)),
-        *(_try(sink_name(url), partial(_ask_sink, url)) for url in sinks),
-        *(_try_handler(text) for text in on_event),
+        *(_try_sink(url, settings) for url in sinks),
+        *(_try_handler(text, settings) for text in on_event),
     )
     if as_json:
         print_json(findings)
@@ -109,18 +107,20 @@ def _print(findings: Sequence[Finding]) -> None:
 
 
 async def _try(name: str, attempt: Callable[[], Awaitable[str]]) -> Finding:
+    ok = False
     try:
         said = await attempt()
+        ok = True
     except click.ClickException as error:
-        return Finding(name, False, " ".join(error.format_message().split()))
+        said = error.format_message()
     except TimeoutError as error:
         ours = isinstance(error, SSTCloudError)
-        return Finding(name, False, str(error) if ours else f"no response within {_LIMIT:g} s")
+        said = str(error) if ours else f"no response within {_LIMIT:g} s"
     except SSTCloudError as error:
-        return Finding(name, False, " ".join(str(error).split()))
+        said = str(error)
     except Exception as error:  # noqa: BLE001  a third-party sink may raise anything
-        return Finding(name, False, redact_text(f"{type(error).__name__}: {error}"))
-    return Finding(name, True, said)
+        said = f"{type(error).__name__}: {error}"
+    return Finding(redact_text(name), ok, redact_text(" ".join(said.split())))
 
 
 async def _read(settings: Settings, wanted: Sequence[str]) -> str:
@@ -152,15 +152,23 @@ def _write_nothing(folder: Path) -> None:
         raise click.ClickException(f"{there} cannot be written to: {error.strerror}") from None
 
 
-async def _ask_sink(url: str) -> str:
-    async with asyncio.timeout(_LIMIT), open_sink(url) as sink:
-        await sink.check()
-    return ""
-
-
-async def _try_handler(text: str) -> Finding:
+async def _try_sink(url: str, settings: Settings) -> Finding:
     async def ask() -> str:
-        async with handler_from(text) as handler:
+        async with asyncio.timeout(_LIMIT), settings.open_sink(url) as sink:
+            await sink.check()
+        return ""
+
+    try:
+        settings.open_sink(url)
+        name = sink_name(url)
+    except Exception:  # noqa: BLE001  a third-party sink may raise anything
+        name = name_of_refused(url)
+    return await _try(name, ask)
+
+
+async def _try_handler(text: str, settings: Settings) -> Finding:
+    async def ask() -> str:
+        async with handler_for(text, settings) as handler:
             await handler.check()
         return (
             "not tested, as that would post something"
@@ -169,7 +177,7 @@ async def _try_handler(text: str) -> Finding:
         )
 
     try:
-        name = handler_from(text).name
+        name = handler_for(text, settings).name
     except SSTCloudError:
         name = "--on-event"
     return await _try(name, ask)

@@ -13,7 +13,6 @@ import click
 from sst_cloud.client import SSTCloud
 from sst_cloud.collector import EVERY, Collector, JudgeRules, Limits, Poll, Start, WatchRules
 from sst_cloud.collector.handler import Handler
-from sst_cloud.collector.handlers import handler_from
 from sst_cloud.collector.lookout import Lookout
 from sst_cloud.errors import SinkError, SinkOptionsError, SinkUnavailableError, SSTCloudError
 from sst_cloud.flow import REFRESH
@@ -26,7 +25,7 @@ from .config import config_option
 from .durations import Duration, in_words, spell
 from .ending import Leaving, heeding_signals
 from .output import say
-from .serving import metrics_option, on_event_option
+from .serving import handler_for, metrics_option, on_event_option
 from .settings import Settings, account_options, state_option
 from .sink_names import open_sinks, sink_option
 from .units import LITRES_PER_M3, FiniteRange, Hours, Size, spell_size
@@ -228,7 +227,7 @@ async def _collect(  # noqa: PLR0913
     every: timedelta,
     **rules: Any,
 ) -> None:
-    sinks = open_sinks(urls)
+    sinks = open_sinks(urls, settings)
     pipe = None
     if len(sinks) == 1 and urls[0].lower().startswith("stdout:"):
         ((name, sink),) = sinks.items()
@@ -287,7 +286,7 @@ def _undelivered(collector: Collector) -> SSTCloudError | None:
 
 def _handler(text: str, settings: Settings) -> Handler:
     try:
-        return handler_from(text, clock=settings.clock)
+        return handler_for(text, settings)
     except SinkOptionsError as error:
         raise click.UsageError(f"--on-event: {error}") from None
 

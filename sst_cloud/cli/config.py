@@ -3,13 +3,16 @@
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import attrs
 import click
+
+from sst_cloud.auth import TOKEN_VARIABLES
+from sst_cloud.redaction import MASK
 
 from .identity import Account, read_secret
 from .settings import Settings
@@ -25,9 +28,16 @@ _ACCOUNT: Final = (
     "password_env",
 )
 _LITERAL: Final = ("token", "password")
-_TABLES: Final = ("account", "secrets")
+_TABLES: Final = ("account", "secrets", "handlers")
 _NOT_HERE: Final = frozenset({"config", "help", *_ACCOUNT, *_LITERAL})
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN: Final = re.compile(r"[A-Z][A-Z0-9_]{0,40}")
+"""A variable's name that may be shown: anything else may be the secret itself."""
+_OF_ACCOUNT: Final = {
+    **dict.fromkeys(TOKEN_VARIABLES, "token_file or token_env"),
+    "SST_CLOUD_EMAIL": "email",
+    "SST_CLOUD_PASSWORD": "password_file or password_env",
+}
 _KINDS: Final[Mapping[type, str]] = {
     bool: "true or false",
     int: "a whole number",
@@ -60,10 +70,11 @@ def _load(ctx: click.Context, _param: click.Parameter, file: Path | None) -> Non
     known = {param.name for param in ctx.command.params}
     found = {name: value for name, value in config.options.items() if name in known}
     ctx.default_map = {**(ctx.default_map or {}), **found}
-    ctx.ensure_object(Settings).file = config.account
-    for name, secret in config.secrets.items():
-        if not os.environ.get(name):
-            os.environ[name] = secret
+    settings = ctx.ensure_object(Settings)
+    settings.file = config.account
+    settings.file_secrets = config.secrets
+    settings.handler_env = config.handler_env
+    settings.variables = config.variables
 
 
 def options_of(command: click.Command) -> dict[str, click.Option]:
@@ -85,7 +96,11 @@ class Config:
     """By parameter name."""
     account: Account
     secrets: Mapping[str, str] = attrs.field(repr=False)
-    """Environment variable → value."""
+    """For sinks: name → value."""
+    handler_env: Mapping[str, str] = attrs.field(repr=False)
+    """For commands of handlers: environment variable → value."""
+    variables: Collection[str]
+    """The environment variables that secrets were taken from."""
 
     @classmethod
     def read(cls, file: Path, options: Mapping[str, click.Option], ctx: click.Context) -> "Config":
@@ -100,11 +115,13 @@ class _Reader:
         self._file = file
         self._options = options
         self._ctx = ctx
+        self._variables: set[str] = set()
 
     def read(self) -> Config:
         content = self._content()
         account = self._table(content, "account")
         secrets = self._table(content, "secrets")
+        handlers = self._table(content, "handlers")
         values = {}
         for key, value in content.items():
             if key in (*_ACCOUNT, *_LITERAL):
@@ -113,7 +130,13 @@ class _Reader:
                 raise self._unknown(key, [*self._options, *_TABLES])
             option = self._options[key]
             values[option.name or key] = self._checked(key, option, value)
-        return Config(values, self._account(account), self._secrets(secrets))
+        return Config(
+            values,
+            self._account(account),
+            self._sink_secrets(secrets),
+            self._handler_env(handlers),
+            self._variables,
+        )
 
     def _content(self) -> dict[str, Any]:
         try:
@@ -186,13 +209,30 @@ class _Reader:
             password_file=files.get("password_file"),
         )
 
-    def _secrets(self, table: dict[str, Any]) -> dict[str, str]:
-        return {name: self._secret(name, source) for name, source in table.items()}
+    def _sink_secrets(self, table: dict[str, Any]) -> dict[str, str]:
+        for name in table:
+            if name in _OF_ACCOUNT:
+                raise self._error(
+                    f"{name} does not belong in [secrets]: write {_OF_ACCOUNT[name]} in [account]"
+                )
+        return self._secrets("secrets", table)
 
-    def _secret(self, name: str, source: Any) -> str:
+    def _handler_env(self, table: dict[str, Any]) -> dict[str, str]:
+        for key in table:
+            if key != "env":
+                raise self._unknown(key, ["env"])
+        env = table.get("env", {})
+        if not isinstance(env, dict):
+            raise self._error(f"[handlers.env] must be a table, not {_kind(env)}")
+        return self._secrets("handlers.env", env)
+
+    def _secrets(self, where: str, table: dict[str, Any]) -> dict[str, str]:
+        return {name: self._secret(where, name, source) for name, source in table.items()}
+
+    def _secret(self, where: str, name: str, source: Any) -> str:
         if not _VARIABLE.fullmatch(name):
             raise self._error(
-                f"{name!r} in [secrets] is not a valid name for an environment variable"
+                f"{name!r} in [{where}] is not a valid name for an environment variable"
             )
         match source:
             case {"file": str(path), **others} if not others:
@@ -206,7 +246,9 @@ class _Reader:
     def _variable(self, name: str) -> str:
         value = os.environ.get(name)
         if not value:
-            raise self._error(f"the environment variable {name!r} is not set")
+            shown = name if _PLAIN.fullmatch(name) else MASK
+            raise self._error(f"the environment variable {shown!r} is not set")
+        self._variables.add(name)
         return value
 
     def _path(self, text: str) -> Path:

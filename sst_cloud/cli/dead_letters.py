@@ -11,7 +11,7 @@ from sst_cloud.collector.dead_letters import DeadLetter, DeadLetters
 from sst_cloud.errors import OutboxError, SinkOptionsError, SSTCloudError
 from sst_cloud.readings import Quality, Quantity
 from sst_cloud.redaction import MASK
-from sst_cloud.sink import History, Sink, open_sink
+from sst_cloud.sink import History, Sink
 from sst_cloud.wording import count, point_of, value_of
 
 from .config import config_option
@@ -83,7 +83,7 @@ def replay(settings: Settings, *, sink: str | None) -> None:
     left = 0
     for name, letters in by_sink.items():
         try:
-            delivered = asyncio.run(_replay(name, _whole(sink or name), letters))
+            delivered = asyncio.run(_replay(settings, name, _whole(sink or name), letters))
         except SSTCloudError as error:
             say(f"{name}: none of {len(letters)} delivered")
             failed = error
@@ -130,9 +130,11 @@ def _whole(url: str) -> str:
     return url
 
 
-async def _replay(name: str, url: str, letters: Sequence[DeadLetter]) -> set[DeadLetter]:
+async def _replay(
+    settings: Settings, name: str, url: str, letters: Sequence[DeadLetter]
+) -> set[DeadLetter]:
     """Those that the sink has now accepted."""
-    async with open_sink(url) as sink:
+    async with settings.open_sink(url) as sink:
         confirmed = await _confirmed(sink, letters)
         report = await sink.write([letter.reading for letter in letters if letter not in confirmed])
     rejected = {rejection.reading.key: rejection.reason for rejection in report.rejected}

@@ -18,15 +18,14 @@ import platformdirs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sst_cloud.clock import Clock
 from sst_cloud.errors import SinkUnavailableError
 from sst_cloud.files import replace_file
 from sst_cloud.readings import Reading
-from sst_cloud.redaction import redact_text
-from sst_cloud.sink import Sink, SinkURL, open_sink
+from sst_cloud.sink import Sink, SinkURL
 
 from .output import json_option, print_json
 from .settings import Settings, verbose_option
+from .sink_names import sink_name
 
 _log = logging.getLogger(__name__)
 
@@ -121,10 +120,10 @@ def import_(ctx: click.Context, *, file: Path, url: str, restart: bool, as_json:
     if restart:
         progressed.forget()
         progressed = Progressed.load(file, url)
-    clock = ctx.ensure_object(Settings).clock
-    unreadable = asyncio.run(_Import(file, url, progressed, clock).run())
+    settings = ctx.ensure_object(Settings)
+    unreadable = asyncio.run(_Import(file, url, progressed, settings).run())
     progressed.forget()
-    _summarize(progressed, unreadable, redact_text(url), as_json=as_json)
+    _summarize(progressed, unreadable, sink_name(url), as_json=as_json)
     if progressed.rejected or unreadable:
         ctx.exit(1)
 
@@ -140,14 +139,18 @@ class _Import:
     file: Path
     url: str
     progressed: Progressed
-    clock: Clock
+    settings: Settings
     unreadable: list[str] = attrs.field(factory=list)
     """The first few invalid rows, and finally how many there were."""
     unreadable_count: int = 0
 
     async def run(self) -> Sequence[str]:
         """Import what is left; returns a line for each of the first invalid rows."""
-        async with open_sink(f"csv:{quote(str(self.file))}") as source, open_sink(self.url) as sink:
+        own = f"csv:{quote(str(self.file))}"
+        async with (
+            self.settings.open_sink(own) as source,
+            self.settings.open_sink(self.url) as sink,
+        ):
             await sink.check()
             if self.progressed.rows:
                 click.echo(f"Resuming after {self.progressed.rows:,} rows.", err=True)
@@ -191,7 +194,7 @@ class _Import:
                         f"{error}\nStopped after {self.progressed.rows:,} rows; the same command "
                         "resumes from there."
                     ) from error
-                await self.clock.sleep(pause)
+                await self.settings.clock.sleep(pause)
         self.progressed.rows += len(chunk)
         for rejection in report.rejected:
             self.progressed.reject(rejection.reason)

@@ -8,7 +8,6 @@ import click
 
 from sst_cloud.enums import Point, Quantity
 from sst_cloud.readings import Reading
-from sst_cloud.sink import open_sink
 from sst_cloud.wording import point_of, value_of, what
 
 from .config import config_option
@@ -37,7 +36,7 @@ def latest(
     """Show the latest readings in a store, such as sqlite:home.db."""
     readings = [
         reading
-        for reading in asyncio.run(_latest(store))
+        for reading in asyncio.run(_latest(settings, store))
         if quantity is None or reading.quantity == quantity
     ]
     if as_json:
@@ -71,8 +70,8 @@ def _row(reading: Reading, zone: tzinfo) -> dict[str, object]:
     }
 
 
-async def _latest(store: str) -> Sequence[Reading]:
-    async with open_sink(store) as sink:
+async def _latest(settings: Settings, store: str) -> Sequence[Reading]:
+    async with settings.open_sink(store) as sink:
         stored = await history(sink, store)
         return sorted(
             await stored.latest(),

@@ -35,7 +35,7 @@ def read(
 
 
 async def _read(settings: Settings, urls: Sequence[str], wanted: Sequence[str]) -> None:
-    async with _opened(urls) as sinks, settings.client() as cloud:
+    async with _opened(urls, settings) as sinks, settings.client() as cloud:
         snapshot = await read_snapshot(cloud, wanted)
         warn_missing(snapshot.houses, snapshot.unreadable)
         readings = readings_from(snapshot)
@@ -46,9 +46,9 @@ async def _read(settings: Settings, urls: Sequence[str], wanted: Sequence[str]) 
 
 
 @asynccontextmanager
-async def _opened(urls: Sequence[str]) -> AsyncIterator[dict[str, Sink]]:
+async def _opened(urls: Sequence[str], settings: Settings) -> AsyncIterator[dict[str, Sink]]:
     """Open all sinks and check that they are writable, before the cloud is polled."""
-    sinks = open_sinks(urls)
+    sinks = open_sinks(urls, settings)
     async with AsyncExitStack() as stack:
         for sink in sinks.values():
             await stack.enter_async_context(sink)

@@ -109,10 +109,10 @@ def report(  # noqa: PLR0913  one per option
     only_one_form(as_json=as_json, as_csv=as_csv)
     from .sending import receiver_from  # noqa: PLC0415  needs aiohttp
 
-    to = [receiver_from(receiver, settings.clock) for receiver in receivers]
+    to = [receiver_from(receiver, settings) for receiver in receivers]
     places = Places.known(settings.state, zone)
     now = settings.clock.now()
-    maker = _Maker(places, now, month, day, decimals, max_flow)
+    maker = _Maker(settings, places, now, month, day, decimals, max_flow)
     reports, oldest = asyncio.run(maker.reports(store, wanted))
     places.say_if_guessed({report.house_id for report in reports})
     for found in reports:
@@ -147,6 +147,7 @@ def _send(receiver: "Receiver", letters: Sequence["Letter"]) -> bool:
 
 @attrs.frozen
 class _Maker:
+    settings: Settings
     places: Places
     now: datetime
     month: date | None
@@ -163,7 +164,7 @@ class _Maker:
         houses = Wanted(wanted)
         readings: dict[int, list[Reading]] = defaultdict(list)
         until = begin + _MONTH if self.month else None
-        async for reading in volumes(store, begin - _MONTH, until, self.now):
+        async for reading in volumes(self.settings, store, begin - _MONTH, until, self.now):
             if reading in houses:
                 readings[reading.house_id].append(reading)
         houses.complain()

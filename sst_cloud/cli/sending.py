@@ -2,7 +2,6 @@
 
 import asyncio
 import html
-import os
 import smtplib
 import ssl
 from collections.abc import Mapping, Sequence
@@ -16,9 +15,12 @@ import click
 
 from sst_cloud.clock import Clock
 from sst_cloud.collector.handler import Handler
-from sst_cloud.collector.handlers import handler_from
+from sst_cloud.collector.handlers import is_mail_address
 from sst_cloud.errors import SinkOptionsError
 from sst_cloud.redaction import redact_text
+
+from .serving import handler_for
+from .settings import Settings
 
 _LIMIT: Final = 60.0
 """Timeout for a mail server in seconds."""
@@ -49,12 +51,14 @@ class Receiver(Protocol):
         """Send them all. Raises `ClickException` or `SinkError`."""
 
 
-def receiver_from(text: str, clock: Clock) -> Receiver:
+def receiver_from(text: str, settings: Settings) -> Receiver:
     """The receiver for an option. Raises `UsageError`."""
     if text.lower().startswith("mailto:"):
-        return _Mail(_addresses(text), _Server.from_environment(), clock)
+        return _Mail(_addresses(text), _Server.from_secrets(settings.secrets), settings.clock)
+    if is_mail_address(text):
+        raise click.UsageError("--send-to: write mailto:ADDRESS to send it by mail")
     try:
-        return _Program(handler_from(text, clock=clock))
+        return _Program(handler_for(text, settings))
     except SinkOptionsError as error:
         raise click.UsageError(f"--send-to: {error}") from None
 
@@ -75,7 +79,7 @@ class _Program:
 
 @attrs.frozen
 class _Server:
-    """The mail server from the environment."""
+    """A mail server."""
 
     host: str
     port: int
@@ -85,8 +89,8 @@ class _Server:
     password: str | None = attrs.field(repr=False)
 
     @classmethod
-    def from_environment(cls) -> "_Server":
-        given = os.environ.get("SST_CLOUD_SMTP", "")
+    def from_secrets(cls, secrets: Mapping[str, str]) -> "_Server":
+        given = secrets.get("SST_CLOUD_SMTP", "")
         if not given:
             raise click.UsageError(f"--send-to mailto: needs a mail server: {_HOW}")
         try:
@@ -99,7 +103,7 @@ class _Server:
         if url.password is not None:
             raise click.UsageError("the password belongs in SST_CLOUD_SMTP_PASSWORD, not the URL")
         user = unquote(url.username) if url.username else None
-        password = os.environ.get("SST_CLOUD_SMTP_PASSWORD")
+        password = secrets.get("SST_CLOUD_SMTP_PASSWORD")
         if user and not password:
             raise click.UsageError("SST_CLOUD_SMTP has a user: also set SST_CLOUD_SMTP_PASSWORD")
         return cls(host, port or _PORTS[url.scheme], url.scheme == "smtps", user, password)

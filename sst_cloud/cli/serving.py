@@ -5,6 +5,11 @@ from typing import Any, ClassVar, TypeVar
 
 import click
 
+from sst_cloud.collector.handler import Handler
+from sst_cloud.collector.handlers import handler_from
+
+from .settings import Settings
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -35,6 +40,16 @@ def metrics_option(command: F) -> F:
         metavar="[HOST:]PORT",
         help="Serve Prometheus /metrics and /health, on localhost unless a host is given.",
     )(command)
+
+
+def handler_for(text: str, settings: Settings) -> Handler:
+    """The handler for an option, with the environment that is meant for it.
+
+    Raises `SinkOptionsError`.
+    """
+    return handler_from(
+        text, env=settings.handler_env, secrets=settings.withheld, clock=settings.clock
+    )
 
 
 def on_event_option(command: F) -> F:

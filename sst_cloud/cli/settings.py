@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -19,6 +19,8 @@ from sst_cloud.client import SSTCloud
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.jsonlog import JsonLines
+from sst_cloud.redaction import redact_text
+from sst_cloud.sink import Sink, open_sink
 from sst_cloud.text import printable
 from sst_cloud.transport import BASE_URL
 
@@ -42,10 +44,13 @@ def state_folder() -> Path:
 
 
 class _Printable(logging.Formatter):
-    """Keeps text from outside on one line, without terminal control characters."""
+    """Keeps text from outside on one line, without secrets and terminal control characters."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  as logging calls it
         return printable(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact_text(super().format(record))
 
 
 @attrs.define
@@ -56,6 +61,12 @@ class Settings:
     environment: Account = attrs.field(factory=Account)
     file: Account = attrs.field(factory=Account)
     """The account in `--config`: the other two take precedence."""
+    file_secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """Those for sinks in `--config`, by their names."""
+    handler_env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """What `--config` gives to the commands of handlers, by variable."""
+    variables: Collection[str] = ()
+    """The environment variables that `--config` takes secrets from."""
     clock: Clock = attrs.field(factory=SystemClock)
     state: Path = attrs.field(factory=state_folder)
     """The collector's state folder: outbox, dead letters."""
@@ -131,6 +142,27 @@ class Settings:
         if token := credentials.load(self.base_url):
             return token
         raise SSTCloudError(f"no longer logged in to {self.base_url}")
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """The secrets by their names: from the environment, else from [secrets] of the file."""
+        set_here = {name: value for name, value in os.environ.items() if value}
+        return {**self.file_secrets, **set_here}
+
+    @property
+    def withheld(self) -> Mapping[str, str]:
+        """The secrets that a command does not get, by the names of variables or any other."""
+        account = {
+            f"{field} {number}": value
+            for number, account in enumerate(self.accounts)
+            for field in ("token", "email", "password")
+            if (value := getattr(account, field))
+        }
+        return {**dict.fromkeys(self.variables, ""), **self.file_secrets, **account}
+
+    def open_sink(self, url: str) -> Sink:
+        """The sink that a URL names, with its secrets: the only way for commands to open one."""
+        return open_sink(url, self.secrets)
 
     def client(self, auth: Auth | None = None) -> SSTCloud:
         """A client of the cloud."""

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import click
 
 from sst_cloud.redaction import name_of
-from sst_cloud.sink import Sink, open_sink
+from sst_cloud.sink import Sink, public_part
+
+from .settings import Settings
 
 sink_option = click.option(
     "--sink",
@@ -21,6 +23,11 @@ def sink_name(url: str) -> str:
     return name_of(url, url)
 
 
-def open_sinks(urls: Sequence[str]) -> dict[str, Sink]:
+def name_of_refused(url: str) -> str:
+    """The same for a URL that no sink accepts, which may have a secret in any place."""
+    return name_of(public_part(url), url)
+
+
+def open_sinks(urls: Sequence[str], settings: Settings) -> dict[str, Sink]:
     """Sinks by name, without duplicates."""
-    return {sink_name(url): open_sink(url) for url in urls}
+    return {sink_name(url): settings.open_sink(url) for url in urls}

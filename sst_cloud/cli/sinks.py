@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from sst_cloud.errors import UnknownSinkError
-from sst_cloud.sink import History, InstalledSink, installed_sinks
+from sst_cloud.sink import History, InstalledSink, installed_sinks, secret_names
 
 from .output import add_row, console, json_option, print_json, table
 from .settings import verbose_option
@@ -40,6 +40,8 @@ def _details(sink: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "promises", sink["guarantee"]
         yield "readable", "yes" if sink["readable"] else "no"
         yield from ((f"?{name}", words) for name, words in sink["options"].items())
+        if sink["secrets"]:
+            yield "secrets", ", ".join(sink["secrets"])
     yield "from", sink["distribution"]
 
 
@@ -53,6 +55,7 @@ def _describe(sink: InstalledSink) -> dict[str, Any]:
         "url": f"{sink.scheme}:{kind.target}",
         "summary": (kind.__doc__ or "").strip().partition("\n")[0],
         "options": {option.name: option.help for option in kind.options},
+        "secrets": secret_names(kind),
         "guarantee": kind.guarantee.value,
         "readable": issubclass(kind, History),
     }

@@ -17,8 +17,9 @@ from sst_cloud.flow import MAX_FLOW
 from sst_cloud.models import House
 from sst_cloud.nearest import totals_around
 from sst_cloud.readings import Reading
-from sst_cloud.sink import CheckedHistory, History, Sink, open_sink
+from sst_cloud.sink import CheckedHistory, History, Sink
 
+from .settings import Settings
 from .units import LITRES_PER_M3, FiniteRange
 
 
@@ -173,7 +174,7 @@ _AHEAD: Final = timedelta(days=1)
 
 
 async def volumes(
-    store: str, since: datetime | None, until: datetime | None, now: datetime
+    settings: Settings, store: str, since: datetime | None, until: datetime | None, now: datetime
 ) -> AsyncIterator[Reading]:
     """The totals of the meters between two moments, with each meter's nearest before and after.
 
@@ -183,7 +184,7 @@ async def volumes(
     last = None if until is None else utc(until) + _SLACK
     limit = now + _AHEAD
     ahead: list[datetime] = []
-    async with open_sink(store) as sink:
+    async with settings.open_sink(store) as sink:
         past = await history(sink, store)
         async for reading in totals_around(past, first, last, limit):
             if reading.time > limit:

@@ -9,9 +9,7 @@ from urllib.parse import urlencode
 
 import click
 
-from sst_cloud.sink import open_sink
-
-from .settings import verbose_option
+from .settings import Settings, verbose_option
 
 _DAYS: Final = {"h": 1 / 24, "d": 1, "w": 7, "y": 365}
 
@@ -70,7 +68,10 @@ def timestream() -> None:
 @click.option("--profile", help="Profile in ~/.aws/config.")
 @click.option("--endpoint-url", help="Endpoint to use instead of AWS's own.")
 @verbose_option
+@click.pass_obj
 def create(
+    settings: Settings,
+    /,
     *,
     target: str,
     memory: timedelta,
@@ -84,14 +85,15 @@ def create(
     """
     given = urlencode({name: value for name, value in options.items() if value})
     url = f"timestream:{target}?{given}" if given else f"timestream:{target}"
-    for sentence in asyncio.run(_create(url, memory, magnetic, magnetic_writes=magnetic_writes)):
+    creating = _create(settings, url, memory, magnetic, magnetic_writes=magnetic_writes)
+    for sentence in asyncio.run(creating):
         click.echo(sentence)
 
 
 async def _create(
-    url: str, memory: timedelta, magnetic: timedelta, *, magnetic_writes: bool
+    settings: Settings, url: str, memory: timedelta, magnetic: timedelta, *, magnetic_writes: bool
 ) -> Sequence[str]:
-    async with open_sink(url) as sink:
+    async with settings.open_sink(url) as sink:
         if not isinstance(sink, TableMaker):
             raise click.ClickException("the installed timestream sink cannot create tables")
         return await sink.create(memory=memory, magnetic=magnetic, magnetic_writes=magnetic_writes)

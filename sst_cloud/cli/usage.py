@@ -111,7 +111,7 @@ def usage(  # noqa: PLR0913  one per option
         gap=gap,
         max_flow=max_flow,
     )
-    seen = asyncio.run(_count(tally, store, Wanted(wanted), water, now))
+    seen = asyncio.run(_count(settings, store, tally, Wanted(wanted), water))
     uses = tally.usages()
     places.say_if_guessed({use.house_id for use in uses})
     if plot is not None:
@@ -154,10 +154,11 @@ class _Seen:
 
 
 async def _count(
-    tally: Tally, store: str, wanted: Wanted, water: str | None, now: datetime
+    settings: Settings, store: str, tally: Tally, wanted: Wanted, water: str | None
 ) -> _Seen:
     seen = _Seen()
-    async for reading in volumes(store, tally.since, tally.until, now):
+    now = settings.clock.now()
+    async for reading in volumes(settings, store, tally.since, tally.until, now):
         if reading in wanted and water in (None, reading.water):
             tally.add(reading)
             seen.add(reading)

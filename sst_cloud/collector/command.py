@@ -16,6 +16,7 @@ from sst_cloud.clock import Clock
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
 from sst_cloud.redaction import MASK, name_of, redact_text
 
+from .environment import environment
 from .handler import LIMIT, FailedError, Handler, as_json
 
 _log = logging.getLogger(__name__)
@@ -24,29 +25,49 @@ _SAID: Final = 2000
 """Characters of a command's output that are kept."""
 _SHORT: Final = 5
 """Shorter arguments are not treated as secrets."""
+_ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
 
 class CommandHandler(Handler):
     """Runs a command for every event, with the event as JSON on stdin. No shell is used.
 
-    Its output is logged: stdout at DEBUG, stderr at WARNING. Its arguments may be secret, so they
-    are masked there.
+    It inherits the environment without the secrets that are there for this program and its sinks.
+    Its output is logged: stdout at DEBUG, stderr at WARNING. Its arguments and what it gets as
+    `env` may be secret, so they are masked there.
     """
 
     def __init__(
-        self, argv: Sequence[str], *, clock: Clock | None = None, limit: float = LIMIT
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+        limit: float = LIMIT,
     ) -> None:
-        """A command that takes longer than `limit` seconds is killed, and retried later."""
+        """`env` is added to what the command inherits; `secrets`, by name, are kept from it, too.
+
+        A command that takes longer than `limit` seconds is killed, and retried later.
+        """
+        env = env or {}
         if not any(argv) or "\0" in "".join(argv):
             raise SinkOptionsError("a handler must be a command with its arguments, or a URL")
+        if "\0" in "".join(env.values()):
+            raise SinkOptionsError("a variable in the environment of a handler contains a NUL")
+        if _ASSIGNMENT.fullmatch(argv[0]):
+            raise SinkOptionsError(
+                "a handler's command is not run by a shell, so it cannot begin with NAME=value: "
+                "give it the variable as part of its environment"
+            )
         super().__init__(clock, limit)
         self._argv = tuple(argv)
-        self._secrets = _secrets(argv[1:])
+        self._env = environment(env, secrets or {})
+        self._secrets = _secrets((*argv[1:], *env.values()))
         self.name: str = name_of(argv[0], shlex.join(argv))
 
     async def check(self) -> None:
         """Check that the command exists and is executable."""
-        if shutil.which(self._argv[0]) is None:
+        if shutil.which(self._argv[0], path=self._env.get("PATH")) is None:
             raise self._missing()
 
     async def send(self, content: Mapping[str, Any]) -> None:
@@ -71,7 +92,12 @@ class CommandHandler(Handler):
         """The exit status; None if it timed out."""
         try:
             process = await asyncio.create_subprocess_exec(
-                *self._argv, stdin=given, stdout=out, stderr=err, start_new_session=True
+                *self._argv,
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                env=self._env,
+                start_new_session=True,
             )
         except (FileNotFoundError, PermissionError):
             raise self._missing() from None
@@ -92,16 +118,17 @@ class CommandHandler(Handler):
 
     def _missing(self) -> SinkRefusedError:
         return SinkRefusedError(
-            f"command {self._argv[0]!r} not found or not executable: check its path and permissions"
+            f"command {redact_text(self._argv[0])!r} not found or not executable: check its path "
+            "and permissions"
         )
 
 
-def _secrets(arguments: Sequence[str]) -> list[str]:
-    """The arguments, and the words and values in them, except short ones; longest first."""
+def _secrets(texts: Sequence[str]) -> list[str]:
+    """Texts, and the words and values in them, except short ones; longest first."""
     words = {
         word
-        for argument in arguments
-        for word in (" ".join(argument.split()), *re.split(r"[\s='\"]+", argument))
+        for text in texts
+        for word in (" ".join(text.split()), *re.split(r"[\s='\"]+", text))
         if len(word) > _SHORT
     }
     return sorted(words, key=len, reverse=True)

@@ -1,6 +1,8 @@
 """Event handlers from command-line options."""
 
 import shlex
+import shutil
+from collections.abc import Mapping
 
 from sst_cloud.clock import Clock
 from sst_cloud.errors import SinkOptionsError
@@ -10,14 +12,33 @@ from .handler import Handler
 from .webhook import WebhookHandler
 
 
-def handler_from(text: str, *, clock: Clock | None = None) -> Handler:
+def handler_from(
+    text: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> Handler:
     """The handler for an option: a URL, or a command with its arguments.
 
-    Raises `SinkOptionsError`.
+    A command gets `env` and does not get `secrets`, as in `CommandHandler`. Raises
+    `SinkOptionsError`.
     """
     if text.lower().startswith(("http://", "https://")):
         return WebhookHandler(text, clock=clock)
+    if is_mail_address(text):
+        raise SinkOptionsError("a handler must be a command or a URL, not a mail address")
     try:
-        return CommandHandler(shlex.split(text), clock=clock)
+        argv = shlex.split(text)
     except ValueError as error:
         raise SinkOptionsError(f"cannot parse the command of a handler: {error}") from None
+    return CommandHandler(argv, env=env, secrets=secrets, clock=clock)
+
+
+def is_mail_address(text: str) -> bool:
+    """Whether this is like `me@example.com` or `Me <me@example.com>`, and names no command."""
+    *name, address = text.split() or [""]
+    bracketed = address.startswith("<") and address.endswith(">")
+    if "@" not in address or "/" in text or "\0" in text or (name and not bracketed):
+        return False
+    return shutil.which(address) is None

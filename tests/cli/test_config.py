@@ -148,6 +148,16 @@ def test_an_empty_file_changes_nothing(see: See) -> None:
         ("[secrets]\nA = { file = 1 }", 'write A = { file = "…" }'),
         ("[secrets]\nA = { env = 'NOWHERE_SET' }", "'NOWHERE_SET' is not set"),
         ('[secrets]\n"a b" = { env = "HOME" }', "'a b' in [secrets] is not a valid name"),
+        ("[secrets]\nA = { env = 's3cret' }", "the environment variable '***' is not set"),
+        ("[account]\npassword_env = 's3cret'", "the environment variable '***' is not set"),
+        ("[secrets]\nSST_CLOUD_TOKEN = { env = 'HOME' }", "write token_file or token_env in"),
+        ("[secrets]\nSST_CLOUD_PASSWORD = { env = 'HOME' }", "write password_file or"),
+        ("handlers = 1", "[handlers] must be a table, not a whole number"),
+        ("[handlers]\nenv = 1", "[handlers.env] must be a table, not a whole number"),
+        ("[handlers]\nenvv = {}", "there is no 'envv' here; did you mean env?"),
+        ("[handlers.env]\nA = 's3cret'", 'write A = { file = "…" } or { env = "…" }'),
+        ("[handlers.env]\nA = { env = 'NOWHERE_SET' }", "'NOWHERE_SET' is not set"),
+        ('[handlers.env]\n"a=b" = { env = "HOME" }', "'a=b' in [handlers.env] is not a valid"),
         ("[secrets", "is not TOML: "),
         ("sink = [\nevery = '1m'", "is not TOML: "),
     ],
@@ -169,7 +179,10 @@ def test_a_file_that_cannot_be_read(see: See, file: Path) -> None:
         collect.make_context("collect", ["--config", str(file)], obj=Settings())
 
 
-KEYS = [*re.findall(r"(?m)^\w+", EVERYTHING), "account", "secrets", "account.token_file"]
+KEYS = [
+    *re.findall(r"(?m)^\w+", EVERYTHING),
+    *("account", "secrets", "account.token_file", "handlers", "handlers.env", "handlers.env.A"),
+]
 VALUES = ["0", "-1", "1.5", "inf", "true", '""', '"x"', '"\\u0000"', "[]", '["a"]', "{}", "[[1]]"]
 LINES = st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)).map(" = ".join)
 
@@ -201,17 +214,19 @@ def test_secrets_for_sinks(
     for name in ("FIRST", "SECOND", "THIRD"):
         monkeypatch.setenv(name, "")
     secret(file.parent, "first.secret", "one ")
-    see(
+    settings = see(
         "[secrets]\n"
         "FIRST = { file = 'first.secret' }\n"
         "SECOND = { env = 'OTHER' }\n"
         "THIRD = { file = '$CREDENTIALS_DIRECTORY/first.secret' }\n"
         "ALREADY = { env = 'OTHER' }\n"
-    )
-    assert os.environ["FIRST"] == "one "
-    assert os.environ["SECOND"] == "from elsewhere"
-    assert os.environ["THIRD"] == "one "
-    assert os.environ["ALREADY"] == "as it was", "the environment wins over the file"
+    )["settings"]
+    assert settings.secrets["FIRST"] == "one "
+    assert settings.secrets["SECOND"] == "from elsewhere"
+    assert settings.secrets["THIRD"] == "one "
+    assert settings.secrets["ALREADY"] == "as it was", "the environment wins over the file"
+    assert os.environ["FIRST"] == os.environ["SECOND"] == os.environ["THIRD"] == ""
+    assert "from elsewhere" not in repr(settings)
     with pytest.raises(CredentialsMissingError, match=r"the FIRST cannot be read from .*nowhere"):
         see("[secrets]\nFIRST = { file = 'nowhere' }")
     assert capsys.readouterr().err == ""

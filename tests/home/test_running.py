@@ -163,6 +163,7 @@ def test_all_that_the_example_leaves_out_is_right_too(
     assert len(config.options["sinks"]) == 2
     assert config.account.token_file == machine.credentials / "token"
     assert config.secrets == {"INFLUXDB_TOKEN": "secret"}
+    assert config.handler_env == {"SST_CLOUD_TOKEN": "secret"}
 
 
 def test_the_file_that_the_page_shows_is_right(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from plugins import asking_sink
 from sst_cloud import (
     ManualClock,
     Quantity,
@@ -22,7 +23,6 @@ from sst_cloud import (
     UnknownSinkError,
 )
 from sst_cloud.scheduled import Answer, ScheduledPoll, sink_url_from
-from sst_cloud.sink import Sink
 from sst_cloud.testing import FakeAccount, FakeCloud, Html, Status
 from sst_cloud_sinks.sqlite import SqliteSink
 
@@ -137,10 +137,7 @@ async def test_rejected_readings_are_a_failure(
         async def write(self, readings: Any) -> WriteReport:
             return WriteReport(len(readings) - 1, (Rejection(readings[0], "too blue"),))
 
-    def open_choosy(url: str) -> Sink:
-        return Choosy(caller.path)
-
-    monkeypatch.setattr("sst_cloud.scheduled.open_sink", open_choosy)
+    monkeypatch.setattr("sst_cloud.scheduled.open_sink", lambda *_: Choosy(caller.path))
     poll = await caller.make()
     with pytest.raises(SinkRefusedError, match=r"1 of \d+ readings were rejected.* too blue"):
         await poll()
@@ -182,7 +179,7 @@ async def test_a_sink_that_takes_long_to_get_ready_is_given_the_time(
             done.append("written")
             return await super().write(readings)
 
-    monkeypatch.setattr("sst_cloud.scheduled.open_sink", lambda _: Slow(caller.path))
+    monkeypatch.setattr("sst_cloud.scheduled.open_sink", lambda *_: Slow(caller.path))
     poll = await caller.make()
     await poll()
     await poll()
@@ -239,6 +236,16 @@ def test_a_wrong_sink_url_is_told() -> None:
 def test_sink_url_of_a_table() -> None:
     assert sink_url_from(TABLE) == "timestream:mydb/meters?location=home+%26+garden"
     assert sink_url_from({**TABLE, "SINK": "stdout:"}) == "stdout:"
+
+
+async def test_the_sink_gets_the_secrets_of_the_function(fake: FakeCloud, plugins: Path) -> None:
+    asking_sink(plugins)
+    environ = {"SST_CLOUD_TOKEN": fake.token, "SST_CLOUD_URL": fake.url, "SINK": "asking:"}
+    poll = ScheduledPoll.from_environment(environ | {"ASKED": "of the function"}, secret)
+    run = asyncio.get_running_loop().run_in_executor
+    with pytest.raises(SinkOptionsError, match="the secret is of the function"):
+        await run(None, poll)
+    await run(None, poll.close)
 
 
 async def test_token_of_a_secret_is_fetched_once_and_anew_when_rejected(

@@ -3,30 +3,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plugins import plugin
 from sst_cloud import SinkError, SinkOptionsError, UnknownSinkError, installed_sinks, open_sink
-from sst_cloud.sink import Option, SinkURL
-
-
-def plugin(folder: Path, name: str, entry_points: str, code: str = "") -> None:
-    """A distribution as an installer would leave it."""
-    info = folder / f"{name.replace('-', '_')}-1.2.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-    (info / "entry_points.txt").write_text(f"[sst_cloud.sinks]\n{entry_points}\n")
-    (folder / f"{name.replace('-', '_')}.py").write_text(code)
-
-
-@pytest.fixture
-def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
+from sst_cloud.sink import Option, SinkURL, declared_secrets, public_part
 
 
 def test_ours_are_installed() -> None:
@@ -62,6 +47,74 @@ def test_what_is_no_url_is_shown_without_its_secrets() -> None:
     with pytest.raises(SinkOptionsError) as caught:
         SinkURL.parse("//me:hunter2@host/x")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("sqlite:home.db?tokn=hunter2", "sqlite:home.db"),
+        ("home.db?tokn=hunter2", "home.db"),
+        ("sqlite:home.db&tokn=hunter2", "sqlite:home.db"),
+        ("influxdb:https://host/home#hunter2", "influxdb:https://host/home"),
+        ("influxdb:https://me:hun/ter2@host/home", "influxdb:***@host/home"),
+        ("hunter2@https://host/home", "***@host/home".replace("host", "https://host")),
+        ("me:hunter2@host", "me:***@host"),
+        ("//me:hunter2@host/x", "***@host/x"),
+        ("sqlite:home.db", "sqlite:home.db"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_the_part_of_a_wrong_url_that_may_be_shown(text: str, part: str) -> None:
+    assert public_part(text) == part
+
+
+@pytest.mark.parametrize(
+    "query", ["token=hunter2", "tokn=hunter2", "hunter2==", "format=table&hunter2=1&hunter2=2"]
+)
+def test_no_error_about_options_has_their_values(query: str) -> None:
+    with pytest.raises(SinkOptionsError) as caught:
+        open_sink(f"stdout:?{query}")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_repr_of_a_url_has_no_secrets() -> None:
+    url = SinkURL.parse("x:https://me:hunter2@host/?token=hunter2", {"NAME": "hunter2"})
+    assert "hunter2" not in repr(url)
+    assert url.secrets["NAME"] == "hunter2"
+
+
+def test_a_sink_gets_the_secrets_that_it_is_given(
+    plugins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "class Sink:\n"
+        "    target, options, guarantee, secrets = '', (), '', ['ASKED']\n"
+        "    from_url = staticmethod(lambda url: (url.secrets.get('ASKED'), url.secrets))\n"
+    )
+    plugin(plugins, "given-sink", "given = given_sink:Sink", code)
+    monkeypatch.setenv("ASKED", "from the environment")
+    given: list[Any] = [open_sink("given:", secrets) for secrets in (None, {"ASKED": "x"}, {})]
+    assert [secret for secret, _ in given] == ["from the environment", "x", None]
+    for _, secrets in given:
+        with pytest.raises(TypeError):
+            secrets["ASKED"] = "other"
+    assert SinkURL.parse("given:", {"A": "1"}) == SinkURL.parse("given:", {"A": "2"})
+
+
+def test_the_secrets_that_installed_sinks_declare(plugins: Path) -> None:
+    code = (
+        "class Sink:\n"
+        "    target, options, guarantee = '', (), ''\n"
+        "    from_url = None\n"
+        "class One(Sink): secrets = ['FIRST', 'SECOND']\n"
+        "class Slip(Sink): secrets = ('THIRD')\n"
+        "class Method(Sink): secrets = lambda self: None\n"
+    )
+    kinds = "\n".join(f"{kind.lower()} = some_sinks:{kind}" for kind in ("One", "Slip", "Method"))
+    plugin(plugins, "some-sinks", f"{kinds}\nold = some_sinks:Sink", code)
+    plugin(plugins, "broken-sink", "broken = broken_sink:Sink", "raise RuntimeError")
+    ours = {"INFLUXDB_TOKEN", "INFLUXDB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+    assert declared_secrets() >= ours | {"FIRST", "SECOND", "THIRD"}
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[a-z]{1,6}:[^?]*\?[a-z=&%]*", fullmatch=True))

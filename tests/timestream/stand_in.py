@@ -48,6 +48,8 @@ class Seen:
     operation: str
     body: dict[str, Any]
     host: str
+    signed: str = attrs.field(repr=False)
+    """The header with the signature, which names the key."""
 
 
 @attrs.define
@@ -125,7 +127,8 @@ class Timestream:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         operation = request.headers["X-Amz-Target"].removeprefix(_PREFIX)
         body = json.loads(await request.read())
-        self.requests.append(Seen(operation, body, request.host))
+        signed = request.headers.get("Authorization", "")
+        self.requests.append(Seen(operation, body, request.host, signed))
         self._under_way += 1
         self.most_at_once = max(self.most_at_once, self._under_way)
         handler: Handler = self._answer

@@ -1,7 +1,6 @@
 """A sink for sst-cloud that posts readings to a web address."""
 
 import json
-import os
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -29,6 +28,7 @@ class WebhookSink:
         Option("batch", "readings in one request, default 100", _batch),
     )
     guarantee: ClassVar[Guarantee] = Guarantee.APPENDS
+    secrets: ClassVar[Sequence[str]] = ("WEBHOOK_TOKEN",)
 
     def __init__(self, address: str, *, batch: int = 100, token: str | None = None) -> None:
         self._address = address
@@ -38,11 +38,11 @@ class WebhookSink:
 
     @classmethod
     def from_url(cls, url: SinkURL) -> Self:
-        """`webhook:https://HOST/PATH`; the token comes from the environment."""
+        """`webhook:https://HOST/PATH`; the token is in `url.secrets`."""
         values = url.convert(cls.options)
         if not url.target.startswith(("http://", "https://")):
             raise SinkOptionsError("the webhook sink needs an address: webhook:https://HOST/PATH")
-        return cls(url.target, token=os.environ.get("WEBHOOK_TOKEN"), **values)
+        return cls(url.target, token=url.secrets.get("WEBHOOK_TOKEN"), **values)
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=30)

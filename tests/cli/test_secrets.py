@@ -1,0 +1,192 @@
+"""Where the secrets of the command line go: to sinks, and into nothing else."""
+
+import ast
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import pytest
+
+import sst_cloud.cli
+from plugins import asking_sink
+from sst_cloud import Rejection
+from sst_cloud.cli.settings import account_options
+from sst_cloud.collector import DeadLetters
+from sst_cloud.collector.environment import OURS
+from sst_cloud.testing import FakeCloud
+from sst_cloud.testing.sink_contract import sample_reading
+
+from .conftest import Run
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SST_CLOUD_STATE", "state")
+    return tmp_path
+
+
+def stored(sst: Run, here: Path) -> None:
+    """A store with readings in it, as an import leaves it."""
+    readings = [sample_reading(), sample_reading(time=NOW.replace(year=2025))]
+    lines = [",".join(readings[0].as_dict())]
+    for reading in readings:
+        values = reading.as_dict().values()
+        lines.append(",".join("" if value is None else str(value) for value in values))
+    (here / "readings.csv").write_text("\n".join(lines) + "\n")
+    assert sst("import", "readings.csv", "--sink", "sqlite:home.db").status == 0
+
+
+COMMANDS = {
+    "collect --once --sink asking:": True,
+    "check --sink asking:": True,
+    "read --sink asking:": False,
+    "latest asking:": True,
+    "usage asking:": True,
+    "report asking:": True,
+    "import readings.csv --sink asking:": False,
+    "dead-letters replay": True,
+}
+"""Command → whether it takes a file."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_hands_sinks_their_secrets(  # noqa: PLR0917  fixtures have no order
+    sst: Run,
+    logged_in: FakeCloud,
+    here: Path,
+    plugins: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    asking_sink(plugins)
+    (here / "readings.csv").write_text("")
+    DeadLetters(here / "state").add("asking:", [Rejection(sample_reading(), "too old")], NOW)
+    monkeypatch.setenv("ASKED", "of the environment")
+    _, out, err = sst(*command.split())
+    assert "the secret is of the environment" in out + err
+    if COMMANDS[command]:
+        monkeypatch.setenv("ASKED", "")
+        (here / "secret").write_text("of the file")
+        (here / "secret").chmod(0o600)
+        (here / "collect.toml").write_text("[secrets]\nASKED = { file = 'secret' }\n")
+        _, out, err = sst(*command.split(), "--config", "collect.toml")
+        assert "the secret is of the file" in out + err
+    assert "of the file" not in os.environ.values()
+
+
+def test_no_command_opens_a_sink_without_its_secrets() -> None:
+    """There is one door, in the settings, that has them."""
+    folder = Path(sst_cloud.cli.__file__).parent
+    imports = {
+        file.name: {
+            name.name
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom)
+            for name in node.names
+        }
+        for file in folder.glob("*.py")
+    }
+    assert [file for file, names in imports.items() if "open_sink" in names] == ["settings.py"]
+    assert [file for file, names in imports.items() if "handler_from" in names] == ["serving.py"]
+
+
+def test_all_variables_with_secrets_of_the_account_are_ours() -> None:
+    @click.command()
+    @account_options
+    def command() -> None: ...
+
+    variables = {
+        variable
+        for option in command.params
+        if option.name in {"token", "email", "password"}
+        for variable in ([option.envvar] if isinstance(option.envvar, str) else option.envvar or ())
+    }
+    assert len(variables) == 4
+    assert variables <= OURS
+
+
+@pytest.fixture
+def with_secrets(here: Path, logged_in: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Secrets in every place that may hold one; gives their values."""
+    variables = {
+        **{name: f"hunter2 of {name}" for name in OURS - {"SST_CLOUD_TOKEN"}},
+        "INFLUXDB_TOKEN": "hunter2 of InfluxDB",
+        "AWS_SECRET_ACCESS_KEY": "hunter2 of AWS",
+        "MY_TOKEN": "hunter2-of-token_env",
+        "MY_PASSWORD": "hunter2 of password_env",
+        "OTHER": "hunter2 of env",
+        "COPY": logged_in.token,
+        "FOR_HANDLER": "hunter2 for the command",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PLACE", "home")
+    (here / "vault").write_text("hunter2 of a file")
+    (here / "vault").chmod(0o600)
+    (here / "collect.toml").write_text(
+        "[account]\ntoken_env = 'MY_TOKEN'\npassword_env = 'MY_PASSWORD'\n"
+        "[secrets]\nVAULT = { file = 'vault' }\nNAMED = { env = 'OTHER' }\n"
+        "[handlers.env]\nPIN = { env = 'FOR_HANDLER' }\n"
+    )
+    (here / "dump").write_text("#!/bin/sh\nenv >> environment\n")
+    (here / "dump").chmod(0o755)
+    return [logged_in.token, *variables.values(), "hunter2"]
+
+
+@pytest.mark.parametrize(
+    "command", ["collect --once --sink csv:a.csv --on-event", "report sqlite:home.db --send-to"]
+)
+def test_no_secret_is_in_the_environment_of_a_command(
+    sst: Run, logged_in: FakeCloud, here: Path, with_secrets: list[str], command: str
+) -> None:
+    stored(sst, here)
+    logged_in.devices[0].module.wet_lines.add(1)
+    status, _, err = sst(*command.split(), f"{here}/dump", "--config", "collect.toml")
+    assert status == 0, err
+    environment = (here / "environment").read_text()
+    assert "PIN=hunter2 for the command\n" in environment
+    assert "PLACE=home\n" in environment
+    rest = environment.replace("PIN=hunter2 for the command\n", "")
+    assert [secret for secret in with_secrets if secret in rest] == []
+
+
+def test_a_secret_of_the_command_line_is_not_inherited_under_another_name(
+    sst: Run, cloud: FakeCloud, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINE", cloud.token)
+    (here / "dump").write_text("#!/bin/sh\nenv > environment\n")
+    (here / "dump").chmod(0o755)
+    cloud.devices[0].module.wet_lines.add(1)
+    words = ("collect", "--once", "--sink", "csv:a.csv", "--on-event", f"{here}/dump")
+    status, _, err = sst(*words, "--token", cloud.token)
+    assert status == 0, err
+    assert cloud.token not in (here / "environment").read_text()
+
+
+def test_the_mail_server_may_be_in_the_file(
+    sst: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(sst, here)
+    monkeypatch.setenv("SERVER", "smtp://me@127.0.0.1:1")
+    monkeypatch.setenv("WORD", "hunter2")
+    words = ("report", "sqlite:home.db", "--send-to", "mailto:me@example.com")
+    file = here / "collect.toml"
+    file.write_text("[secrets]\nSST_CLOUD_SMTP = { env = 'SERVER' }\n")
+    status, _, err = sst(*words, "--config", "collect.toml")
+    assert (status, "also set SST_CLOUD_SMTP_PASSWORD" in err) == (2, True)
+    file.write_text(f"{file.read_text()}SST_CLOUD_SMTP_PASSWORD = {{ env = 'WORD' }}\n")
+    status, _, err = sst(*words, "--config", "collect.toml")
+    assert (status, "the mail server 127.0.0.1 cannot be reached" in err) == (1, True)
+    assert "hunter2" not in err
+
+
+def test_sinks_lists_the_names_of_secrets(sst: Run) -> None:
+    listed = {sink["scheme"]: sink for sink in json.loads(sst("sinks", "--json").out)}
+    assert listed["influxdb"]["secrets"] == ["INFLUXDB_TOKEN", "INFLUXDB_PASSWORD"]
+    assert listed["sqlite"]["secrets"] == []
+    assert "INFLUXDB_TOKEN, INFLUXDB_PASSWORD" in sst("sinks").out
