@@ -22,6 +22,7 @@ from sst_cloud.errors import (
     TransportError,
     UnknownSinkError,
 )
+from sst_cloud.redaction import redact_text
 
 from .output import say
 from .settings import Settings, account_options
@@ -111,16 +112,17 @@ def app() -> None:
 def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> int:
     """Run a command line; returns the exit status."""
     settings = settings or Settings()
+    args = sys.argv[1:] if args is None else args
     _write_utf8()
     with settings.logging_to_stderr():
         try:
             _complete(settings)
-            invoke(sys.argv[1:] if args is None else args, settings)
+            invoke(args, settings)
             sys.stdout.flush()
         except click.exceptions.Exit as done:
             return done.exit_code
         except click.ClickException as error:
-            _explain(error)
+            _explain(error, args)
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
             return _INTERRUPTED
@@ -167,11 +169,14 @@ def invoke(args: Sequence[str], settings: Settings) -> None:
         app.invoke(ctx)
 
 
-def _explain(error: click.ClickException) -> None:
+def _explain(error: click.ClickException, args: Sequence[str]) -> None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return
-    say(f"Error: {error.format_message()}")
+    words = error.format_message()
+    for word in args:  # click quotes some of them
+        words = words.replace(word, redact_text(word))
+    say(f"Error: {words}")
     if isinstance(error, click.UsageError) and error.ctx is not None:
         say(f"See: {error.ctx.command_path} --help")
 

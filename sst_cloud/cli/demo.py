@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from sst_cloud.clock import ManualClock
+from sst_cloud.redaction import redact_text
 from sst_cloud.testing import FakeCloud
 
 from .identity import Account
@@ -62,6 +63,7 @@ async def _demo(store: str) -> None:
         # Its own outbox: that of a real collector may be in use.
         state = Path(stack.enter_context(TemporaryDirectory(prefix="sst-cloud-")))
         settings = Settings(Account(url=cloud.url, token=cloud.token), clock=clock, state=state)
+        settings.open_sink(store)  # a URL that is wrong is not even shown
         zone = cloud.houses[0].zone
         since, until = (f"{moment.astimezone(zone):%Y-%m-%dT%H:%M}" for moment in (start, end))
         click.echo(f"A fake cloud is running at {cloud.url}: two houses, five water meters.")
@@ -70,7 +72,7 @@ async def _demo(store: str) -> None:
             ["latest", store, *f"--quantity volume --timezone {zone}".split()],
             ["usage", store, *f"--by hour --from {since} --to {until} --timezone {zone}".split()],
         ):
-            shown = f"\n$ {shlex.join(['sst-cloud', *command])}"
+            shown = redact_text(f"\n$ {shlex.join(['sst-cloud', *command])}")
             console().print(shown, style="bold", markup=False, soft_wrap=True)
             await asyncio.to_thread(invoke, command, settings)
     click.echo(

@@ -11,6 +11,7 @@ import click
 
 from sst_cloud.auth import Auth, PasswordAuth, StoredTokenAuth, TokenAuth
 from sst_cloud.errors import SSTCloudError
+from sst_cloud.redaction import redact_text
 
 _IN_CONTAINERS: Final = Path("/run/secrets")
 """Docker mounts secrets here, readable by everyone in the container."""
@@ -118,7 +119,8 @@ def read_secret(file: Path, what: str, *, warn: bool = True) -> str:
             if warn:
                 _warn_if_open(file, mode)
             return secret
-    raise CredentialsMissingError(f"the {what} cannot be read from {file}: {reason}")
+    shown = redact_text(str(file))  # it may be the secret, where the name of its file belongs
+    raise CredentialsMissingError(f"the {what} cannot be read from {shown}: {reason}")
 
 
 def _warn_if_open(file: Path, mode: int) -> None:

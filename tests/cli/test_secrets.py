@@ -185,6 +185,101 @@ def test_the_mail_server_may_be_in_the_file(
     assert "hunter2" not in err
 
 
+URLS = (
+    "influxdb:http://127.0.0.1:1/home?org=me&token=hunter2",
+    "influxdb:http://127.0.0.1:1/home?tokn=hunter2",
+    "influxdb:http://127.0.0.1:1/home?hunter2==",
+    "influxdb:https://me:hun/hunter2@127.0.0.1/home",
+    "influxdb:hunter2@https://127.0.0.1/home",
+    "sqlite:home.db?passphrase=hunter2",
+    "home.db?tokn=hunter2",
+    "me:hunter2@host/x",
+)
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_url_that_no_sink_accepts_is_nowhere_shown_whole(
+    sst: Run, logged_in: FakeCloud, here: Path, url: str
+) -> None:
+    (here / "readings.csv").write_text("")
+    printed = {
+        command: "".join(map(str, sst(*command.split(), url)))
+        for command in (
+            "check --sink",
+            "check --json --sink",
+            "collect --once --sink",
+            "read --sink",
+            "import readings.csv --sink",
+            "latest",
+            "usage",
+            "report",
+            "dead-letters drop --sink",
+            "demo --store",
+        )
+    }
+    assert [command for command, text in printed.items() if "hunter2" in text] == []
+
+
+def test_a_token_in_the_name_of_a_file_is_nowhere_shown(
+    sst: Run, logged_in: FakeCloud, here: Path
+) -> None:
+    """There is no ? before it, so that it is not an option, but part of the name."""
+    stored(sst, here)
+    url = "csv:a.csv&token=hunter2"
+    for words in (
+        ("check", "--sink", url),
+        ("collect", "--once", "--sink", url),
+        ("status",),
+        ("status", "--json"),
+        ("import", "readings.csv", "--sink", url),
+        ("dead-letters", "list", "--sink", url),
+    ):
+        status, out, err = sst(*words)
+        assert status == 0, err
+        assert "hunter2" not in out + err
+    assert "csv:a.csv&token=***…" in sst("status").out
+
+
+def test_check_shows_no_secret_of_anything(sst: Run, here: Path) -> None:
+    words = ("--url", "http://me:hunter2@127.0.0.1:1", "--state", "/proc/me@hunter2.com")
+    handlers = ("me@hunter2.com", "TOKEN=hunter2 ring", "/no/me@hunter2.com --now")
+    given = [word for text in handlers for word in ("--on-event", text)]
+    for form in ((), ("--json",)):
+        status, out, err = sst("check", *words, *given, "--token", "hunter2", *form)
+        assert status == 1
+        assert "hunter2" not in out + err
+    assert len(json.loads(out)) == 5
+
+
+def test_an_address_without_mailto(sst: Run, here: Path) -> None:
+    stored(sst, here)
+    status, _, err = sst("report", "sqlite:home.db", "--send-to", "me@example.com")
+    assert (status, err.splitlines()[0]) == (
+        2,
+        "Error: --send-to: write mailto:ADDRESS to send it by mail",
+    )
+    for address in ("me@example.com", "mailto:me@example.com"):
+        status, _, err = sst("collect", "--once", "--sink", "csv:a.csv", "--on-event", address)
+        assert (status, err.splitlines()[0]) == (
+            2,
+            "Error: --on-event: a handler must be a command or a URL, not a mail address",
+        )
+
+
+@pytest.mark.parametrize("command", ["houses", "status", "latest sqlite:home.db"])
+def test_a_stray_word_is_masked(sst: Run, here: Path, command: str) -> None:
+    status, _, err = sst(*command.split(), "me@example.com", "a" * 40)
+    assert status == 2
+    assert "***" in err
+    assert "example" not in err
+    assert "a" * 40 not in err
+
+
+def test_a_secret_where_its_file_belongs(sst: Run, cloud: FakeCloud) -> None:
+    status, _, err = sst("houses", "--token-file", "a" * 40)
+    assert (status, "the token cannot be read from ***: " in err) == (3, True)
+
+
 def test_sinks_lists_the_names_of_secrets(sst: Run) -> None:
     listed = {sink["scheme"]: sink for sink in json.loads(sst("sinks", "--json").out)}
     assert listed["influxdb"]["secrets"] == ["INFLUXDB_TOKEN", "INFLUXDB_PASSWORD"]
