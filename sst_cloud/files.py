@@ -1,9 +1,36 @@
-"""Files that are written atomically."""
+"""Files that are written atomically, and what an error of the file system means."""
 
+import errno
 import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+_TEMPORARY: Final = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EINTR),
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOLCK, errno.EDEADLK),
+        # a file server that is away, or has started again
+        *(errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+        *(errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.ESHUTDOWN),
+        *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE),
+    }
+)
+_NO_SYNC: Final = frozenset(
+    {
+        *(errno.EACCES, errno.EPERM, errno.EISDIR),  # Windows cannot open folders
+        *(errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY),
+    }
+)
+"""Some file systems, mostly of other machines, cannot sync a folder."""
+
+
+def is_temporary(error: OSError) -> bool:
+    """Whether a file system error may go away by itself; anything else has to be fixed first.
+
+    A full or failing disk, too many open files, too little memory, a file server that is away.
+    """
+    return error.errno in _TEMPORARY
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -25,10 +52,16 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync a folder's entries to disk: syncing a file does not sync its name."""
-    with suppress(PermissionError):  # Windows cannot open folders
+    """Sync a folder to disk, where that is possible: syncing a file does not sync its name.
+
+    Raises OSError if the disk fails.
+    """
+    try:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise

@@ -1,52 +1,79 @@
 """Shared by sinks that store to a file."""
 
-import errno
 import os
 from pathlib import Path
-from typing import Final
+from stat import S_ISDIR
+from typing import Literal
 
 from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
+from sst_cloud.files import is_temporary
 
-_PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EBUSY})
-"""Disk full or failing: may go away on a retry. Anything else has to be fixed first."""
+Done = Literal["written", "read"]
+"""What is done to a file, for messages."""
 
 
-def file_error(path: Path, error: OSError) -> SinkError:
-    """The sink's error for a file system error."""
-    if error.errno == errno.ENOENT and not path.parent.is_dir():
+def status_of(path: Path) -> os.stat_result | None:
+    """What is at a path; None if nothing is. Raises OSError where that is not known.
+
+    `Path.exists` takes some errors for an answer, and not the same ones in every Python.
+    """
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def file_error(path: Path, error: OSError | ValueError, done: Done = "written") -> SinkError:
+    """The sink's error for one of the file system; a ValueError is an invalid path."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.parent.is_dir():
         return _no_folder(path)
-    passing = error.errno in _PASSING
-    return (SinkUnavailableError if passing else SinkRefusedError)(
-        f"{path} cannot be written: {error.strerror or error}"
+    temporary = isinstance(error, OSError) and is_temporary(error)
+    reason = getattr(error, "strerror", None) or error
+    return (SinkUnavailableError if temporary else SinkRefusedError)(
+        f"{path} cannot be {done}: {reason}"
     )
 
 
-def _no_folder(path: Path) -> SinkError:
-    return SinkRefusedError(f"the folder {path.parent} does not exist; create it first")
+def shortage() -> OSError | None:
+    """What keeps this process from opening any file at all, such as too many open ones."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error
+    return None
 
 
 def check_there(path: Path) -> None:
-    """Raise `SinkRefusedError` if there is no such file."""
-    if path.is_dir():
-        raise SinkRefusedError(f"{path} is a folder; give the path of a file")
-    if not path.exists():
+    """Raise `SinkRefusedError` if there is no such file, or it may not be read."""
+    try:
+        status = status_of(path)
+    except (OSError, ValueError) as error:
+        raise file_error(path, error, "read") from error
+    if status is None:
         raise SinkRefusedError(f"{path} does not exist; nothing has been stored there yet")
+    _check_no_folder(path, status)
+    if not os.access(path, os.R_OK):
+        raise SinkRefusedError(f"{path} cannot be read: permission denied")
 
 
 def check_writable(path: Path) -> None:
     """Raise `SinkRefusedError` if the file could not be written, or created if missing."""
     try:
-        _check_writable(path)
+        status, folder = status_of(path), status_of(path.parent)
     except (OSError, ValueError) as error:  # no access to it, or an invalid path
-        reason = getattr(error, "strerror", None) or error
-        raise SinkRefusedError(f"{path} cannot be written: {reason}") from error
-
-
-def _check_writable(path: Path) -> None:
-    if path.is_dir():
-        raise SinkRefusedError(f"{path} is a folder; give the path of a file")
-    folder = path.parent
-    if not folder.is_dir():
+        raise file_error(path, error) from error
+    if status is not None:
+        _check_no_folder(path, status)
+    if folder is None or not S_ISDIR(folder.st_mode):
         raise _no_folder(path)
-    if not os.access(path if path.exists() else folder, os.W_OK):
+    if not os.access(path if status is not None else path.parent, os.W_OK):
         raise SinkRefusedError(f"{path} cannot be written: permission denied")
+
+
+def _check_no_folder(path: Path, status: os.stat_result) -> None:
+    if S_ISDIR(status.st_mode):
+        raise SinkRefusedError(f"{path} is a folder; give the path of a file")
+
+
+def _no_folder(path: Path) -> SinkError:
+    return SinkRefusedError(f"the folder {path.parent} does not exist; create it first")

@@ -14,11 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
-from sst_cloud.errors import SinkRefusedError
+from sst_cloud.errors import SinkRefusedError, SinkUnavailableError
+from sst_cloud.files import sync_folder
 from sst_cloud.readings import FIELDS, Quantity, Reading
 from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport
 
-from ._files import check_there, check_writable, file_error
+from ._files import Done, check_there, check_writable, file_error
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +45,8 @@ class CsvSink:
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._lock = threading.Lock()
-        self._left: tuple[int, int] | None = None
-        """Inode and size after the last write: if unchanged, nobody else has touched the file."""
+        self._left: tuple[int, int, int] | None = None
+        """The file and its size after the last write: if unchanged, nobody has touched it."""
 
     @classmethod
     def from_url(cls, url: SinkURL) -> Self:
@@ -117,39 +118,57 @@ class CsvSink:
 
     def _check_readable(self) -> None:
         check_there(self._path)
-        try:
-            with self._path.open("rb") as file:
-                self._check_header(file.readline())
-        except OSError as error:
-            raise SinkRefusedError(f"{self._path} cannot be read: {error.strerror}") from error
+        self._check_columns("read")
 
     def _check(self) -> None:
         check_writable(self._path)
-        if self._path.exists():
+        self._check_columns("written")
+
+    def _check_columns(self, done: Done) -> None:
+        try:
             with self._path.open("rb") as file:
                 self._check_header(file.readline())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise file_error(self._path, error, done) from error
 
     def _append(self, rows: bytes) -> None:
         try:
             # Unbuffered: what did not fit on a full disk must not be written when closing the file.
             with self._lock, self._path.open("a+b", buffering=0) as file:
                 self._append_to(file, rows)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise file_error(self._path, error) from error
 
     def _append_to(self, file: FileIO, rows: bytes) -> None:
         state = os.fstat(file.fileno())
-        if (state.st_ino, state.st_size) != self._left:
+        touched = _identity(state) != self._left
+        if touched:
+            self._report(state)
             self._mend(file, state.st_size)
         end = file.seek(0, os.SEEK_END)
         try:
             _write(file, rows if end else _HEADER + rows)
             os.fsync(file.fileno())
+            if touched:  # whoever created it may have been killed before this
+                sync_folder(self._path.resolve().parent)
         except OSError:
             file.truncate(end)  # the retry would store half of the batch twice
             raise
-        state = os.fstat(file.fileno())
-        self._left = (state.st_ino, state.st_size)
+        after = os.fstat(file.fileno())
+        if state.st_nlink and not after.st_nlink:
+            raise SinkUnavailableError(f"{self._path} was removed while it was being written")
+        self._left = _identity(after)
+
+    def _report(self, state: os.stat_result) -> None:
+        """Log that the file is not the one last written to."""
+        if self._left is None:
+            return
+        if not state.st_size:
+            _log.warning("%s was moved or removed; starting a new one", self._path)
+        elif _identity(state)[:2] != self._left[:2]:
+            _log.warning("%s was replaced; going on with the file that is there now", self._path)
 
     def _mend(self, file: FileIO, size: int) -> None:
         """Refuse a file that is not ours; complete or cut a last line torn by a crash."""
@@ -183,6 +202,10 @@ class CsvSink:
                 f"{self._path} does not have the columns of readings (it starts with: {found}); "
                 "choose another file"
             )
+
+
+def _identity(state: os.stat_result) -> tuple[int, int, int]:
+    return state.st_dev, state.st_ino, state.st_size
 
 
 def _write(file: FileIO, content: bytes) -> None:
@@ -244,7 +267,7 @@ def _readings(path: Path, on_unreadable: Callable[[int, str], None] | None) -> I
     except FileNotFoundError:
         return
     except OSError as error:
-        raise SinkRefusedError(f"{path} cannot be read: {error.strerror}") from error
+        raise file_error(path, error, "read") from error
     except (UnicodeDecodeError, csv.Error):
         raise SinkRefusedError(f"{path} is not a CSV file in UTF-8") from None
 

@@ -57,6 +57,7 @@ ALLOWED: Final = {
 FOR_SINKS: Final = frozenset(
     {
         "sst_cloud.errors",
+        "sst_cloud.files",
         "sst_cloud.over_http",
         "sst_cloud.readings",
         "sst_cloud.sink",

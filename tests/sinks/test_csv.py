@@ -5,6 +5,7 @@ import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from sst_cloud import (
 )
 from sst_cloud.readings import FIELDS
 from sst_cloud.testing.sink_contract import sample_reading
+from sst_cloud_sinks import csv as csv_sink
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
 
@@ -109,6 +111,94 @@ async def test_a_file_that_changes_under_us_is_looked_at_again(path: Path) -> No
         path.unlink()
         await sink.write([sample_reading()])
     assert path.read_bytes().decode() == HEADER + ROW
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What has been synced to disk."""
+    kinds: list[str] = []
+    fsync = os.fsync
+
+    def record(handle: int) -> None:
+        kinds.append("folder" if S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", record)
+    return kinds
+
+
+async def test_the_folder_is_synced_before_what_is_in_a_new_file_counts(
+    path: Path, synced: list[str]
+) -> None:
+    """Or a power cut could take the file with all that is in it."""
+    async with CsvSink(path) as sink:
+        for kinds in (["file", "folder"], ["file"]):
+            synced.clear()
+            await sink.write([sample_reading()])
+            assert synced == kinds
+        path.unlink()
+        synced.clear()
+        await sink.write([sample_reading()])
+        assert synced == ["file", "folder"]
+    synced.clear()
+    await write(path)  # whoever created it may have been killed before that
+    assert synced == ["file", "folder"]
+
+
+async def test_the_folder_that_is_synced_is_that_of_the_file_not_of_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "x.csv").symlink_to(tmp_path / "disk" / "x.csv")
+    folders: list[Path] = []
+    monkeypatch.setattr(csv_sink, "sync_folder", folders.append)
+    await write(tmp_path / "x.csv")
+    assert folders == [(tmp_path / "disk").resolve()]
+
+
+async def test_a_folder_that_cannot_be_synced_leaves_no_half_batch(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async with CsvSink(path) as sink:
+        with monkeypatch.context() as patch:
+            patch.setattr(csv_sink, "sync_folder", fail)
+            with pytest.raises(SinkUnavailableError, match="Input/output error"):
+                await sink.write([sample_reading(value=1)])
+        await sink.write([sample_reading(value=2)])
+        assert [reading.value async for reading in sink.rows()] == [2]
+
+
+async def test_a_file_that_is_removed_during_a_write_takes_nothing_along(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with CsvSink(path) as sink:
+        await sink.write([sample_reading(value=1)])
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", lambda _: path.unlink())
+            with pytest.raises(SinkUnavailableError, match="was removed while it was being writ"):
+                await sink.write([sample_reading(value=2)])
+        await sink.write([sample_reading(value=2)])
+        assert [reading.value async for reading in sink.rows()] == [2]
+
+
+async def test_a_file_that_is_gone_is_reported_once(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with CsvSink(path) as sink:
+        await sink.write([sample_reading()])
+        path.rename(path.with_name("moved.csv"))
+        for _ in range(2):
+            await sink.write([sample_reading()])
+        path.with_name("moved.csv").replace(path)
+        for _ in range(2):
+            await sink.write([sample_reading()])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path} was moved or removed; starting a new one",
+        f"{path} was replaced; going on with the file that is there now",
+    ]
 
 
 async def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
