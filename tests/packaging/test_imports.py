@@ -42,7 +42,8 @@ ALLOWED: Final = {
     "prometheus_client": {"sst_cloud.collector.metrics"},
     "pytest": {"sst_cloud.testing.sink_contract"},
     "rich": {"sst_cloud.cli", "sst_cloud_sinks.stdout"},
-    "sqlite3": {"sst_cloud.collector", "sst_cloud_sinks.sqlite"},
+    "sqlite3": {"sst_cloud.collector", "sst_cloud_sinks.sqlite"}
+    | {"sst_cloud_sinks._sqlite_errors", "sst_cloud_sinks._sqlite_file"},
     "tenacity": {"sst_cloud.transport"},
     "tzlocal": {"sst_cloud.cli"},
     "yarl": {

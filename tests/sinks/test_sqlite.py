@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from sinks.stores import numbered, rows, values
 from sst_cloud import (
     Quality,
     Quantity,
@@ -30,11 +31,6 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "home.db"
 
 
-def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(path)) as database:
-        return database.execute(sql).fetchall()
-
-
 async def test_the_table(path: Path) -> None:
     async with SqliteSink(path) as sink:
         await sink.write([sample_reading(), sample_reading(quantity=Quantity.LEAK, value=True)])
@@ -47,7 +43,21 @@ async def test_the_table(path: Path) -> None:
         ("2026-03-01T12:00:00Z", "leak", 1, "integer"),
         ("2026-03-01T12:00:00Z", "volume", 123450, "integer"),
     ]
-    assert rows(path, "PRAGMA journal_mode") == [("wal",)]
+
+
+async def test_all_of_a_write_is_in_the_file_itself_when_it_returns(path: Path) -> None:
+    """It may be moved or copied between two writes, and nothing stands beside it."""
+    async with SqliteSink(path) as sink:
+        for number in range(3):
+            await sink.write(numbered(number))
+            copy = path.with_name(f"copy-{number}.db")
+            shutil.copyfile(path, copy)
+            assert values(copy) == [*range(number + 1)]
+        assert sorted(file.name for file in path.parent.iterdir()) == [
+            *(f"copy-{number}.db" for number in range(3)),
+            "home.db",
+        ]
+    assert rows(path, "PRAGMA journal_mode") == [("delete",)]
 
 
 @pytest.fixture
@@ -72,12 +82,65 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Path]]:
         folder.chmod(0o755)
 
 
+@pytest.fixture
+def earlier(path: Path) -> Path:
+    """A store of an earlier version, which was in WAL mode."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(sqlite_sink._SCHEMA)
+        marks = ", ".join("?" * len(FIELDS))
+        database.executemany(
+            f"INSERT INTO readings VALUES ({marks})", sqlite_sink._rows(numbered(1, 2))
+        )
+        database.commit()
+    return path
+
+
+@pytest.fixture
+def killed(earlier: Path, tmp_path: Path) -> Path:
+    """The same, with all that is new in the file beside it."""
+    with closing(sqlite3.connect(earlier)) as database:
+        database.execute("UPDATE readings SET value = value + 10")
+        database.commit()
+        shutil.copytree(tmp_path, tmp_path / "killed")
+    return tmp_path / "killed" / earlier.name
+
+
+async def test_a_store_of_an_earlier_version_is_read_and_gone_on_with(
+    earlier: Path, killed: Path
+) -> None:
+    for path, stored in ((earlier, [11, 12]), (killed, [11, 12])):
+        async with SqliteSink(path) as sink:
+            assert [reading.value async for reading in sink.read(Quantity.VOLUME)] == stored
+            await sink.check()
+            await sink.write(numbered(3))
+        shutil.copyfile(path, path.with_name("copy.db"))
+        assert values(path.with_name("copy.db")) == [*stored, 3]
+        assert rows(path, "PRAGMA journal_mode") == [("delete",)]
+
+
+async def test_a_store_of_an_earlier_version_that_another_program_has_open_waits(
+    earlier: Path,
+) -> None:
+    async with SqliteSink(earlier) as sink:
+        with closing(sqlite3.connect(earlier)) as other:
+            other.execute("SELECT * FROM readings").fetchone()
+            with pytest.raises(
+                SinkUnavailableError, match=r"locked: it is in WAL mode.*close the others once"
+            ):
+                await sink.write(numbered(3))
+        await sink.write(numbered(3))
+    assert values(earlier) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 async def test_a_file_in_a_folder_that_is_read_only_is_read(
-    read_only: Callable[[], Path],
+    read_only: Callable[[], Path], mode: str
 ) -> None:
     """A backup, say, or a volume mounted `:ro`: WAL would make a file beside it."""
     async with SqliteSink("home.db") as sink:
         await sink.write([sample_reading()])
+    rows(Path("home.db"), f"PRAGMA journal_mode = {mode}")
     read_only()
     async with SqliteSink("home.db") as sink:
         await sink.check_readable()
@@ -87,24 +150,53 @@ async def test_a_file_in_a_folder_that_is_read_only_is_read(
             await sink.write([sample_reading()])
 
 
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 async def test_half_a_file_in_a_folder_that_is_read_only_is_not_taken_for_all(
-    read_only: Callable[[], Path],
+    read_only: Callable[[], Path], mode: str
 ) -> None:
-    async with SqliteSink("live.db") as sink:
-        await sink.write([sample_reading()])
-        for suffix in ("", "-wal"):
+    await SqliteSink("live.db").write(numbered(*range(1000)))
+    with closing(sqlite3.connect("live.db", isolation_level=None)) as database:
+        database.execute(f"PRAGMA journal_mode = {mode}")
+        database.execute("PRAGMA cache_size = 1")
+        database.execute("BEGIN")
+        database.execute("UPDATE readings SET name = 'new'")
+        side = "-journal" if mode == "DELETE" else "-wal"
+        for suffix in ("", side):
             shutil.copy(f"live.db{suffix}", f"home.db{suffix}")
+        database.execute("ROLLBACK")
     read_only()
     async with SqliteSink("home.db") as sink:
         with pytest.raises(
-            SinkRefusedError, match=r"part of its data is in home\.db-wal: make the folder writable"
+            SinkRefusedError, match=rf"its data is in home\.db{side}: make the folder writable"
         ):
             await sink.latest()
+
+
+@pytest.mark.usefixtures("read_only")
+async def test_a_file_that_may_be_written_in_a_folder_that_may_not() -> None:
+    """A write needs a journal beside it."""
+    sink = SqliteSink("home.db")
+    await sink.write(numbered(1))
+    Path("home.db").chmod(0o666)
+    Path.cwd().chmod(0o555)
+    if os.getuid() == 0:
+        os.setresuid(65534, 65534, 0)
+    try:
+        assert [reading.value for reading in await sink.latest()] == [1]
+        for action in (sink.check, lambda: sink.write(numbered(2))):
+            with pytest.raises(SinkRefusedError, match=r"makes a file beside it.* not writable"):
+                await action()
+    finally:
+        if os.geteuid() == 65534:
+            os.setresuid(0, 0, 0)
 
 
 async def test_a_store_that_is_not_there_is_told_from_an_empty_one(path: Path) -> None:
     async with SqliteSink(path) as sink:
         with pytest.raises(SinkRefusedError, match="does not exist"):
+            await sink.check_readable()
+        path.touch()
+        with pytest.raises(SinkRefusedError, match="is empty; nothing has been stored there yet"):
             await sink.check_readable()
         with closing(sqlite3.connect(path)) as database:
             database.execute("CREATE TABLE mine (x)")
@@ -165,12 +257,14 @@ async def test_a_file_that_is_no_database_is_left_alone(path: Path, content: byt
     assert path.read_bytes() == content
 
 
-@pytest.fixture
-def another_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(params=["DELETE", "WAL"])
+def another_writer(
+    path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[None]:
     """Somebody who holds the file, and a sink that does not wait long for it."""
     monkeypatch.setattr(sqlite_sink, "_BUSY", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(f"PRAGMA journal_mode = {request.param}")
         database.execute("CREATE TABLE mine (x)")
         database.execute("BEGIN IMMEDIATE")
         yield
@@ -182,6 +276,23 @@ async def test_a_busy_file_may_be_free_later(path: Path) -> None:
         for action in (sink.check, lambda: sink.write([sample_reading()])):
             with pytest.raises(SinkUnavailableError, match="locked"):
                 await action()
+
+
+async def test_a_file_that_another_program_reads_for_long_may_be_free_later(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_sink, "_BUSY", 0.01)
+    async with SqliteSink(path) as sink:
+        await sink.write(numbered(*range(1000)))
+        with closing(sqlite3.connect(path)) as other:
+            cursor = other.execute("SELECT * FROM readings")
+            cursor.fetchone()
+            await sink.check()
+            with pytest.raises(SinkUnavailableError, match="locked"):
+                await sink.write(numbered(1000))
+            cursor.close()
+        await sink.write(numbered(1000))
+    assert values(path) == [*range(1001)]
 
 
 async def test_a_failed_write_stores_nothing(path: Path) -> None:

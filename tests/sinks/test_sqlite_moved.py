@@ -1,0 +1,343 @@
+"""An SQLite file that is moved, copied, replaced or removed: what was accepted is in some file."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.memory import MEMORY
+from sinks.stores import numbered, rows, values
+from sst_cloud import Quantity, Reading, SinkRefusedError, SinkUnavailableError
+from sst_cloud_sinks.sqlite import SqliteSink
+
+OLD = numbered(*range(100))
+BATCH = [*numbered(*range(50), more=1000), *numbered(*range(100, 300))]
+"""Half of what is stored already is corrected, and twice as much added."""
+NEW = [reading.value for reading in BATCH]
+
+
+class Steps:
+    """Does something after so many steps of whoever uses SQLite or asks which file is there."""
+
+    def __init__(self) -> None:
+        self.begin(-1, lambda: None)
+
+    def begin(self, at: int, act: Callable[[], object]) -> None:
+        self.count, self._at, self._act = 0, at, act
+
+    def step(self) -> None:
+        self.count += 1
+        if self.count == self._at:
+            self._act()
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Quick to sync."""
+    with tempfile.TemporaryDirectory(prefix="store-", dir=MEMORY) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """Steps between statements, rows and looks; some of a write is in the file before its end."""
+    steps = Steps()
+
+    class Connection(sqlite3.Connection):
+        def execute(self, *what: Any) -> sqlite3.Cursor:
+            steps.step()
+            cursor = super().execute(*what)
+            steps.step()
+            return cursor
+
+        def executemany(self, sql: str, rows: Iterable[Any], /) -> sqlite3.Cursor:
+            super().execute("PRAGMA cache_size = 1")
+            return super().executemany(sql, self._each(rows))
+
+        def _each(self, rows: Iterable[Any]) -> Iterator[Any]:
+            for number, row in enumerate(rows):
+                if number % 20 == 0:
+                    steps.step()
+                yield row
+
+    connect, stat, fsync = sqlite3.connect, Path.stat, os.fsync
+
+    def connect_in_steps(*what: Any, **options: Any) -> sqlite3.Connection:
+        steps.step()
+        return connect(*what, **options, factory=Connection)
+
+    def stat_in_steps(path: Path, **options: Any) -> Any:
+        steps.step()
+        return stat(path, **options)
+
+    def fsync_in_steps(handle: int) -> None:
+        steps.step()
+        fsync(handle)
+
+    monkeypatch.setattr(sqlite3, "connect", connect_in_steps)
+    monkeypatch.setattr(Path, "stat", stat_in_steps)
+    monkeypatch.setattr(os, "fsync", fsync_in_steps)
+    return steps
+
+
+def move(folder: Path) -> None:
+    (folder / "home.db").rename(folder / "moved.db")
+
+
+def remove(folder: Path) -> None:
+    (folder / "home.db").unlink()
+
+
+def replace(folder: Path) -> None:
+    move(folder)
+    (folder / "other.db").rename(folder / "home.db")
+
+
+def move_folder(folder: Path) -> None:
+    folder.rename(folder.with_name("moved"))
+    folder.mkdir()
+
+
+async def write_until_accepted(sink: SqliteSink, batch: Sequence[Reading]) -> None:
+    for _ in range(3):
+        with suppress(SinkUnavailableError):
+            await sink.write(batch)
+            return
+    await sink.write(batch)
+
+
+@pytest.mark.parametrize("act", [move, remove, replace, move_folder])
+async def test_nothing_is_lost_at_any_moment_of_a_write(
+    tmp_path: Path, steps: Steps, act: Callable[[Path], None]
+) -> None:
+    async with SqliteSink(tmp_path / "home.db") as sink:
+        await sink.write(OLD)
+    at, reached = 0, True
+    while reached:
+        at += 1
+        folder = tmp_path / str(at) / "here"
+        folder.mkdir(parents=True)
+        for name in ("home.db", "other.db"):
+            shutil.copy(tmp_path / "home.db", folder / name)
+        async with SqliteSink(folder / "home.db") as sink:
+            steps.begin(at, partial(act, folder))
+            await write_until_accepted(sink, BATCH)
+            reached = steps.count >= at
+            steps.begin(-1, lambda: None)
+        stored = {value for file in folder.parent.rglob("*.db") for value in values(file)}
+        assert stored.issuperset(NEW)
+        assert act is remove or stored.issuperset(range(50, 100))
+        assert [file for file in folder.parent.rglob("*.db*") if file.suffix != ".db"] == []
+    assert at > 30
+
+
+async def test_what_a_killed_write_leaves_is_kept_where_the_file_is_moved_away(
+    tmp_path: Path, steps: Steps, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLite itself would take the journal for one of the new file, and delete it."""
+    at, reached, journals = 0, True, 0
+    while reached:
+        at += 1
+        before, after = (tmp_path / f"{when}-{at}" for when in ("before", "after"))
+        before.mkdir()
+        async with SqliteSink(before / "home.db") as sink:
+            await sink.write(OLD)
+            steps.begin(at, partial(shutil.copytree, before, after))
+            await sink.write(BATCH)
+            reached = steps.count >= at
+            steps.begin(-1, lambda: None)
+        if not reached:
+            break
+        move(after)
+        caplog.clear()
+        async with SqliteSink(after / "home.db") as sink:
+            await sink.check()
+            assert list(await sink.latest()) == []
+            await sink.write(BATCH)
+        assert values(after / "home.db") == sorted(NEW, key=lambda value: value % 1000)
+        orphans = list(after.glob("*orphan*"))
+        for orphan in orphans:
+            journals += 1
+            assert "home.db-journal belongs to a store that was moved" in caplog.text
+            assert orphan.name in caplog.text
+            orphan.rename(after / "moved.db-journal")
+        assert values(after / "moved.db")[50:100] == list(range(50, 100))
+    assert journals > 3
+
+
+@pytest.mark.parametrize("empty", [False, True])
+async def test_log_of_a_store_of_an_earlier_version_is_kept_where_it_was_moved_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, empty: bool
+) -> None:
+    path = tmp_path / "home.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE mine (x)")
+        shutil.copytree(tmp_path, tmp_path / "killed")
+    path = tmp_path / "killed" / "home.db"
+    log = path.with_name("home.db-wal").read_bytes()
+    move(path.parent)
+    if empty:
+        path.touch()
+    async with SqliteSink(path) as sink:
+        assert list(await sink.latest()) == []
+        await sink.check()
+        for number in range(2):
+            await sink.write(numbered(number))
+    assert path.with_name("home.db-wal.orphan1").read_bytes() == log
+    assert caplog.text.count("home.db-wal.orphan1") == 1
+    assert ("is empty; starting a new store in it" in caplog.text) is empty
+    path.with_name("home.db-wal.orphan1").rename(path.with_name("moved.db-wal"))
+    assert rows(path.with_name("moved.db"), "SELECT name FROM sqlite_master") == [("mine",)]
+
+
+async def test_orphans_do_not_replace_one_another(tmp_path: Path) -> None:
+    path = tmp_path / "home.db"
+    for content in (b"first", b"second"):
+        path.with_name("home.db-wal").write_bytes(content)
+        async with SqliteSink(path) as sink:
+            await sink.write(numbered(1))
+        path.unlink()
+    contents = [file.read_bytes() for file in sorted(tmp_path.glob("*.orphan*"))]
+    assert contents == [b"first", b"second"]
+
+
+async def test_journal_of_the_first_write_of_all_is_needed_by_nobody(
+    tmp_path: Path, steps: Steps, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Killed during its very first write, a sink begins again without a word of orphans."""
+    at, reached = 0, True
+    while reached:
+        at += 1
+        before, after = (tmp_path / f"{when}-{at}" for when in ("before", "after"))
+        before.mkdir()
+        async with SqliteSink(before / "home.db") as sink:
+            steps.begin(at, partial(shutil.copytree, before, after))
+            await sink.write(BATCH)
+            reached = steps.count >= at
+            steps.begin(-1, lambda: None)
+        if reached:
+            async with SqliteSink(after / "home.db") as sink:
+                await sink.write(BATCH)
+            assert len(values(after / "home.db")) == len(BATCH)
+            assert [file.name for file in after.iterdir()] == ["home.db"]
+    assert "orphan" not in caplog.text
+
+
+async def test_file_that_is_gone_is_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "home.db"
+    async with SqliteSink(path) as sink:
+        for act in (None, move, None, remove, None):
+            if act:
+                act(tmp_path)
+            await sink.write(numbered(1))
+        for number in range(2):
+            shutil.copy(path, tmp_path / "other.db")
+            replace(tmp_path)
+            await sink.write(numbered(number))
+        path.write_bytes(b"")
+        await sink.write(numbered(1))
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == [
+        *[f"{path} was moved or removed; starting a new one"] * 2,
+        *[f"{path} was replaced; going on with the file that is there now"] * 2,
+        f"{path} is empty; starting a new store in it",
+    ]
+
+
+async def test_folder_that_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    async with SqliteSink(folder / "home.db") as sink:
+        await sink.write(numbered(1))
+        folder.rename(tmp_path / "unplugged")
+        for action in (sink.check, lambda: sink.write(numbered(2))):
+            with pytest.raises(SinkRefusedError, match="disk does not exist; create it first"):
+                await action()
+        (tmp_path / "unplugged").rename(folder)
+        await sink.write(numbered(2))
+    assert values(folder / "home.db") == [1, 2]
+
+
+async def test_file_behind_a_link(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    link, disk = tmp_path / "home.db", tmp_path / "disk"
+    disk.mkdir()
+    link.symlink_to(disk / "one.db")
+    async with SqliteSink(link) as sink:
+        await sink.write(numbered(1))
+        (disk / "one.db").rename(disk / "moved.db")
+        (disk / "one.db-wal").write_bytes(b"log of what is moved")
+        await sink.write(numbered(2))
+        link.unlink()
+        link.symlink_to(disk / "two.db")
+        await sink.write(numbered(3))
+    assert [values(disk / f"{name}.db") for name in ("moved", "one", "two")] == [[1], [2], [3]]
+    assert "one.db-wal.orphan1" in caplog.text
+
+
+async def test_store_copied_over_the_file_is_gone_on_with_as_it_is(tmp_path: Path) -> None:
+    """Even one of an earlier version, or with its tables in another order."""
+    path, other = tmp_path / "home.db", tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE mine AS SELECT 'kept' AS word")
+        database.commit()
+    async with SqliteSink(path) as sink:
+        await sink.write(numbered(1))
+        shutil.copyfile(other, path)
+        await sink.write(numbered(2))
+        shutil.copyfile(path, tmp_path / "copy.db")
+    assert values(tmp_path / "copy.db") == [2]
+    assert rows(path, "SELECT word FROM mine") == [("kept",)]
+
+
+@pytest.mark.parametrize("act", [move, remove, replace, move_folder])
+async def test_file_that_is_moved_while_it_is_read_is_not_taken_for_all(
+    tmp_path: Path, act: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    async with SqliteSink(folder / "home.db") as sink:
+        await sink.write(numbered(*range(10_000)))
+        shutil.copy(folder / "home.db", folder / "other.db")
+        reading = sink.read(Quantity.VOLUME)
+        await anext(reading)
+        act(folder)
+        with pytest.raises(SinkUnavailableError, match="moved or replaced while it was being read"):
+            async for _ in reading:
+                pass
+
+
+async def test_reader_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    async with SqliteSink(tmp_path / "home.db") as sink:
+        await sink.write(numbered(*range(10_000)))
+        reading = sink.read(Quantity.VOLUME)
+        await anext(reading)
+        with closing(sqlite3.connect(tmp_path / "home.db", timeout=0)) as other, other:
+            other.execute("UPDATE readings SET name = 'new'")
+        await sink.write(numbered(10_000))
+        rest = [reading async for reading in reading]
+    assert len(rest) == 10_000
+    assert {reading.name for reading in rest} == {"Cold", "new"}
+
+
+async def test_reading_that_is_abandoned_is_waited_for(tmp_path: Path) -> None:
+    async with SqliteSink(tmp_path / "home.db") as sink:
+        await sink.write(numbered(*range(10_000)))
+        reading = sink.read(Quantity.VOLUME)
+        task = asyncio.ensure_future(anext(reading))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await sink.write(numbered(10_000))
