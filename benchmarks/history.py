@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import attrs
 
 from sst_cloud.readings import format_time
 
@@ -23,21 +26,49 @@ START = datetime(2000, 1, 1, tzinfo=UTC)
 def measure(runs: int) -> Sequence[Figure]:
     """The most that a process ever holds, above one that imports a single row."""
     with TemporaryDirectory(prefix="sst-cloud-") as folder, remote_timestream() as service:
-        one, million = Path(folder) / "one.csv", Path(folder) / "million.csv"
+        one, half, million = (Path(folder) / f"{name}.csv" for name in ("one", "half", "million"))
         write_history(one, 1)
         write_history(million, ROWS)
-        sink = f"timestream:{DATABASE}/{TABLE}?location=home&endpoint_url={service.url}"
-        idle, busy = [], []
-        for _ in range(runs):
-            idle.append(_peak(one, sink))
-            service.records()
-            busy.append(_peak(million, sink))
+        timestream = f"timestream:{DATABASE}/{TABLE}?location=home&endpoint_url={service.url}"
+
+        def into_timestream(path: Path) -> _Run:
+            run = _import(path, timestream)
             # One more than the rows: the record by which the sink asks whether it may write.
-            if (arrived := sum(service.records())) != ROWS + 1:
-                raise RuntimeError(f"{arrived} records arrived, not {ROWS} and one")
-    above = median(b - i for b, i in zip(busy, idle, strict=True))
-    detail = f"MB above one row's {median(idle):.0f} MB"
-    return [Figure("import, memory", above, LIMIT, detail)]
+            rows = ROWS if path is million else 1
+            if (arrived := sum(service.records())) != rows + 1:
+                raise RuntimeError(f"{arrived} records arrived, not {rows} and one")
+            return run
+
+        def into_half(path: Path) -> _Run:
+            rows = ROWS if path is million else 1
+            write_history(half, rows // 2)
+            run = _import(path, f"csv:{half}")
+            if half.read_bytes() != path.read_bytes():
+                raise RuntimeError(f"{half} is not a copy of {path}")
+            return run
+
+        return [
+            _figure(
+                "import", [(into_timestream(one), into_timestream(million)) for _ in range(runs)]
+            ),
+            _figure(
+                "import, half there", [(into_half(one), into_half(million)) for _ in range(runs)]
+            ),
+        ]
+
+
+@attrs.frozen
+class _Run:
+    peak: float
+    """The most memory held, in MB."""
+    seconds: float
+
+
+def _figure(what: str, pairs: Sequence[tuple[_Run, _Run]]) -> Figure:
+    above = median(busy.peak - idle.peak for idle, busy in pairs)
+    seconds = median(busy.seconds for _, busy in pairs)
+    detail = f"MB above one row's {median(idle.peak for idle, _ in pairs):.0f} MB"
+    return Figure(what, above, LIMIT, f"{detail}; {ROWS / seconds:,.0f} rows/s")
 
 
 def write_history(path: Path, rows: int) -> None:
@@ -52,17 +83,19 @@ def write_history(path: Path, rows: int) -> None:
             file.write(",".join(map(str, cells.values())) + "\r\n")
 
 
-def _peak(path: Path, sink: str) -> float:
-    """The most memory, in MB, that an import of this file holds.
+def _import(path: Path, sink: str) -> _Run:
+    """Import a file.
 
-    The process says so itself: what the system tells of an ended one counts its parent's, too.
+    The process itself says what it held: what the system tells of an ended one counts its parent's,
+    too.
     """
-    command = (sys.executable, "-c", _IMPORT, "import", path, "--restart", "--sink", sink)
+    command = (sys.executable, "-c", _IMPORT, "import", path, "--sink", sink)
     environ = {**os.environ, **CREDENTIALS}
+    started = perf_counter()
     done = subprocess.run(
         command, env=environ, cwd=path.parent, stdout=subprocess.PIPE, text=True, check=True
     )
-    return int(done.stdout.splitlines()[-1]) / 1000
+    return _Run(int(done.stdout.splitlines()[-1]) / 1000, perf_counter() - started)
 
 
 _IMPORT = """

@@ -8,11 +8,12 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from io import FileIO
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Final, Self
+from typing import Any, BinaryIO, ClassVar, Final, Self
 
 from sst_cloud.errors import SinkRefusedError, SinkUnavailableError
 from sst_cloud.files import sync_folder
@@ -29,6 +30,8 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet treats a cell that starts with one of these as a formula."""
 _BLOCK: Final = 1 << 20
 _ROWS_AT_ONCE: Final = 5_000
+_CUT_OFF: Final = "unexpected end of data"
+"""Python's reason where a file, cut by a crash, ends within a character."""
 
 
 class CsvSink:
@@ -100,14 +103,17 @@ class CsvSink:
         return tuple(newest.values())
 
     async def rows(
-        self, on_unreadable: Callable[[int, str], None] | None = None
+        self,
+        on_unreadable: Callable[[int, str], None] | None = None,
+        file: BinaryIO | None = None,
     ) -> AsyncIterator[Reading]:
         """All readings in file order, without loading the file into memory.
 
         Rows that are not readings are skipped and logged, or passed to `on_unreadable` with the
-        line number and the reason, from a thread.
+        line number and the reason, from a thread. `file` is one already open, to be read once in
+        place of the path, and closed; it need not be seekable.
         """
-        rows = _readings(self._path, on_unreadable)
+        rows = _readings(self._path, on_unreadable, file)
         while chunk := await asyncio.to_thread(lambda: list(islice(rows, _ROWS_AT_ONCE))):
             for reading in chunk:
                 yield reading
@@ -127,7 +133,7 @@ class CsvSink:
     def _check_columns(self, done: Done) -> None:
         try:
             with self._path.open("rb") as file:
-                self._check_header(file.readline())
+                self._check_header(file.readline(_BLOCK))
         except FileNotFoundError:
             return
         except OSError as error:
@@ -196,7 +202,7 @@ class CsvSink:
             columns = next(csv.reader([line.decode("utf-8-sig")]), [])
         except (ValueError, csv.Error):
             raise SinkRefusedError(f"{self._path} is not a CSV file; choose another file") from None
-        if line and tuple(columns) != FIELDS:
+        if tuple(columns) != FIELDS and not _HEADER.startswith(line):  # empty, or torn by a crash
             found = ", ".join(columns)[:60]
             raise SinkRefusedError(
                 f"{self._path} does not have the columns of readings (it starts with: {found}); "
@@ -250,30 +256,48 @@ def _unguard(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:].startswith((*_FORMULA, "'")) else text
 
 
-def _readings(path: Path, on_unreadable: Callable[[int, str], None] | None) -> Iterator[Reading]:
+def _readings(
+    path: Path, on_unreadable: Callable[[int, str], None] | None, opened: BinaryIO | None
+) -> Iterator[Reading]:
+    line = 1
+
+    def skip(reason: str) -> None:
+        if on_unreadable:
+            on_unreadable(line, reason)
+        else:
+            _log.warning("%s, line %d: %s", path, line, reason)
+
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file)
-            if tuple(next(rows, FIELDS)) != FIELDS:
+        file = opened or path.open("rb")
+        with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+            # What is no text may have no line breaks: no more than a block is read for a line.
+            lines = iter(partial(text.readline, _BLOCK), "")
+            header = next(lines, "")
+            columns = next(csv.reader([header]), [])
+            if tuple(columns) != FIELDS and not _HEADER.startswith(header.encode()):
                 raise SinkRefusedError(f"{path} does not have the columns of readings")
+            rows = csv.reader(lines)
             for row in rows:
+                line = 1 + rows.line_num
                 try:
                     yield _decode(row)
                 except ValueError as error:
-                    if on_unreadable:
-                        on_unreadable(rows.line_num, str(error))
-                    else:
-                        _log.warning("%s, line %d: %s", path, rows.line_num, error)
+                    skip(str(error))
     except FileNotFoundError:
         return
     except OSError as error:
         raise file_error(path, error, "read") from error
-    except (UnicodeDecodeError, csv.Error):
-        raise SinkRefusedError(f"{path} is not a CSV file in UTF-8") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        if getattr(error, "reason", None) != _CUT_OFF:
+            raise SinkRefusedError(f"{path} is not a CSV file in UTF-8") from None
+        line += 1
+        skip("it ends in the middle of a character")
 
 
 def _decode(row: Sequence[str]) -> Reading:
     """The reading in a row. Raises ValueError."""
+    if len(row) != len(FIELDS):
+        raise ValueError(f"{len(FIELDS)} columns are needed, not {len(row)}")
     record: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
     for field in _TEXT:
         record[field] = _unguard(record[field])

@@ -2,22 +2,34 @@
 
 import asyncio
 import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from sst_cloud import ManualClock, Reading
+from sst_cloud import ManualClock, Quality, Quantity, Reading, SinkRefusedError
 from sst_cloud.cli.app import run
 from sst_cloud.cli.settings import Settings
-from sst_cloud.enums import Quantity
 from sst_cloud.errors import SinkUnavailableError
-from sst_cloud.sink import Rejection, WriteReport
+from sst_cloud.readings import FIELDS
+from sst_cloud.sink import Rejection, Sink, WriteReport
 from sst_cloud.testing.sink_contract import START, sample_reading
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
+
+HEADER = ",".join(FIELDS).encode() + b"\r\n"
 
 
 def minutes(count: int) -> list[Reading]:
@@ -54,23 +66,43 @@ ARGS = ["import", "readings #1?.csv", "--sink", "sqlite:home.db"]
 
 
 def test_everything_arrives(readings: list[Reading], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(ARGS) == 0
-    assert stored(Path("home.db")) == readings
-    assert capsys.readouterr().out == "4,500 readings stored in sqlite:home.db, 0 rejected.\n"
-    assert run(ARGS) == 0
-    assert stored(Path("home.db")) == readings
-    assert not list(Path("state").rglob("*.json"))
+    for _ in range(2):
+        assert run(ARGS) == 0
+        assert stored(Path("home.db")) == readings
+        out, err = capsys.readouterr()
+        assert (out, err) == ("4,500 readings stored in sqlite:home.db, 0 rejected.\n", "")
+    assert not Path("state").exists()
 
 
-def test_an_interrupted_import_goes_on(
+def rows_of(path: Path) -> list[Reading]:
+    async def read() -> list[Reading]:
+        return [reading async for reading in CsvSink(path).rows()]
+
+    return asyncio.run(read())
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, sink: type[Sink], writes: int) -> None:
+    """Ctrl-C, once a sink has written so often."""
+    write, sizes = sink.write, list[int]()
+
+    async def interrupted(self: Any, chunk: Sequence[Reading]) -> WriteReport:
+        if len(sizes) == writes:
+            raise KeyboardInterrupt
+        sizes.append(len(chunk))
+        return await write(self, chunk)
+
+    monkeypatch.setattr(sink, "write", interrupted)
+
+
+def test_a_store_that_is_away_is_waited_for_a_little(
     readings: list[Reading], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that is away is waited for, a little; what was stored is not sent again."""
-    write, seen = SqliteSink.write, []
+    """The same command goes on, and claims nothing that is not there."""
+    write, sizes = SqliteSink.write, list[int]()
 
     async def failing(self: SqliteSink, chunk: Sequence[Reading]) -> WriteReport:
-        seen.append(len(chunk))
-        if len(seen) > 2:
+        sizes.append(len(chunk))
+        if len(sizes) > 2:
             raise SinkUnavailableError("the store is away")
         return await write(self, chunk)
 
@@ -78,37 +110,226 @@ def test_an_interrupted_import_goes_on(
     clock = ManualClock()
     began = clock.now()
     assert run(ARGS, Settings(clock=clock)) == 1
-    assert "Stopped after 4,000 rows; the same command resumes" in capsys.readouterr().err
-    assert seen == [2000, 2000, 500, 500, 500, 500, 500]
+    assert capsys.readouterr().err == (
+        "Stopped: this run has stored 4,000 readings; run the same command again to import the rest"
+        "\nError: the store is away\n"
+    )
+    assert sizes == [2000, 2000, 500, 500, 500, 500, 500]
     assert clock.now() - began == timedelta(seconds=15)
     assert len(stored(Path("home.db"))) == 4000
 
     monkeypatch.setattr(SqliteSink, "write", write)
     assert run(ARGS) == 0
-    out, err = capsys.readouterr()
-    assert err == "Resuming after 4,000 rows.\n"
-    assert out == "4,500 readings stored in sqlite:home.db, 0 rejected.\n"
+    assert capsys.readouterr() == ("4,500 readings stored in sqlite:home.db, 0 rejected.\n", "")
     assert stored(Path("home.db")) == readings
 
 
-def test_another_folder_is_another_sink(
-    readings: list[Reading], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_sink_that_refuses_in_the_middle(
+    readings: list[Reading], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative path names another file there: nothing of that has been stored yet."""
-    write = SqliteSink.write
+    write, sizes = SqliteSink.write, list[int]()
 
-    async def interrupted(self: SqliteSink, chunk: Sequence[Reading]) -> WriteReport:
-        if chunk[0] != readings[0]:
-            raise KeyboardInterrupt
+    async def refusing(self: SqliteSink, chunk: Sequence[Reading]) -> WriteReport:
+        if sizes:
+            raise SinkRefusedError("no more")
+        sizes.append(len(chunk))
         return await write(self, chunk)
 
+    monkeypatch.setattr(SqliteSink, "write", refusing)
+    assert run(ARGS) == 1
+    assert capsys.readouterr().err == (
+        "Stopped: this run has stored 2,000 readings\nError: no more\n"
+    )
+
+
+def test_another_target_gets_everything_after_an_interruption(
+    readings: list[Reading], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(SqliteSink, "write", interrupted)
+        interrupt_after(patch, SqliteSink, 2)
         assert run(ARGS) == 130
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert run(["import", "../readings #1?.csv", "--sink", "sqlite:home.db"]) == 0
+    assert "this run has stored 4,000 readings; run the same command" in capsys.readouterr().err
+    assert len(stored(Path("home.db"))) == 4000
+    Path("home.db").unlink()
+    assert run(ARGS) == 0
+    assert capsys.readouterr().out.startswith("4,500 readings stored")
     assert stored(Path("home.db")) == readings
+
+
+TO_CSV = [*ARGS[:-1], "csv:copy.csv"]
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+@pytest.mark.parametrize("torn", [b"", b"2026-03-01T12", b'2026-03-01T12:00:00Z,"\xd0'])
+def test_a_csv_file_gets_the_rest_after_an_interruption(
+    readings: list[Reading],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    writes: int,
+    torn: bytes,
+) -> None:
+    """A row that a crash has torn is no row, whatever byte it ends with."""
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, CsvSink, writes)
+        assert run(TO_CSV) == 130
+    copy = Path("copy.csv")
+    if writes:
+        with copy.open("ab") as file:
+            file.write(torn)
+    capsys.readouterr()
+    assert run([*TO_CSV, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["accepted"], answer["already_stored"]) == (
+        4500 - writes * 2000,
+        writes * 2000,
+    )
+    assert rows_of(copy) == readings
+    before = copy.read_bytes()
+    assert run(TO_CSV) == 0
+    assert capsys.readouterr().out == (
+        "0 readings stored in csv:copy.csv, 0 rejected, 4,500 already there.\n"
+    )
+    assert copy.read_bytes() == before == Path("readings #1?.csv").read_bytes()
+
+
+@pytest.mark.parametrize("size", [0, 20])
+def test_a_csv_file_of_which_only_part_of_the_header_was_written(
+    readings: list[Reading], size: int
+) -> None:
+    Path("copy.csv").write_bytes(Path("readings #1?.csv").read_bytes()[:size])
+    assert run(TO_CSV) == 0
+    assert rows_of(Path("copy.csv")) == readings
+
+
+ROWS = [
+    *(sample_reading(value=value) for value in (1, 2)),
+    *(
+        sample_reading(quantity=Quantity.AIR_TEMPERATURE, value=value, water=None)
+        for value in (21, 21.5)
+    ),
+    sample_reading(quality=Quality.SUSPECT, value=1),
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    source=st.lists(st.sampled_from(ROWS), min_size=1, max_size=12),
+    target=st.lists(st.sampled_from(ROWS), max_size=12),
+    killed=st.integers(0, 12),
+)
+def test_a_csv_file_gets_each_reading_as_often_as_the_imported_one_has_it(
+    source: list[Reading], target: list[Reading], killed: int
+) -> None:
+    """In its order, wherever an earlier run was killed: the last one of a key counts."""
+    for path in map(Path, ("source.csv", "target.csv")):
+        path.unlink(missing_ok=True)
+    write_csv(Path("source.csv"), source)
+    write_csv(Path("target.csv"), target)
+    held = Counter(target)
+    lacking = [reading for reading in source if not held[reading] or held.subtract([reading])]
+    write_csv(Path("target.csv"), lacking[:killed])
+    assert run(["import", "source.csv", "--sink", "csv:target.csv"]) == 0
+    assert rows_of(Path("target.csv")) == [*target, *lacking]
+
+
+def test_numbers_that_a_spreadsheet_has_written_its_own_way(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = sample_reading(quantity=Quantity.AIR_TEMPERATURE, value=21.0, water=None)
+    write_csv(Path("source.csv"), [row])
+    Path("target.csv").write_bytes(Path("source.csv").read_bytes().replace(b",21.0,", b",21,"))
+    assert run(["import", "source.csv", "--sink", "csv:target.csv"]) == 0
+    assert "0 readings stored in csv:target.csv, 0 rejected, 1 already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sink", ["sqlite:home.db", "csv:copy.csv"])
+def test_what_can_be_read_only_once(
+    readings: list[Reading], capsys: pytest.CaptureFixture[str], sink: str
+) -> None:
+    """As a shell hands it over: `import <(zcat readings.csv.gz)`."""
+    content = Path("readings #1?.csv").read_bytes()
+    reader, writer = os.pipe()
+
+    def send() -> None:
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(content)
+
+    with ThreadPoolExecutor() as executor:
+        executor.submit(send)
+        assert run(["import", f"/dev/fd/{reader}", "--sink", sink]) == 0
+    os.close(reader)
+    assert capsys.readouterr().out == f"4,500 readings stored in {sink}, 0 rejected.\n"
+    read = stored if sink.startswith("sqlite:") else rows_of
+    assert read(Path(sink.partition(":")[2])) == readings
+
+
+SST_CLOUD = (sys.executable, "-m", "sst_cloud.cli")
+
+
+@pytest.mark.parametrize("file", ["-", "/dev/stdin"])
+def test_standard_input(readings: list[Reading], file: str) -> None:
+    content = Path("readings #1?.csv").read_bytes()
+    command = [*SST_CLOUD, "import", file, "--sink", "sqlite:home.db"]
+    done = subprocess.run(command, input=content, capture_output=True, check=True)
+    assert done.stdout == b"4,500 readings stored in sqlite:home.db, 0 rejected.\n"
+    assert stored(Path("home.db")) == readings
+
+
+def test_standard_input_that_is_closed() -> None:
+    command = [*SST_CLOUD, "import", "-", "--sink", "sqlite:home.db"]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" <&-', "sh", *command], check=False, capture_output=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == b"Error: standard input cannot be read: Bad file descriptor\n"
+
+
+def test_an_interrupt_ends_an_import_from_a_pipe_that_sends_nothing(
+    readings: list[Reading],
+) -> None:
+    command = [*SST_CLOUD, "import", "-", "--sink", "sqlite:home.db"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        size = process.stdin.write(Path("readings #1?.csv").read_bytes() * 2)
+        assert size > 0
+        process.stdin.flush()
+        while not Path("home.db").exists() or not stored(Path("home.db")):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert process.stderr is not None
+        assert b"run the same command again" in process.stderr.read()
+
+
+@pytest.mark.parametrize("sink", ["sqlite:home.db", "csv:copy.csv"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty, or nothing but a header"),
+        (b"\xef\xbb\xbf", "it is empty, or nothing but a header"),
+        (HEADER, "it is empty, or nothing but a header"),
+        (HEADER[:20], "it is empty, or nothing but a header"),
+        (
+            HEADER + b"nonsense\r\n" * 30,
+            "none of its rows is a reading (line 2: 15 columns are needed, not 1)",
+        ),
+        (
+            HEADER + b'"\xd0',
+            "none of its rows is a reading (line 2: it ends in the middle of a character)",
+        ),
+    ],
+)
+def test_a_file_without_a_reading(
+    capsys: pytest.CaptureFixture[str], content: bytes, reason: str, sink: str
+) -> None:
+    """Nobody imports nothing on purpose: perhaps the program that fills the pipe has failed."""
+    Path("readings #1?.csv").write_bytes(content)
+    assert run(["import", "readings #1?.csv", "--sink", sink]) == 1
+    assert capsys.readouterr() == ("", f"Error: no readings in readings #1?.csv: {reason}\n")
+    assert not Path("home.db").exists()
+    assert not Path("copy.csv").exists()
 
 
 def test_a_file_is_not_imported_into_itself(
@@ -116,46 +337,35 @@ def test_a_file_is_not_imported_into_itself(
 ) -> None:
     """It would grow for ever: what is appended is read again."""
     path = Path("readings #1?.csv")
-    write_csv(path, minutes(9000))
-    before = path.stat().st_size
+    before = path.read_bytes()
     (tmp_path / "link.csv").symlink_to(path)
-    for sink in ("csv:readings #1%3F.csv", "csv:link.csv"):
-        assert run(["import", str(path), "--sink", sink]) == 2
-        assert "the sink is the imported file itself" in capsys.readouterr().err
-    assert path.stat().st_size == before
+    (tmp_path / "hard.csv").hardlink_to(path)
+    sinks = ("csv:readings #1%3F.csv", "csv:link.csv", "csv:hard.csv", "sqlite:hard.csv")
+    with path.open("rb") as file:
+        for source in (str(path), "hard.csv", f"/dev/fd/{file.fileno()}"):
+            for sink in sinks:
+                assert run(["import", source, "--sink", sink]) == 2
+                assert "the sink is the imported file itself" in capsys.readouterr().err
+    assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("how", ["another file", "--restart", "spoilt"])
-def test_beginning_anew(
-    readings: list[Reading],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    how: str,
-) -> None:
-    """Where there is nothing to go on with, or it is not wanted."""
-    write = SqliteSink.write
+def test_a_pipe_is_not_imported_into_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("pipe.csv")
+    keep = os.open("pipe.csv", os.O_RDWR)
+    assert run(["import", "pipe.csv", "--sink", "csv:pipe.csv"]) == 2
+    os.close(keep)
+    assert "the sink is the imported file itself" in capsys.readouterr().err
 
-    async def interrupted(self: SqliteSink, chunk: Sequence[Reading]) -> WriteReport:
-        if chunk[0] != readings[0]:
-            raise KeyboardInterrupt
-        return await write(self, chunk)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(SqliteSink, "write", interrupted)
-        assert run(ARGS) == 130
-    (state,) = Path("state").rglob("*.json")
-    more = []
-    if how == "another file":
-        write_csv(Path("readings #1?.csv"), [sample_reading(time=START - timedelta(days=1))])
-    elif how == "spoilt":
-        state.write_text("[]")
-    else:
-        more = ["--restart"]
-    Path("home.db").unlink()
-    capsys.readouterr()
-    assert run([*ARGS, *more]) == 0
-    assert capsys.readouterr().err == ""
-    assert set(stored(Path("home.db"))) >= set(readings)
+def test_a_file_is_not_imported_into_the_output_that_it_is(readings: list[Reading]) -> None:
+    path = Path("readings #1?.csv")
+    before = path.read_bytes()
+    with path.open("ab") as file:
+        command = [*SST_CLOUD, "import", str(path), "--sink", "stdout:"]
+        done = subprocess.run(command, check=False, stdout=file, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert b"the sink is the imported file itself" in done.stderr
+    assert path.read_bytes() == before
 
 
 def test_what_is_rejected_is_told(
@@ -223,10 +433,28 @@ def test_a_sink_nobody_has(readings: list[Reading], capsys: pytest.CaptureFixtur
     assert "nowhere" in capsys.readouterr().err
 
 
-def test_a_place_for_the_state_that_cannot_be_written(
-    readings: list[Reading], caplog: pytest.LogCaptureFixture
+def test_no_room_for_temporary_files(
+    readings: list[Reading], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The import itself goes through."""
-    Path("state").write_text("a file in the way")
+    write_csv(Path("copy.csv"), readings)
+    connect = sqlite3.connect
+
+    def tiny(*args: Any, **options: Any) -> sqlite3.Connection:
+        database: sqlite3.Connection = connect(*args, **options)
+        database.execute("PRAGMA max_page_count = 4")
+        return database
+
+    monkeypatch.setattr(sqlite3, "connect", tiny)
+    assert run(TO_CSV) == 1
+    err = capsys.readouterr().err
+    assert "the folder for temporary files cannot be used (database or disk is full)" in err
+    assert "SQLITE_TMPDIR" in err
+    assert rows_of(Path("copy.csv")) == readings
+
+
+def test_progress_on_a_terminal(
+    readings: list[Reading], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert run(ARGS) == 0
-    assert "the import cannot be resumed" in caplog.text
+    assert "4,500 rows" in capsys.readouterr().err

@@ -42,8 +42,13 @@ ALLOWED: Final = {
     "prometheus_client": {"sst_cloud.collector.metrics"},
     "pytest": {"sst_cloud.testing.sink_contract"},
     "rich": {"sst_cloud.cli", "sst_cloud_sinks.stdout"},
-    "sqlite3": {"sst_cloud.collector", "sst_cloud_sinks.sqlite"}
-    | {"sst_cloud_sinks._sqlite_errors", "sst_cloud_sinks._sqlite_file"},
+    "sqlite3": {
+        "sst_cloud.cli.held_readings",
+        "sst_cloud.collector",
+        "sst_cloud_sinks._sqlite_errors",
+        "sst_cloud_sinks._sqlite_file",
+        "sst_cloud_sinks.sqlite",
+    },
     "tenacity": {"sst_cloud.transport"},
     "tzlocal": {"sst_cloud.cli"},
     "yarl": {
