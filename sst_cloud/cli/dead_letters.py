@@ -4,11 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
+import attrs
 import click
 
+from sst_cloud.collector.consumer import one_of_ours, rejections_of
 from sst_cloud.collector.dead_letters import DeadLetter, DeadLetters
-from sst_cloud.errors import OutboxError, SinkOptionsError, SSTCloudError
+from sst_cloud.errors import OutboxError, SinkOptionsError, SinkUnavailableError, SSTCloudError
 from sst_cloud.readings import Quality, Quantity
 from sst_cloud.redaction import MASK
 from sst_cloud.sink import History, Sink
@@ -18,6 +21,8 @@ from .config import config_option
 from .output import add_row, json_option, minute, print_json, print_table, say, table
 from .settings import Settings, state_folder, state_option, verbose_option
 from .sink_names import sink_name
+
+_AT_ONCE: Final = 2_000
 
 sink_option = click.option("--sink", metavar="URL", help="Only those for this sink.")
 
@@ -73,28 +78,28 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
 def replay(settings: Settings, *, sink: str | None) -> None:
     """Write them to their sinks again.
 
-    Those accepted are removed. The collector may be running. Exit status 1 if any was rejected
-    again.
+    Those accepted are removed. The collector may be running. Exit status 1 if any is left.
     """
     by_sink: dict[str, list[DeadLetter]] = defaultdict(list)
     for letter in _letters(settings, sink):
         by_sink[letter.sink].append(letter)
-    failed: SSTCloudError | None = None
-    left = 0
+    errors: list[SSTCloudError] = []
+    rejected = 0
     for name, letters in by_sink.items():
+        replaying = _Replay(name, letters, DeadLetters(settings.state))
         try:
-            delivered = asyncio.run(_replay(settings, name, _whole(sink or name), letters))
-        except SSTCloudError as error:
-            say(f"{name}: none of {len(letters)} delivered")
-            failed = error
+            asyncio.run(replaying.run(settings.open_sink(_whole(sink or name))))
+        except Exception as error:  # noqa: BLE001  a sink may be anybody's; the others come next
+            errors.append(one_of_ours(error, name))
+            say(f"{name}: {replaying.delivered or 'none'} of {len(letters)} delivered")
             continue
-        DeadLetters(settings.state).remove(delivered.__contains__)
-        again = len(letters) - len(delivered)
-        left += again
-        click.echo(f"{name}: {len(delivered)} delivered, {again} rejected again")
-    if failed is not None:
-        raise failed
-    if left:
+        rejected += replaying.rejected
+        click.echo(f"{name}: {replaying.delivered} delivered, {replaying.rejected} rejected again")
+    for earlier in errors[:-1]:
+        say(f"Error: {earlier}")
+    if errors:
+        raise errors[-1]
+    if rejected:
         raise click.exceptions.Exit(1)
 
 
@@ -130,17 +135,44 @@ def _whole(url: str) -> str:
     return url
 
 
-async def _replay(
-    settings: Settings, name: str, url: str, letters: Sequence[DeadLetter]
-) -> set[DeadLetter]:
-    """Those that the sink has now accepted."""
-    async with settings.open_sink(url) as sink:
+@attrs.define
+class _Replay:
+    """The letters for one sink; they are removed as soon as it has accepted them."""
+
+    name: str
+    letters: Sequence[DeadLetter]
+    file: DeadLetters
+    delivered: int = 0
+    rejected: int = 0
+
+    async def run(self, sink: Sink) -> None:
+        """Write them all, oldest first, a few thousand at a time."""
+        async with sink:
+            reasons: dict[str, None] = {}
+            for first in range(0, len(self.letters), _AT_ONCE):
+                letters = self.letters[first : first + _AT_ONCE]
+                rejected = await self._write(sink, letters)
+                gone = {letter for letter in letters if letter.reading.key not in rejected}
+                await asyncio.to_thread(self.file.remove, gone.__contains__)
+                again = sum(letter not in gone for letter in letters)
+                self.delivered += len(letters) - again
+                self.rejected += again
+                reasons |= dict.fromkeys(rejected.values())
+        for reason in reasons:
+            say(f"Warning: {self.name}: {reason}")
+
+    async def _write(self, sink: Sink, letters: Sequence[DeadLetter]) -> dict[object, str]:
+        """What was rejected, by its key, and why."""
         confirmed = await _confirmed(sink, letters)
-        report = await sink.write([letter.reading for letter in letters if letter not in confirmed])
-    rejected = {rejection.reading.key: rejection.reason for rejection in report.rejected}
-    for reason in dict.fromkeys(rejected.values()):
-        say(f"Warning: {name}: {reason}")
-    return {letter for letter in letters if letter.reading.key not in rejected}
+        latest_first = (letter.reading for letter in reversed(letters) if letter not in confirmed)
+        readings = list(dict.fromkeys(latest_first))[::-1]
+        if not readings:
+            return {}
+        rejections = rejections_of(await sink.write(readings), readings)
+        rejected = {rejection.reading.key: str(rejection.reason) for rejection in rejections}
+        if rejected.keys() - {reading.key for reading in readings}:
+            raise SinkUnavailableError("it rejected other readings than it was given")
+        return rejected
 
 
 async def _confirmed(sink: Sink, letters: Sequence[DeadLetter]) -> set[DeadLetter]:

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import os
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
 import pytest
 
-from sst_cloud import Quality, Quantity, Rejection
+from sst_cloud import Quality, Quantity, Reading, Rejection, WriteReport
 from sst_cloud.cli.sink_names import sink_name
 from sst_cloud.collector import DeadLetters
 from sst_cloud.testing.sink_contract import sample_reading
@@ -105,6 +106,108 @@ def test_replay_delivers_what_it_can_and_keeps_the_rest(sst: Run, letters: DeadL
     assert "Error:" in err
     assert [letter.reading for letter in letters.read()] == [COLD]
     assert "21.5 °C" in sst("latest", "sqlite:home.db").out
+
+
+def test_every_error_of_a_replay_is_shown(sst: Run, letters: DeadLetters) -> None:
+    letters.add("csv:neither/this.csv", [Rejection(COLD, "too old")], NOW)
+    status, out, err = sst("dead-letters", "replay")
+    assert (status, out) == (1, "sqlite:home.db: 1 delivered, 0 rejected again\n")
+    assert "Error: the folder no/such does not exist" in err
+    assert "Error: the folder neither does not exist" in err
+    assert len(letters.read()) == 2
+
+
+def test_letters_of_the_same_reading(sst: Run, folder: Path) -> None:
+    """Written down twice by a collector that was killed, or rejected again later."""
+    letters = DeadLetters(folder)
+    letters.add("sqlite:home.db", [Rejection(FLOOR, "too odd")] * 2, NOW)
+    letters.add("sqlite:home.db", [Rejection(attrs.evolve(COLD, value=5), "too odd")], NOW)
+    for _ in range(2):
+        letters.add("csv:home.csv", [Rejection(COLD, "too odd")], NOW)
+        letters.add("csv:home.csv", [Rejection(FLOOR, "too odd")], NOW + timedelta(hours=1))
+    letters.add("sqlite:home.db", [Rejection(COLD, "too odd")], NOW)
+    status, out, _ = sst("dead-letters", "replay")
+    assert status == 0
+    assert out == (
+        "sqlite:home.db: 4 delivered, 0 rejected again\n"
+        "csv:home.csv: 4 delivered, 0 rejected again\n"
+    )
+    assert letters.read() == []
+    assert set(asyncio.run(SqliteSink("home.db").latest())) == {COLD, FLOOR}, "the later one counts"
+    assert len(Path("home.csv").read_text().splitlines()) == 3
+
+
+def many(count: int) -> list[Reading]:
+    return [attrs.evolve(COLD, value=value, point_id=str(value)) for value in range(count)]
+
+
+def test_letters_accepted_before_a_failure_are_not_written_again(
+    sst: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = many(4500)
+    letters = DeadLetters(folder)
+    letters.add("sqlite:home.db", [Rejection(reading, "too odd") for reading in readings], NOW)
+    write, sizes = SqliteSink.write, list[int]()
+
+    async def failing(self: SqliteSink, chunk: Sequence[Reading]) -> WriteReport:
+        sizes.append(len(chunk))
+        if len(sizes) == 2:
+            raise RuntimeError("out of order")
+        report = await write(self, chunk)
+        letters.add("sqlite:home.db", [Rejection(FLOOR, "by the collector, meanwhile")], NOW)
+        return report
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteSink, "write", failing)
+        assert sst("dead-letters", "replay") == (
+            1,
+            "",
+            "sqlite:home.db: 2000 of 4500 delivered\nError: RuntimeError: out of order\n",
+        )
+    assert [letter.reading for letter in letters.read()] == [*readings[2000:], FLOOR]
+    assert sst("dead-letters", "replay").out == "sqlite:home.db: 2501 delivered, 0 rejected again\n"
+    assert letters.read() == []
+    assert set(asyncio.run(SqliteSink("home.db").latest())) == {*readings, FLOOR}
+
+
+@pytest.mark.parametrize(
+    "report",
+    [None, WriteReport(1, (Rejection(attrs.evolve(COLD, point_id="other"), "not this"),))],
+)
+def test_a_report_that_makes_no_sense_removes_nothing(
+    sst: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, report: WriteReport | None
+) -> None:
+    async def confused(self: SqliteSink, chunk: Sequence[Reading]) -> WriteReport | None:
+        return report
+
+    letters = DeadLetters(folder)
+    letters.add("sqlite:home.db", [Rejection(COLD, "a"), Rejection(FLOOR, "b")], NOW)
+    monkeypatch.setattr(SqliteSink, "write", confused)
+    status, _, err = sst("dead-letters", "replay")
+    assert status == 1
+    assert "sqlite:home.db: none of 2 delivered\nError: it" in err
+    assert len(letters.read()) == 2
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_interrupted_replay_loses_nothing(
+    sst: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    write = SqliteSink.write
+
+    async def interrupted(self: SqliteSink, chunk: Sequence[Reading]) -> WriteReport:
+        if moment == "after":
+            await write(self, chunk)
+        raise KeyboardInterrupt
+
+    letters = DeadLetters(folder)
+    letters.add("sqlite:home.db", [Rejection(COLD, "a"), Rejection(FLOOR, "b")], NOW)
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteSink, "write", interrupted)
+        assert sst("dead-letters", "replay").status == 130
+    assert len(letters.read()) == 2
+    assert sst("dead-letters", "replay").out == "sqlite:home.db: 2 delivered, 0 rejected again\n"
+    assert set(asyncio.run(SqliteSink("home.db").latest())) == {COLD, FLOOR}
 
 
 @pytest.mark.parametrize("meanwhile", [Quality.GOOD, Quality.SUSPECT, None])

@@ -211,7 +211,7 @@ ROWS = [
 ]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     source=st.lists(st.sampled_from(ROWS), min_size=1, max_size=12),
     target=st.lists(st.sampled_from(ROWS), max_size=12),
