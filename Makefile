@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev hooks servers test lint docs docs-serve devices-page signatures notebooks pictures bench wheel test-wheel test-floors image lambda deploy clean
+.PHONY: help demo dev hooks servers test soak lint docs docs-serve devices-page signatures notebooks pictures bench wheel test-wheel test-floors image lambda deploy clean
 
 # One process per core; the tests of a file stay together, as they share fixtures.
 # Their order is set by tests/conftest.py.
@@ -45,6 +45,10 @@ else
 	$(BIN)/$(PYTEST) --cov --cov-report=term
 	@$(BIN)/coverage json --quiet -o - | $(BIN)/python -c '$(BRANCHES)'
 endif
+
+soak: $(VENV)/.dev ## Kill what stores readings, and meet hostile answers, by the thousand: about an hour
+	$(BIN)/pytest -rP --kill-rounds 1000 tests/collector/test_kill.py
+	$(BIN)/pytest -rP --hostile-answers 200000 tests/client/test_hostile.py
 
 lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the torture of the collector lasts, and what is tested."""
     parser.addoption("--kill-rounds", type=int, default=200, help="kill -9 so often")
     parser.addoption("--hostile-answers", type=int, default=1500, help="met by a client")
+    parser.addoption("--seed", type=int, help="of what is random; one that a failed test printed")
     parser.addoption("--installed", action="store_true", help="test the installed package")
 
 
@@ -107,9 +108,9 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture
-def seed() -> int:
-    """Another one every time, printed when a test fails."""
-    seed = secrets.randbelow(2**32)
+def seed(request: pytest.FixtureRequest) -> int:
+    """Another one every time, printed when a test fails; or what --seed says."""
+    seed: int = request.config.getoption("--seed") or secrets.randbelow(2**32)
     sys.stdout.write(f"seed {seed}\n")
     return seed
 

@@ -6,14 +6,13 @@ Everything is imported once; then each round forks a collector and kills it at a
 import asyncio
 import json
 import logging
-import os
-import signal
+import shutil
 import sys
 import time
-import traceback
 from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from random import Random
@@ -22,6 +21,7 @@ from typing import Any, Final, Self
 
 import attrs
 
+from collector.killing import end_of, fork, kill, write_down
 from sst_cloud import (
     Counter,
     House,
@@ -44,11 +44,15 @@ from sst_cloud.readings import format_time
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
 
-READ, ACKNOWLEDGED, TOLD, STRANGE = "read.jsonl", "acknowledged.jsonl", "told.jsonl", "strange.txt"
+READ, ACKNOWLEDGED, TOLD, DELIVERED, MOVES = (
+    f"{name}.jsonl" for name in ("read", "acknowledged", "told", "delivered", "moves")
+)
 LOG: Final = "log.txt"
 STATE: Final = "state"
 SINKS: Final = ("one.db", "two.db", "three.csv")
 REJECTING: Final = "two.db"
+LIVE: Final = "one.db"
+"""The store that is moved away and copied."""
 EVERY: Final = timedelta(minutes=1)
 LITRES_PER_MINUTE: Final = 7
 METERS: Final = range(1, 7)
@@ -71,6 +75,8 @@ class Plan:
     """When the year of the fast clock began, on the machine's monotonic clock."""
     cloud: tuple[str, str, str] | None = None
     """URL, e-mail, password; None: meters without a cloud."""
+    moves: bool = False
+    """Whether a store is moved away and copied in the meantime."""
 
 
 @attrs.frozen
@@ -135,6 +141,8 @@ class Unreliable:
     moody: bool = True
     """The last collector's are not."""
     rejects: bool = False
+    delivered: Path | None = None
+    """Where to write down what has been stored."""
 
     async def __aenter__(self) -> Self:
         await self.sink.__aenter__()
@@ -160,6 +168,8 @@ class Unreliable:
         bad = tuple(Rejection(item, "never") for item in items if self.rejects and unwanted(item))
         taken = [item for item in items if not (self.rejects and unwanted(item))]
         report = await self.sink.write(taken)
+        if self.delivered is not None:
+            write_down(self.delivered, records(taken))
         if chance < 0.2:
             raise SinkUnavailableError("stored, but who knows")
         return WriteReport(report.accepted, bad)
@@ -182,6 +192,60 @@ class Told:
         return WriteReport(len(events))
 
 
+@attrs.define
+class Mover:
+    """Moves a live store away now and then, as people do at the turn of the year, or copies it."""
+
+    folder: Path
+    random: Random
+    number: int = 0
+
+    def move(self) -> None:
+        """Perhaps; at any moment, whatever the collector is doing to the store."""
+        chance = self.random.random()
+        if chance < 0.02 and (self.folder / LIVE).exists():
+            self.number += 1
+            (self._move_away if chance < 0.01 else self._copy)()
+
+    def _move_away(self) -> None:
+        move = self._now(f"moved-{self.number}.db")
+        (self.folder / LIVE).rename(self.folder / move.name)
+        write_down(self.folder / MOVES, attrs.asdict(move))
+
+    def _copy(self) -> None:
+        """Between two writes: in the middle of one, a file is not whole."""
+        move = self._now(f"copied-{self.number}.db")
+        version = self._version()
+        shutil.copyfile(self.folder / LIVE, self.folder / move.name)
+        if version and version == self._version():
+            write_down(self.folder / MOVES, attrs.asdict(move))
+
+    def _now(self, name: str) -> "Move":
+        delivered = self.folder / DELIVERED
+        return Move(
+            name=name,
+            delivered=delivered.stat().st_size if delivered.exists() else 0,
+            orphans=len(list(self.folder.glob(f"{LIVE}-journal.orphan*"))),
+        )
+
+    def _version(self) -> bytes:
+        """What each write changes; nothing while one is under way, or since one was killed."""
+        with (self.folder / LIVE).open("rb") as file:
+            version = file.read(28)[24:]
+        return b"" if (self.folder / f"{LIVE}-journal").exists() else version
+
+
+@attrs.frozen
+class Move:
+    """A store that was moved away or copied."""
+
+    name: str
+    delivered: int
+    """The size of `DELIVERED` before."""
+    orphans: int
+    """How many journals had been set aside before: the next belongs to what was moved away now."""
+
+
 def unwanted(reading: Reading) -> bool:
     """What one of the sinks will never take."""
     return reading.quantity is Quantity.VOLUME and reading.time.minute % 5 == 0
@@ -193,66 +257,23 @@ def records(readings: Iterable[Reading]) -> list[list[Any]]:
     return [[*fields(reading), format_time(reading.time), reading.value] for reading in readings]
 
 
-def write_down(path: Path, what: object) -> None:
-    """Append a line. One that is torn by a kill has not been written, and spoils no other."""
-    file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
-    os.write(file, f"\n{json.dumps(what)}\n".encode())
-    os.close(file)
-
-
-def written_down(path: Path) -> list[Any]:
-    """What stands in a file, without what was torn."""
-    found = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with suppress(ValueError):
-            found.append(json.loads(line))
-    return found
-
-
 def main(plan: Plan) -> None:
     """Fork and kill; or without any rounds, deliver what there is. Prints how they ended."""
     random = Random(plan.seed)
+    folder = Path(plan.folder)
+    logging.basicConfig(filename=folder / LOG, level=logging.WARNING)
     ends = {"killed": 0, "well": 0, "badly": 0}
+    mover = Mover(folder, random) if plan.moves else None
     for number in range(plan.rounds):
-        child = _fork(plan, number)
-        _wait_for(child, random.uniform(0, plan.longest))
-        os.kill(child, signal.SIGKILL)
-        ends[_end(child)] += 1
+        child = fork(partial(_run, plan, number), folder)
+        ends[kill(child, random.uniform(0, plan.longest), mover.move if mover else bool)] += 1
     if not plan.rounds:
-        ends[_end(_fork(plan, None))] += 1
+        ends[end_of(fork(partial(_run, plan, None), folder))] += 1
     json.dump(ends, sys.stdout)
 
 
-def _wait_for(child: int, seconds: float) -> None:
-    """Wait until a process has worked so long: a busy machine tells as much as an idle one."""
-    work = Path(f"/proc/{child}/schedstat")
-    deadline = time.monotonic() + 20 * seconds
-    while time.monotonic() < deadline:
-        if work.exists() and int(work.read_text().split()[0]) / 1e9 >= seconds:
-            return
-        time.sleep(0.0005)
-
-
-def _end(child: int) -> str:
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return "killed"
-    return "badly" if os.WEXITSTATUS(status) else "well"
-
-
-def _fork(plan: Plan, number: int | None) -> int:
-    child = os.fork()
-    if child:
-        return child
-    status = 1
-    try:
-        logging.basicConfig(filename=Path(plan.folder) / LOG, level=logging.WARNING)
-        asyncio.run(_collect(plan, number))
-        status = 0
-    except BaseException:  # noqa: BLE001  whatever it is, the test has to see it
-        write_down(Path(plan.folder) / STRANGE, traceback.format_exc())
-    finally:
-        os._exit(status)
+def _run(plan: Plan, number: int | None) -> None:
+    asyncio.run(_collect(plan, number))
 
 
 async def _collect(plan: Plan, number: int | None) -> None:
@@ -277,7 +298,13 @@ async def _collect(plan: Plan, number: int | None) -> None:
         collector = Collector(
             Witnessed(source, folder / READ),
             {
-                name: Unreliable(_sink(folder / name), random, moody, rejects=name == REJECTING)
+                name: Unreliable(
+                    _sink(folder / name),
+                    random,
+                    moody,
+                    rejects=name == REJECTING,
+                    delivered=folder / DELIVERED if plan.moves and name == LIVE else None,
+                )
                 for name in SINKS
             },
             folder / STATE,
