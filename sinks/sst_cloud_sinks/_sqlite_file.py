@@ -46,7 +46,7 @@ class SqliteFile:
         self._busy = busy
         self._written: Identity | None = None
         """The file last written to, unless it has been reported as gone."""
-        self._made: Identity | None = None
+        self._new: Identity | None = None
         """An empty file that has been made, and not yet been written to."""
 
     def examine(self) -> None:
@@ -83,7 +83,7 @@ class SqliteFile:
                     raise
                 # The journal is removed; if a power cut brought it back, it would undo the write.
                 sync_folder(real_path(self.path).parent)
-            self._written, self._made = identity, None
+            self._written, self._new = identity, None
 
     def is_empty(self) -> bool:
         """Whether nothing has been stored yet. SQLite must not open it: see `_set_aside`."""
@@ -125,15 +125,15 @@ class SqliteFile:
         identity = self.identity()
         if identity is None:
             self.connect("mode=rwc").close()
-            self._made = self.identity()
-        elif identity != self._made:
+            self._new = self.identity()
+        elif identity != self._new:
             _log.warning("%s is empty; starting a new store in it", self.path)
 
     def _report(self, identity: Identity) -> None:
         """Log, once, that this is not the file last written to."""
         if self._written is None:
             return
-        if identity == self._made:
+        if identity == self._new:
             _log.warning("%s was moved or removed; starting a new one", self.path)
         elif identity != self._written:
             _log.warning("%s was replaced; going on with the file that is there now", self.path)

@@ -18,8 +18,8 @@ from sst_cloud_sinks.sqlite import SqliteSink
 KINDS = pytest.mark.parametrize("kind", [CsvSink, SqliteSink])
 
 SHORT_OF_FILES = """
-import asyncio, os, resource, sys
-from contextlib import contextmanager
+import asyncio, os, resource, sqlite3, sys
+from contextlib import closing, contextmanager
 from pathlib import Path
 from sinks.stores import numbered
 from sst_cloud import Quantity, SinkUnavailableError
@@ -53,14 +53,16 @@ async def read(sink):
 
 async def main():
     await asyncio.to_thread(int)  # imports what threads need
-    for existing in (False, True):
+    for existing in ("no", "yes", "WAL"):
         for spare in range(8):
             sink = kind(folder / f"{existing}-{spare}")
-            if existing:
-                await sink.write(numbered(0))
             actions = [sink.check, lambda: sink.write(numbered(1))]
-            if existing:
+            if existing != "no":
+                await sink.write(numbered(0))
                 actions += [sink.latest, sink.check_readable, lambda: read(sink)]
+            if existing == "WAL" and kind is SqliteSink:
+                with closing(sqlite3.connect(folder / f"{existing}-{spare}")) as database:
+                    database.execute("PRAGMA journal_mode = WAL")
             for number, action in enumerate(actions):
                 try:
                     with no_more_than(spare):
@@ -68,7 +70,7 @@ async def main():
                 except SinkUnavailableError as error:
                     print(existing, spare, number, error)
             await sink.write(numbered(1))
-            assert [r.value for r in await read(sink)] == [*range(1 - existing, 2)]
+            assert [r.value for r in await read(sink)] == [*range(existing == "no", 2)]
 
 asyncio.run(main())
 """
@@ -87,8 +89,8 @@ def test_too_many_open_files(kind: type[CsvSink | SqliteSink], tmp_path: Path) -
     assert (done.stderr, done.returncode) == ("", 0)
     lines = done.stdout.splitlines()
     assert all("Too many open files" in line for line in lines)
-    for existing, numbers in ((False, range(1, 2)), (True, range(5))):
-        for number in numbers:
+    for existing in ("no", "yes", "WAL"):
+        for number in [1] if existing == "no" else range(5):
             short = [line for line in lines if line.startswith(f"{existing} 0 {number} ")]
             assert len(short) == 1
     assert not any(line.split()[1] == "7" for line in lines)

@@ -139,7 +139,7 @@ async def test_nothing_is_lost_at_any_moment_of_a_write(
     assert at > 30
 
 
-async def test_what_a_killed_write_leaves_is_kept_where_the_file_is_moved_away(
+async def test_leftover_of_a_killed_write_is_kept_where_the_file_is_moved_away(
     tmp_path: Path, steps: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
     """SQLite itself would take the journal for one of the new file, and delete it."""
