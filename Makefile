@@ -47,8 +47,8 @@ else
 endif
 
 soak: $(VENV)/.dev ## Kill what stores readings, and meet hostile answers, by the thousand: about an hour
-	$(BIN)/pytest -rP --kill-rounds 1000 tests/collector/test_kill.py
-	$(BIN)/pytest -rP --hostile-answers 200000 tests/client/test_hostile.py
+	$(BIN)/pytest -rP --show-capture=stdout --kill-rounds 1000 tests/collector/test_kill.py
+	$(BIN)/pytest -rP --show-capture=stdout --hostile-answers 200000 tests/client/test_hostile.py
 
 lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

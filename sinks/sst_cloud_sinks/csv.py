@@ -179,6 +179,8 @@ class CsvSink:
     def _mend(self, file: FileIO, size: int) -> None:
         """Refuse a file that is not ours; complete or cut a last line torn by a crash."""
         whole = _end_of_last_record(file)
+        if _has_more_rows(file, whole):  # its quote was never an opening one
+            whole = _end_of_last_record(file, quotes=False)
         file.seek(whole)
         torn = file.read()
         file.seek(0)
@@ -189,13 +191,11 @@ class CsvSink:
         self._check_header(first)
         if whole == size:
             return
-        try:
-            _decode(next(csv.reader([torn.decode()])))
-        except (ValueError, csv.Error):
+        if _is_reading(torn):
+            _write(file, b"\n" if torn.endswith(b"\r") else b"\r\n")
+        else:
             file.truncate(whole)
             _log.warning("%s: cut %d bytes of a torn last line", self._path, size - whole)
-        else:
-            _write(file, b"\n" if torn.endswith(b"\r") else b"\r\n")
 
     def _check_header(self, line: bytes) -> None:
         try:
@@ -220,13 +220,30 @@ def _write(file: FileIO, content: bytes) -> None:
         left = left[file.write(left) :]
 
 
-def _end_of_last_record(file: FileIO) -> int:
-    """Offset after the last line break outside quotes."""
+def _has_more_rows(file: FileIO, offset: int) -> bool:
+    """Whether rows follow after the line that begins there: it was not torn by a crash."""
+    file.seek(offset)
+    with os.fdopen(os.dup(file.fileno()), "rb") as rest:
+        lines = iter(partial(rest.readline, _BLOCK), b"")
+        next(lines, None)
+        return any(map(_is_reading, lines))
+
+
+def _is_reading(line: bytes) -> bool:
+    try:
+        _decode(next(csv.reader([line.decode()]), []))
+    except (ValueError, csv.Error):
+        return False
+    return True
+
+
+def _end_of_last_record(file: FileIO, *, quotes: bool = True) -> int:
+    """Offset after the last line break, outside quotes if they count."""
     file.seek(0)
     end = offset = 0
     quoted = False
     while block := file.read(_BLOCK):
-        parts = block.split(b'"')
+        parts = block.split(b'"') if quotes else [block]
         for number, part in enumerate(parts):
             quoted ^= number > 0
             if not quoted and (line_break := part.rfind(b"\n")) >= 0:

@@ -66,6 +66,19 @@ async def test_a_torn_last_line_is_cut(path: Path, torn: str, caplog: Any) -> No
     assert f"cut {len(torn)} bytes" in caplog.text
 
 
+@pytest.mark.parametrize("torn", ["", "2026-03-01T1"])
+@pytest.mark.parametrize("name", ['1/2" pipe', '"1/2" pipe'])
+async def test_nothing_is_cut_after_a_quote_that_is_never_closed(
+    path: Path, name: str, torn: str
+) -> None:
+    """Written by hand, or by another program: the rows after it are readings, not a torn one."""
+    path.write_text(HEADER + ROW.replace("Cold", name) + ROW * 3 + torn, newline="")
+    await write(path, value=5)
+    lines = path.read_bytes().decode().splitlines(keepends=True)
+    assert lines[-4:] == [ROW] * 3 + [ROW.replace("123450", "5")]
+    assert len(lines) == 6
+
+
 @pytest.mark.parametrize("cut", [1, 2])
 async def test_a_whole_last_line_is_finished(path: Path, cut: int) -> None:
     path.write_text(HEADER + ROW[:-cut], newline="")
