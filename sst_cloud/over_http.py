@@ -43,11 +43,19 @@ async def read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes
 def describe(text: str, mask: Callable[[str], str] = redact_text) -> str:
     """What a body is that should have been JSON; `mask` removes secrets from what is shown."""
     text = text[:DETAIL]
+    if page := html_page(text, mask):
+        return page
+    if text.lstrip()[:1] in ("{", "["):
+        return "truncated or malformed JSON"
+    return f"text ({_short(mask(text))})"
+
+
+def html_page(text: str, mask: Callable[[str], str] = redact_text) -> str | None:
+    """What a body is if it is HTML, with its title; None if it is not."""
+    text = text[:DETAIL]
     folded = text.lower() if text.isascii() else "".join(map(_folded, text))
     if not any(tag in folded for tag in _HTML):
-        if text.lstrip()[:1] in ("{", "["):
-            return "truncated or malformed JSON"
-        return f"text ({_short(mask(text))})"
+        return None
     title = _short(mask(_between(text, folded, "title") or _between(text, folded, "h1")))
     return f"an HTML page ({title})" if title else "an HTML page"
 

@@ -13,6 +13,8 @@ _TELLING: Final = 8
 """So many first characters of a secret are masked like all of it: whoever echoes it may cut it."""
 _SHORT: Final = 6
 """Shorter secrets cannot be told from ordinary text."""
+_LONG: Final = 4096
+"""Characters of a text that is searched for encodings inside it, which takes time and memory."""
 _LAYERS: Final = 6
 """How many encodings, one inside the other, are undone: JSON in HTML in a URL, for example."""
 _BLANK: Final = frozenset(b" \t\r\n\v\f\0")
@@ -75,12 +77,16 @@ class Secrets:
         return any(head in folded for head in self._needles.values())
 
     def mask_all(self, content: Any) -> Any:
-        """A copy of JSON with every text in it masked."""
+        """A copy of JSON with every text in it masked; a long text that has a secret, wholly."""
         if isinstance(content, dict):
             return {self.mask(key): self.mask_all(item) for key, item in content.items()}
         if isinstance(content, list):
             return [self.mask_all(item) for item in content]
-        return self.mask(content) if isinstance(content, str) else content
+        if not isinstance(content, str):
+            return content
+        if len(content) <= _LONG:
+            return self.mask(content)
+        return MASK if self.are_in(content.encode("utf-8", "surrogatepass")) else content
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Where the secrets are: start and end of each occurrence, in any order."""

@@ -7,7 +7,6 @@ import math
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -18,7 +17,7 @@ from sst_cloud.readings import Quality, Quantity, Reading, Value, format_time
 from ._history import each_once, keep_newest
 from ._influxdb_http import Server
 from ._line_protocol import FIELDS, FIRST, LAST, MEASUREMENTS, QUALITIES
-from ._partial_write import Complaint
+from ._partial_write import Complaint, shorten
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +28,8 @@ _TAGS: Final = ", ".join(
     f'"{tag}"::tag'
     for tag in ("house_id", "house", "device_id", "device", "point", "point_id", "name", "water")
 )
+_LARGE: Final = 256 * 1024
+"""Bytes; beyond this, JSON is read in a thread."""
 _INT64: Final = 2**63
 _QUALITIES: Final = {float(number): quality for quality, number in QUALITIES.items()}
 
@@ -115,16 +116,20 @@ async def _readings(
     """The result of a statement; rows that are not our readings are skipped and logged once."""
     odd, why = 0, ""
     begun = False
-    async with aclosing(_lines(server, endpoint.update_query(q=statement))) as lines:
+    url = endpoint.update_query(q=statement)
+    async with aclosing(server.lines(url, Accept="application/json")) as lines:
         async for line in lines:
-            for row in _rows(server, line, begun=begun):
+            if not line.strip():
+                continue
+            content = await _content(server, line)
+            for row in _rows(server, line, content, begun=begun):
                 begun = True
                 if row["value"] is None:
                     continue
                 try:
                     reading = _reading(quantity, row)
-                except (KeyError, TypeError, ValueError, OverflowError) as error:
-                    odd, why = odd + 1, why or str(error)
+                except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+                    odd, why = odd + 1, why or shorten(str(error), server.mask)
                     continue
                 yield reading
     if odd:
@@ -133,42 +138,41 @@ async def _readings(
         )
 
 
-async def _lines(server: Server, url: URL) -> AsyncGenerator[bytes]:
-    """A response line by line, each of them JSON; only one is held in memory."""
-    async with server.get(url, Accept="application/json") as response:
-        if response.status != HTTPStatus.OK:
-            raise server.failure(response, Complaint.parse(await response.read()), "read")
-        parts: list[bytes] = []
-        async for data in response.content.iter_any():
-            *ended, rest = data.split(b"\n")
-            for line in ended:
-                yield b"".join((*parts, line))
-                parts.clear()
-            parts.append(rest)
-        yield b"".join(parts)
+async def _content(server: Server, line: bytes) -> Any:
+    """The JSON of a line, without secrets that were sent; None if it is no JSON."""
+    if len(line) > _LARGE:
+        return await asyncio.to_thread(_loads, server, line)
+    return _loads(server, line)
 
 
-def _rows(server: Server, line: bytes, *, begun: bool) -> Iterator[Row]:
-    """The rows of one chunk of a response, by column name. Raises the server's errors."""
-    if not line.strip():
-        return
+def _loads(server: Server, line: bytes) -> Any:
     try:
         content = json.loads(line)
+        meaning = json.dumps(content, ensure_ascii=False).encode() if b"\\" in line else line
+        return server.in_data.mask_all(content) if server.in_data.are_in(meaning) else content
+    except (ValueError, RecursionError):
+        return None
+
+
+def _rows(server: Server, line: bytes, content: Any, *, begun: bool) -> Iterator[Row]:
+    """The rows of one chunk of a response, by column name. Raises the server's errors."""
+    try:
         if "error" in content:
             raise server.refusal(str(content["error"]))
         for result in content["results"]:
             if "error" in result:
-                raise server.refusal(Complaint.parse(json.dumps(result).encode()).message)
+                raise server.refusal(str(result["error"]))
             for series in result.get("series") or ():
                 columns, tags = series["columns"], series.get("tags") or {}
                 if not {"time", "value"}.issubset(columns):
-                    raise server.foreign(f"it returned {', '.join(map(str, columns))}")
+                    names = shorten(", ".join(map(str, columns)), server.mask)
+                    raise server.foreign(f"it returned {names}")
                 for values in series["values"]:
                     yield {**tags, **dict(zip(columns, values, strict=True))}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if begun:
             raise server.cut_off() from None
-        raise server.foreign(Complaint.parse(line).message) from None
+        raise server.foreign(Complaint.parse(line, server.mask).message) from None
 
 
 def _reading(quantity: Quantity, row: Row) -> Reading:

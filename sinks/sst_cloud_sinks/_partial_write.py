@@ -3,18 +3,29 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import attrs
 
+from sst_cloud.over_http import DETAIL, html_page
 from sst_cloud.readings import Reading
 
 _UNPARSABLE: Final = "unable to parse '"
+_END: Final = "': "
+"""Follows the line that is quoted."""
 _DROPPED: Final = re.compile(r"\bdropped=(\d+)")
+_DIGITS: Final = 9
+"""Of a number of lines; Python refuses to read very long ones."""
 _TOO_OLD: Final = "beyond retention policy"
 _CONFLICT: Final = re.compile(r'input field "([^"]+)" on measurement "([^"]+)"')
 _MAX_REASON: Final = 200
+_MAX_LOOKED_AT: Final = 4 * _MAX_REASON
+"""Characters of a reason: there may be thousands of them."""
+
+Mask = Callable[[str], str]
+"""Removes secrets from a text."""
 
 
 class Line(NamedTuple):
@@ -38,32 +49,43 @@ class Complaint:
     """The body of a response that is not a full success."""
 
     message: str
-    """On one line, short enough to show."""
+    """On one line, short enough to show, without what was sent."""
     is_json: bool = False
+    _mask: Mask = attrs.field(default=str, repr=False)
     _text: str = attrs.field(default="", repr=False)
-    """The full text."""
+    """The full text, as it was sent."""
     _data: Sequence[Mapping[str, Any]] = attrs.field(default=(), repr=False)
 
     @classmethod
-    def parse(cls, body: bytes) -> "Complaint":
-        """Parse a body: InfluxDB 1, 2 and 3 word it differently, and proxies send HTML pages."""
+    def parse(cls, body: bytes, mask: Mask, *, is_whole: bool = True) -> "Complaint":
+        """Parse a body: InfluxDB 1, 2 and 3 word it differently, and proxies send HTML pages.
+
+        `mask` removes secrets from what is shown.
+        """
         text = body.decode("utf-8", "replace")
         try:
-            content = json.loads(text)
+            content = json.loads(text) if is_whole else None
+            said = _text_of(content) if isinstance(content, Mapping) else ""
         except (ValueError, RecursionError):
-            return cls(_describe(text))
+            content = None
         if not isinstance(content, Mapping):
-            return cls(_describe(text))
-        said = content.get("error") or content.get("message") or content.get("code") or ""
-        said = said if isinstance(said, str) else json.dumps(said)
+            # What was too long to be read may have been JSON about very many lines.
+            long = not is_whole and text.startswith("{")
+            page = html_page(text, mask)
+            return cls(page or shorten(text, mask) or "no reason given", is_json=long)
         data = content.get("data")
         entries = data if isinstance(data, list) else [data]
         return cls(
-            shorten(said) or "no reason given",
+            shorten(said, mask) or "no reason given",
             is_json=True,
+            mask=mask,
             text=said,
             data=[entry for entry in entries if isinstance(entry, Mapping)],
         )
+
+    def mentions(self, words: Sequence[str]) -> bool:
+        """Whether any of these is in its text."""
+        return any(each in (self._text or self.message) for each in words)
 
     @property
     def is_about_lines(self) -> bool:
@@ -81,32 +103,40 @@ class Complaint:
         if blamed := self._named(lines):
             rest = [line for index, line in enumerate(lines) if index not in blamed]
             return Verdict(blamed, [rest] if rest else [])
-        dropped = int(found[1]) if (found := _DROPPED.search(self._text)) else 0
+        dropped = int(count[1][:_DIGITS]) if (count := _DROPPED.search(self._text)) else 0
         if dropped == len(lines):
             return Verdict(dict.fromkeys(range(len(lines)), self._general_reason))
         return Verdict(again=self._suspects_and_others(lines, dropped))
 
     @property
     def _general_reason(self) -> str:
-        return shorten(_DROPPED.sub("", self._text)) or self.message
+        return self._shorten(self._text) or self.message
 
     def _reason_of_one(self, line: Line) -> str:
         return self._named([line]).get(0) or self._general_reason
 
     def _named(self, lines: Sequence[Line]) -> dict[int, str]:
         blamed: dict[int, str] = {}
+        shorten = cache(self._shorten)  # it is the same for most lines
         for entry in self._data:
             number, reason = entry.get("line_number"), entry.get("error_message")
             if isinstance(number, int) and 1 <= number <= len(lines):
-                blamed[number - 1] = shorten(str(reason or self.message))
+                has_one = isinstance(reason, str) and reason
+                blamed[number - 1] = shorten(reason) if has_one else self.message
         if _UNPARSABLE in self._text:
             indexes: dict[str, list[int]] = defaultdict(list)
             for index, line in enumerate(lines):
                 indexes[line.text].append(index)
+            lengths = {len(line) for line in indexes}
             for quoted in self._text.split(_UNPARSABLE)[1:]:
-                line_text, reason = _split(quoted, indexes)
-                blamed |= dict.fromkeys(indexes.get(line_text, ()), reason)
+                if end := _end_of_line(quoted, indexes, lengths):
+                    start = end + len(_END)
+                    reason = shorten(quoted[start : start + _MAX_LOOKED_AT])
+                    blamed |= dict.fromkeys(indexes.pop(quoted[:end]), reason)
         return blamed
+
+    def _shorten(self, text: str) -> str:
+        return shorten(_DROPPED.sub("", text[:_MAX_LOOKED_AT]), self._mask)
 
     def _suspects_and_others(self, lines: Sequence[Line], dropped: int) -> Sequence[Sequence[Line]]:
         if _TOO_OLD in self._text and 0 < dropped < len(lines):
@@ -124,25 +154,24 @@ class Complaint:
         return lines[:middle], lines[middle:]
 
 
-def _split(quoted: str, known: Mapping[str, object]) -> tuple[str, str]:
-    """`LINE': reason`, where the line itself may contain `': `."""
-    end = quoted.find("': ")
+def _end_of_line(quoted: str, known: Container[str], lengths: Container[int]) -> int:
+    """Where the line ends in `LINE': reason`; it may contain `': ` itself. 0 if it is not known."""
+    end = quoted.find(_END)
     while end >= 0:
-        if quoted[:end] in known:
-            return quoted[:end], shorten(_DROPPED.sub("", quoted[end + 3 :]))
-        end = quoted.find("': ", end + 1)
-    return "", ""
+        # Of any length, a long text with many ends would be cut out once for each of them.
+        if end in lengths and quoted[:end] in known:
+            return end
+        end = quoted.find(_END, end + 1)
+    return 0
 
 
-def _describe(text: str) -> str:
-    if re.search(r"<(!doctype|html|head|body|h1)\b", text[:4096], re.IGNORECASE):
-        title = re.search(r"<(title|h1)[^>]*>([^<]*)<", text[:4096], re.IGNORECASE)
-        said = shorten(title[2]) if title else ""
-        return f"an HTML page ({said})" if said else "an HTML page"
-    return shorten(text) or "no reason given"
+def _text_of(content: Mapping[str, Any]) -> str:
+    """The message in an answer; raises RecursionError."""
+    said = content.get("error") or content.get("message") or content.get("code") or ""
+    return said if isinstance(said, str) else json.dumps(said)
 
 
-def shorten(text: str) -> str:
-    """On one line, and cut to a readable length."""
-    text = " ".join(text[: 4 * _MAX_REASON].split())
+def shorten(text: str, mask: Mask) -> str:
+    """Without secrets, on one line, and cut to a readable length."""
+    text = " ".join(mask(text[:DETAIL]).split())
     return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"

@@ -11,6 +11,7 @@ from typing import ClassVar, Final, Self
 import aiohttp
 
 from sst_cloud.errors import SinkRefusedError
+from sst_cloud.over_http import ERROR_LIMIT
 from sst_cloud.readings import Quantity, Reading
 from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport, choice
 
@@ -26,6 +27,8 @@ _NO_LINES: Final = ("requires points", "write was empty")
 """How servers say that there is no line in the request."""
 _BLAMING: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 _OK: Final = range(200, 300)
+_QUOTED: Final = 4
+"""Bytes of an answer for every character of a line: it may be quoted twice, and escaped."""
 
 
 class InfluxDBSink:
@@ -78,7 +81,7 @@ class InfluxDBSink:
         if batch_size < 1 or max_concurrency < 1 or timeout <= 0:
             raise ValueError("batch_size, max_concurrency and timeout must be positive")
         self._server = Server(
-            self._endpoints.write.authority,
+            self._endpoints.write,
             bucket,
             version=version,
             user=user,
@@ -122,7 +125,7 @@ class InfluxDBSink:
     async def check(self) -> None:
         """Send an empty write: the server still checks the credentials and the bucket."""
         complaint = await self._post(_NOTHING)
-        if complaint and not any(words in complaint.message for words in _NO_LINES):
+        if complaint and not complaint.mentions(_NO_LINES):
             raise SinkRefusedError(
                 f"{self._server.host} does not accept readings: {complaint.message}"
             )
@@ -181,7 +184,7 @@ class InfluxDBSink:
                 checked = True
             if not complaint.is_json:
                 foreign = complaint.message
-            verdict = complaint.judge(part)
+            verdict = await asyncio.to_thread(complaint.judge, part)
             rejected += (
                 Rejection(part[index].reading, reason) for index, reason in verdict.blamed.items()
             )
@@ -194,18 +197,18 @@ class InfluxDBSink:
 
     async def _post(self, lines: str) -> Complaint | None:
         """Send lines. None if all are stored, otherwise the server's complaint."""
-        async with self._server.post(
+        answer = await self._server.post(
             self._endpoints.write,
             gzip.compress(lines.encode(), compresslevel=4, mtime=0),
+            ERROR_LIMIT + _QUOTED * len(lines),
             Content_Encoding="gzip",
             Content_Type="text/plain; charset=utf-8",
-        ) as response:
-            body = await response.read()
-        if response.status == HTTPStatus.NO_CONTENT:
+        )
+        status, complaint = answer.status, answer.complaint
+        if status == HTTPStatus.NO_CONTENT:
             return None
-        complaint = Complaint.parse(body)
-        if response.status in _BLAMING or (response.status in _OK and complaint.is_json):
+        if status in _BLAMING or (status in _OK and complaint.is_json):
             return complaint
-        if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and lines != _NOTHING:
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and lines != _NOTHING:
             return complaint
-        raise self._server.failure(response, complaint, "write")
+        raise self._server.failure(answer, "write")

@@ -5,15 +5,13 @@ import base64
 import gzip
 import json
 import logging
-import re
 import ssl
 import time
-import traceback
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
@@ -22,6 +20,7 @@ import trustme
 from aiohttp import web
 from aioresponses import aioresponses
 
+from echo import Echo, all_of, http
 from sst_cloud import (
     AccessDeniedError,
     ApiError,
@@ -339,55 +338,18 @@ async def test_only_ours_come_out_of_odd_client_errors() -> None:
                     await client.houses()
 
 
-def all_of(error: BaseException | None) -> str:
-    """Everything that an exception, and those behind it, can show."""
-    shown = ""
-    while error is not None:
-        shown += f"{error!s} {error!r} {vars(error)!r} {traceback.format_exception(error)}"
-        error = error.__cause__ or error.__context__
-    return shown
-
-
-class Echo:
-    """Answers with what it was sent, as a raw HTTP response that `answer` makes of it."""
-
-    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
-        self._answer = answer
-        self.url = ""
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"Content-Length: (\d+)", head)
-        body = await reader.readexactly(int(length[1])) if length else b""
-        writer.write(self._answer(head + body))
-        writer.close()
-
-
-def _http(status: int, body: bytes) -> bytes:
-    return b"HTTP/1.1 %d Oh\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
-
-
 SENT: Final = ("f00dfeed" * 5, "me@example.com", "correct-horse")
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda sent: _http(500, sent),
-        lambda sent: _http(200, sent),
-        lambda sent: _http(403, json.dumps({"detail": sent.decode()}).encode()),
-        lambda sent: _http(400, quote(sent.decode(), safe="").encode()),
-        lambda sent: _http(502, b"<html><title>" + base64.b64encode(sent) + b"</title>"),
-        lambda sent: _http(200, b"<html><title>" + sent.split(b"\r\n\r\n")[1] + b"</title>"),
+        lambda sent: http(500, sent),
+        lambda sent: http(200, sent),
+        lambda sent: http(403, json.dumps({"detail": sent.decode()}).encode()),
+        lambda sent: http(400, quote(sent.decode(), safe="").encode()),
+        lambda sent: http(502, b"<html><title>" + base64.b64encode(sent) + b"</title>"),
+        lambda sent: http(200, b"<html><title>" + sent.split(b"\r\n\r\n")[1] + b"</title>"),
         lambda sent: b"HTTP/1.1 no " + sent.replace(b"\r\n", b" ") + b"\r\n\r\n",
         lambda sent: sent,
     ],
@@ -418,7 +380,7 @@ async def test_a_token_in_the_data_of_an_answer_is_masked(fake: FakeCloud) -> No
     token = SENT[0]
     body = json.dumps([{"id": 1, "name": f"Token {token}", "owner": token}]).encode()
     async with (
-        Echo(lambda _: _http(200, body)) as echo,
+        Echo(lambda _: http(200, body)) as echo,
         SSTCloud(TokenAuth(token), base_url=echo.url) as client,
     ):
         (house,) = await client.houses()
@@ -460,7 +422,7 @@ def _gzip_bomb(size: int) -> bytes:
 
 @pytest.mark.parametrize(
     "answer",
-    [_gzip_bomb(100 * MB), _http(200, b"[" + b" " * (9 * MB) + b"]")],
+    [_gzip_bomb(100 * MB), http(200, b"[" + b" " * (9 * MB) + b"]")],
     ids=["compressed", "plain"],
 )
 async def test_an_answer_that_is_too_large_is_refused(answer: bytes, clock: ManualClock) -> None:
@@ -481,7 +443,7 @@ async def test_an_answer_that_is_too_large_is_refused(answer: bytes, clock: Manu
 async def test_a_large_answer_is_read(clock: ManualClock) -> None:
     houses = [{"id": number, "name": "x" * 1000} for number in range(3000)]
     async with (
-        Echo(lambda _: _http(200, json.dumps(houses).encode())) as echo,
+        Echo(lambda _: http(200, json.dumps(houses).encode())) as echo,
         SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock) as client,
     ):
         assert len(await client.houses()) == 3000
@@ -490,7 +452,7 @@ async def test_a_large_answer_is_read(clock: ManualClock) -> None:
 async def test_only_the_beginning_of_a_large_error_is_read(clock: ManualClock) -> None:
     body = b"out of order " * MB
     async with (
-        Echo(lambda _: _http(418, body)) as echo,
+        Echo(lambda _: http(418, body)) as echo,
         SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock) as client,
     ):
         with pytest.raises(ApiError, match=r"text \(out of order"):
@@ -500,7 +462,7 @@ async def test_only_the_beginning_of_a_large_error_is_read(clock: ManualClock) -
 async def test_large_answers_at_the_same_time_are_not_all_in_memory(clock: ManualClock) -> None:
     body = b"[" + b" " * (6 * MB) + b"]"
     async with (
-        Echo(lambda _: _http(200, body)) as echo,
+        Echo(lambda _: http(200, body)) as echo,
         SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock) as client,
     ):
         tracemalloc.start()
@@ -517,7 +479,7 @@ async def test_large_answers_at_the_same_time_are_not_all_in_memory(clock: Manua
 async def test_json_that_is_nested_too_deeply_is_refused(depth: int, clock: ManualClock) -> None:
     body = b"[" * depth + b"]" * depth
     async with (
-        Echo(lambda _: _http(200, body)) as echo,
+        Echo(lambda _: http(200, body)) as echo,
         SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock) as client,
     ):
         with pytest.raises(PayloadError, match="malformed JSON"):

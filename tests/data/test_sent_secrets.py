@@ -117,6 +117,12 @@ def test_all_texts_of_a_payload_are_masked() -> None:
     assert secrets.mask_all(payload) == {"name": "Token ***", "***": [1, None, {"x": "***..."}]}
 
 
+def test_a_long_text_of_a_payload_is_masked_wholly() -> None:
+    secrets = Secrets("f00dfeed" * 5)
+    plain = "x y " * 1_000_000
+    assert secrets.mask_all([plain + "f00dfeed" * 5, plain]) == ["***", plain]
+
+
 @pytest.mark.parametrize("form", ["plain", "glued to letters", "Base64", "hex", "HEX"])
 def test_whether_a_body_has_a_secret(form: str) -> None:
     secret = "f00dfeed" * 5

@@ -126,7 +126,7 @@ async def test_try_again(
         (400, '{"message": "organization name is required"}', "organization name is required"),
         (400, '{"error": {"code": 7}}', '"code": 7'),
         (400, "<h1>Bad Request</h1>", r"an HTML page \(Bad Request\)"),
-        (400, "x" * 9999, "x" * 200 + "…"),
+        (400, "no " * 9999, "no " * 66 + "no…"),
         (413, '{"message": "nothing is small enough"}', "nothing is small enough"),
     ],
 )

@@ -66,6 +66,7 @@ FOR_SINKS: Final = frozenset(
         "sst_cloud.files",
         "sst_cloud.over_http",
         "sst_cloud.readings",
+        "sst_cloud.sent_secrets",
         "sst_cloud.sink",
         "sst_cloud.text",
     }
