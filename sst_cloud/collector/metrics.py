@@ -5,7 +5,15 @@ prometheus-client and aiohttp's server are only imported when used: both take me
 
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -217,16 +225,19 @@ class Vitals:
 async def serving(vitals: Vitals, host: str, port: int) -> AsyncIterator[int]:
     """Serve `/metrics` and `/health`; yields the port, which the system chooses for port 0.
 
+    At most 32 connections are open at a time, each for 10 s, one request and its answer.
     Raises `SSTCloudError` if prometheus-client is not installed or the port cannot be used.
     """
     _require_package()
     from aiohttp import web  # noqa: PLC0415  takes a megabyte or two
 
-    runner = web.AppRunner(_application(vitals), access_log=None, shutdown_timeout=1)
+    from .bounded_server import MOST, BoundedServer  # noqa: PLC0415
+
+    runner = web.ServerRunner(BoundedServer(_pages(vitals)), shutdown_timeout=1)
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, backlog=MOST).start()
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise SSTCloudError(f"{host}:{port} cannot be used for metrics: {reason}") from None
@@ -237,10 +248,10 @@ async def serving(vitals: Vitals, host: str, port: int) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-def _application(vitals: Vitals) -> "web.Application":
+def _pages(vitals: Vitals) -> Mapping[str, Callable[[], Awaitable["web.Response"]]]:
     from aiohttp import web  # noqa: PLC0415
 
-    async def metrics(_: web.Request) -> web.Response:
+    async def metrics() -> web.Response:
         try:
             status = await vitals.status()
         except SSTCloudError as error:
@@ -248,17 +259,13 @@ def _application(vitals: Vitals) -> "web.Application":
         body = exposition(status, vitals.latest())
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
-    async def health(_: web.Request) -> web.Response:
+    async def health() -> web.Response:
         reason = await vitals.unwell()
         answer = {"status": "ok"} if reason is None else {"status": "unwell", "reason": reason}
         return web.json_response(answer, status=200 if reason is None else 503)
 
-    async def index(_: web.Request) -> web.Response:
+    async def index() -> web.Response:
         links = (f'<a href="{path}">{path}</a>' for path in ("/metrics", "/health"))
         return web.Response(text=f"{' '.join(links)}\n", content_type="text/html")
 
-    app = web.Application()
-    app.router.add_get("/", index)
-    app.router.add_get("/metrics", metrics)
-    app.router.add_get("/health", health)
-    return app
+    return {"/": index, "/metrics": metrics, "/health": health}

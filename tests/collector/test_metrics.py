@@ -1,8 +1,11 @@
 """What Prometheus and a health check are told."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from sst_cloud import ManualClock, SSTCloud
+from sst_cloud.collector.bounded_server import MOST
 from sst_cloud.collector.metrics import Vitals, address_from, exposition, serving
 from sst_cloud.collector.status import Course, SinkStatus, Status, Stream
 from sst_cloud.errors import OutboxError, SSTCloudError
@@ -282,3 +286,133 @@ async def test_the_missing_package_is_named(
     with pytest.raises(SSTCloudError, match=r"pip install 'sst-cloud\[metrics\]'"):
         async with serving(patient.vitals(), "127.0.0.1", 0):
             pass
+
+
+def open_files() -> int:
+    return len([*Path("/dev/fd").iterdir()])
+
+
+async def connect(
+    address: str, sent: bytes = b""
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(sent)
+    return reader, writer
+
+
+async def test_idle_connections_take_no_room(address: str) -> None:
+    """The server, in this process, too, keeps the newest; each of ours is an open file as well."""
+    before = open_files()
+    guests = [await connect(address, b"GET /metrics HTTP/1.1\r\n"[: n % 30]) for n in range(200)]
+    try:
+        async with asyncio.timeout(1):
+            assert (await get(f"{address}/metrics"))[0] == 200
+        assert open_files() - before <= len(guests) + MOST
+    finally:
+        for _, guest in guests:
+            guest.close()
+
+
+async def test_who_is_being_answered_is_not_sent_away(patient: Patient) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def status() -> Status:
+        asked.set()
+        await answer.wait()
+        return STATUS
+
+    async with serving(attrs.evolve(patient.vitals(), status=status), "127.0.0.1", 0) as port:
+        address = f"http://127.0.0.1:{port}"
+        scrape = asyncio.create_task(get(f"{address}/metrics"))
+        await asked.wait()
+        guests = [await connect(address) for _ in range(2 * MOST)]
+        answer.set()
+        assert (await scrape)[0] == 200
+        for _, guest in guests:
+            guest.close()
+
+
+async def test_all_being_answered_the_oldest_is_sent_away(patient: Patient) -> None:
+    asked = 0
+    all_asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def status() -> Status:
+        nonlocal asked
+        asked += 1
+        if asked == MOST:
+            all_asked.set()
+        await answer.wait()
+        return STATUS
+
+    async with serving(attrs.evolve(patient.vitals(), status=status), "127.0.0.1", 0) as port:
+        address = f"http://127.0.0.1:{port}"
+        request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+        guests = [await connect(address, request) for _ in range(MOST)]
+        await all_asked.wait()
+        assert (await get(address))[0] == 200
+        answer.set()
+        answers = await asyncio.gather(
+            *(reader.read() for reader, _ in guests), return_exceptions=True
+        )
+        for _, writer in guests:
+            writer.close()
+    assert not isinstance(answers[0], bytes) or answers[0] == b""
+    assert all(isinstance(each, bytes) and b" 200 " in each for each in answers[1:])
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"",
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\n",
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\nmore",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["silent", "cut short", "with a body", "whole"],
+)
+async def test_nobody_stays_for_long(
+    address: str, request_text: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sst_cloud.collector.bounded_server._LIMIT", 0.2)
+    reader, writer = await connect(address, request_text)
+    async with asyncio.timeout(5):
+        with suppress(ConnectionError):
+            await reader.read()
+    writer.close()
+
+
+async def test_who_reads_slowly_does_not_stay_for_long(
+    address: str, patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sst_cloud.collector.bounded_server._LIMIT", 0.2)
+    patient.readings = [sample_reading(point_id=f"{n}", name="x" * 2000) for n in range(3000)]
+    _, writer = await connect(address, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    before = open_files()
+    async with asyncio.timeout(10):
+        while open_files() >= before:  # noqa: ASYNC110  nothing else shows it
+            await asyncio.sleep(0.01)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/x", 404), ("POST", "/metrics", 405), ("HEAD", "/", 200)],
+)
+async def test_other_requests(address: str, method: str, path: str, status: int) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, address + path, data=b"x" * 100_000 * (method == "POST")) as got,
+    ):
+        assert got.status == status
+
+
+async def test_a_request_without_an_end(address: str) -> None:
+    reader, writer = await connect(address, b"GET / HTTP/1.1\r\n")
+    with suppress(ConnectionError):
+        for _ in range(1000):
+            writer.write(b"X-More: more\r\n" * 100)
+            await writer.drain()
+        assert b" 400 " in await reader.readline()
+    writer.close()

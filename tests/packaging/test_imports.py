@@ -24,6 +24,7 @@ ALLOWED: Final = {
     "aiohttp": {
         "sst_cloud.client",
         "sst_cloud.collector.webhook",
+        "sst_cloud.collector.bounded_server",
         "sst_cloud.collector.metrics",
         "sst_cloud.over_http",
         "sst_cloud.testing",
