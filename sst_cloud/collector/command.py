@@ -14,7 +14,9 @@ from typing import IO, Any, Final
 
 from sst_cloud.clock import Clock
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
-from sst_cloud.redaction import MASK, name_of, redact_text
+from sst_cloud.over_http import DETAIL
+from sst_cloud.redaction import name_of, redact_text
+from sst_cloud.sent_secrets import Secrets
 
 from .environment import environment
 from .handler import LIMIT, FailedError, Handler, as_json
@@ -23,6 +25,10 @@ _log = logging.getLogger(__name__)
 
 _SAID: Final = 2000
 """Characters of a command's output that are kept."""
+_PRINTED: Final = 16 * 1024 * 1024
+"""Bytes of output, in a temporary file, at which a command is killed."""
+_LOOK: Final = 0.1
+"""Seconds between two looks at them."""
 _SHORT: Final = 5
 """Shorter arguments are not treated as secrets."""
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
@@ -107,14 +113,28 @@ class CommandHandler(Handler):
             ) from None
         try:
             async with asyncio.timeout(self._limit):
-                return await process.wait()
+                await self._end(process, (out, err))
         except TimeoutError:
             return None
+        else:
+            return process.returncode
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
+
+    async def _end(self, process: asyncio.subprocess.Process, printed: Sequence[IO[bytes]]) -> None:
+        """Wait for the process. Raises `FailedError` if it fills the disk with its output."""
+        end = asyncio.ensure_future(process.wait())
+        try:
+            while not (await asyncio.wait([end], timeout=_LOOK))[0]:
+                if any(os.fstat(file.fileno()).st_size > _PRINTED for file in printed):
+                    raise FailedError(
+                        f"the command printed more than {_PRINTED >> 20} MB and was killed"
+                    )
+        finally:
+            end.cancel()
 
     def _missing(self) -> SinkRefusedError:
         return SinkRefusedError(
@@ -137,11 +157,8 @@ def _secrets(texts: Sequence[str]) -> list[str]:
 def _said(file: IO[bytes], secrets: Sequence[str]) -> str:
     """The start of a command's output, on one line, without secrets."""
     file.seek(0)
-    printed = file.read(_SAID * 4)
+    printed = file.read(DETAIL)
     words = printed.decode("utf-8", "replace").split()
-    if len(printed) == _SAID * 4:  # the last word may be part of a secret
+    if len(printed) == DETAIL:  # the last word may be part of a secret
         words = words[:-1]
-    said = " ".join(words)
-    for secret in secrets:
-        said = said.replace(secret, MASK)
-    return redact_text(said)[:_SAID]
+    return Secrets(*secrets).mask(" ".join(words))[:_SAID]

@@ -1,15 +1,23 @@
 """What takes entries from the outbox: a sink or an event handler, possibly third-party."""
 
 import logging
+import traceback
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
-from sst_cloud.errors import SinkUnavailableError, SSTCloudError
+from sst_cloud.errors import SinkRefusedError, SinkUnavailableError, SSTCloudError
+from sst_cloud.over_http import DETAIL
 from sst_cloud.readings import Reading
 from sst_cloud.redaction import redact_text
 
 _log = logging.getLogger(__name__)
+
+_REASON: Final = 1000
+"""Characters of a message, which is kept in the outbox."""
+_FRAMES: Final = 20
+_TRACEBACK: Final = 20_000
+"""Frames of each error, and characters in all, that are logged."""
 
 
 class Report(Protocol):
@@ -44,15 +52,23 @@ class Consumer(Protocol):
 
 
 def one_of_ours(error: Exception, name: str) -> SSTCloudError:
-    """Convert whatever a sink raised into one of our errors, with a printable message."""
-    _log.debug("%s raised", name, exc_info=error)
+    """Convert whatever a sink raised into one of our errors, with a printable, short message."""
+    if _log.isEnabledFor(logging.DEBUG):
+        # As a text: the errors behind it may hold whatever was sent.
+        lines = "".join(traceback.format_exception(error, limit=-_FRAMES))
+        _log.debug("%s raised:\n%s", name, redact_text(lines[:_TRACEBACK]))
     try:
         words = str(error)
     except Exception:  # noqa: BLE001  its __str__ fails
         words = ""
-    if isinstance(error, SSTCloudError) and words:
+    shown = redact_text(words[:DETAIL])
+    if not (isinstance(error, SSTCloudError) and words):
+        return SinkUnavailableError(f"{type(error).__name__}: {shown}"[:_REASON])
+    if shown == words and len(words) <= _REASON:
         return error
-    return SinkUnavailableError(redact_text(f"{type(error).__name__}: {words}"))
+    if isinstance(error, SinkRefusedError):
+        return SinkRefusedError(shown[:_REASON])
+    return SinkUnavailableError(shown[:_REASON], retry_after=getattr(error, "retry_after", None))
 
 
 def rejections_of(report: Any, items: Sequence[Any]) -> Sequence[Any]:
@@ -65,5 +81,6 @@ def rejections_of(report: Any, items: Sequence[Any]) -> Sequence[Any]:
         told, found = [], (None,)
     sensible = len(told) == len(found) <= len(items)
     if not sensible or not all(isinstance(item, type(items[0])) for item in told):
-        raise SinkUnavailableError(f"its write did not return a report, but: {report!r:.100}")
+        shown = redact_text(repr(report)[:DETAIL])
+        raise SinkUnavailableError(f"its write did not return a report, but: {shown:.100}")
     return found

@@ -1,6 +1,8 @@
 """A URL to which every event is posted."""
 
-from collections.abc import Mapping
+import logging
+import re
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,14 +12,20 @@ from yarl import URL
 from sst_cloud._version import __version__
 from sst_cloud.clock import Clock
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
-from sst_cloud.over_http import seconds_until, what_failed
-from sst_cloud.redaction import name_of
+from sst_cloud.over_http import is_this_machine, seconds_until, what_failed
+from sst_cloud.redaction import name_of, redact_text
+from sst_cloud.sent_secrets import Secrets
 
 from .handler import LIMIT, Handler, NotWantedError, as_json
+
+_log = logging.getLogger(__name__)
 
 _CONNECT_LIMIT: Final = 10.0
 _OK: Final = range(200, 300)
 _FAULTS: Final = 500
+_SHORT: Final = 6
+"""Shorter parts of a path or query are not secret, nor are words."""
+_WORDS: Final = re.compile("[a-z]+([-_.][a-z]+)*|v[0-9]+")
 _PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _ABOUT_CONTENT: Final = frozenset(
     {
@@ -46,6 +54,12 @@ class WebhookHandler(Handler):
             raise SinkOptionsError("a handler's URL must look like https://host/path")
         port = "" if self._url.is_default_port() else f":{self._url.port}"
         self.name: str = name_of(f"{self._url.scheme}://{self._host}{port}/", str(self._url))
+        self._secrets = Secrets(*_secrets(self._url))
+        self._is_open_to_all = (
+            self._url.scheme == "http"
+            and not is_this_machine(self._host)
+            and _has_credentials(self._url)
+        )
         self._timeout = aiohttp.ClientTimeout(total=limit, sock_connect=_CONNECT_LIMIT)
         self._session: aiohttp.ClientSession | None = None
 
@@ -56,16 +70,25 @@ class WebhookHandler(Handler):
             await session.close()
 
     async def check(self) -> None:
-        """Nothing to check without posting an event; the URL has already been validated."""
+        """Warn of credentials sent unencrypted; more cannot be checked without an event."""
+        if self._is_open_to_all:
+            self._is_open_to_all = False  # said once
+            _log.warning(
+                "credentials are sent to %s unencrypted: anyone on the way can read them; use a "
+                "URL that begins with https://",
+                self._host,
+            )
 
     async def send(self, content: Mapping[str, Any]) -> None:
-        """Post one JSON object. Redirects are not followed."""
+        """Post one JSON object. Redirects are not followed, and an answer's body is not read."""
+        await self.check()
         if self._session is None:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         headers = {
             "Content-Type": "application/json",
             "User-Agent": f"sst-cloud/{__version__}",
         }
+        failure: SinkRefusedError | SinkUnavailableError
         try:
             async with self._session.post(
                 self._url,
@@ -75,21 +98,49 @@ class WebhookHandler(Handler):
                 allow_redirects=False,
                 raise_for_status=False,
             ) as response:
-                status = response.status
-                asked = seconds_until(response.headers.get("Retry-After"), self._clock.now())
+                status, asked = response.status, response.headers.get("Retry-After")
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            said = what_failed(
-                error, str(self._host), limit=self._limit, connect_limit=_CONNECT_LIMIT
-            )
-            if isinstance(error, aiohttp.ClientConnectorCertificateError):
-                raise SinkRefusedError(said) from None
-            raise SinkUnavailableError(said) from None
+            failure = self._unreachable(error)
+        else:
+            return self._judge(status, seconds_until(asked, self._clock.now()))
+        raise failure  # here, so that aiohttp's error, which holds the whole URL, is no part of it
+
+    def _unreachable(self, error: Exception) -> SinkRefusedError | SinkUnavailableError:
+        reason = what_failed(
+            error,
+            str(self._host),
+            limit=self._limit,
+            connect_limit=_CONNECT_LIMIT,
+            mask=lambda text: self._secrets.mask(text.replace(str(self._url), "the URL")),
+        )
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return SinkRefusedError(reason)
+        return SinkUnavailableError(reason)
+
+    def _judge(self, status: int, retry_after: float | None) -> None:
+        """Raise the error for a status, if it is one."""
         if status in _OK:
             return
         if status in _PASSING or status >= _FAULTS:
             raise SinkUnavailableError(
-                f"{self._host} cannot accept it now (HTTP {status})", retry_after=asked
+                f"{self._host} cannot accept it now (HTTP {status})", retry_after=retry_after
             )
         if status in _ABOUT_CONTENT:
             raise NotWantedError(f"{self._host} rejected it (HTTP {status})")
         raise SinkRefusedError(f"{self._host} refused it (HTTP {status}); check the URL")
+
+
+def _secrets(url: URL) -> Iterator[str]:
+    """Parts of a URL that may be secret: its path often is."""
+    yield from filter(None, (url.password, url.user if _is_secret(url.user) else None))
+    yield from filter(_is_secret, url.path.split("/"))
+    yield from filter(_is_secret, url.query.values())
+
+
+def _is_secret(part: str | None) -> bool:
+    return part is not None and len(part) >= _SHORT and not _WORDS.fullmatch(part)
+
+
+def _has_credentials(url: URL) -> bool:
+    shown = f"{url.scheme}://{url.raw_authority}/?{url.raw_query_string}"
+    return redact_text(shown) != shown
