@@ -9,6 +9,8 @@ from typing import Any, Final
 import attrs
 
 from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
+from sst_cloud.over_http import DETAIL
+from sst_cloud.sent_secrets import Secrets
 
 WRITE: Final = "timestream-write"
 QUERY: Final = "timestream-query"
@@ -62,18 +64,30 @@ _SETTINGS: Final = {
 """How to fix errors that retries cannot, by the name of botocore's error."""
 
 
+_UNREADABLE: Final = (RecursionError, AttributeError, KeyError, TypeError)
+"""What botocore raises for JSON that is nested too deeply, or is something else than promised."""
+_MAX_REASON: Final = 300
+
+
+@attrs.frozen
+class RejectedRecord:
+    """A record that was not stored."""
+
+    index: int
+    reason: str
+    existing_version: int | None
+
+
 @attrs.frozen
 class Refusal(Exception):  # noqa: N818  an answer of the service, not yet an error of the sink
     """The service responded with an error that the caller wants to inspect."""
 
     code: str
     message: str
-    details: dict[str, Any] = attrs.field(repr=False)
-
-    @property
-    def retried(self) -> bool:
-        """Whether the request had been sent before, with an unknown outcome."""
-        return bool(self.details.get("ResponseMetadata", {}).get("RetryAttempts"))
+    """Without secrets, as are the reasons."""
+    rejected: Sequence[RejectedRecord] = ()
+    retried: bool = False
+    """Whether the request had been sent before, with an unknown outcome."""
 
 
 @attrs.define(eq=False)
@@ -93,6 +107,9 @@ class Connection:
     _stack: AsyncExitStack = attrs.field(factory=AsyncExitStack, init=False, repr=False)
     _made: set[str] = attrs.field(factory=set, init=False)
     _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False, repr=False)
+    _secrets: Secrets = attrs.field(factory=Secrets, init=False)
+    _sent: object = attrs.field(default=None, init=False, repr=False)
+    """The credentials last used."""
 
     async def open(self, service: str) -> Any:
         """The client of a service, created in a thread; concurrent callers wait for it."""
@@ -115,37 +132,67 @@ class Connection:
         Any other raises `SinkUnavailableError` or `SinkRefusedError`.
         """
         limit = self.limits[service]
+        failure: Exception
         try:
             async with asyncio.timeout(limit):
                 client = await self.open(service)
+                await self._about_to_send(client)
                 return await getattr(client, operation)(**request)
+        except SinkError:
+            raise
         except TimeoutError:
-            raise SinkUnavailableError(f"{self.table} did not respond within {limit:g} s") from None
+            failure = SinkUnavailableError(f"{self.table} did not respond within {limit:g} s")
         except Exception as error:
-            details = getattr(error, "response", None)
-            if isinstance(details, dict) and "Error" in details:
-                code = details["Error"].get("Code", "")
-                message = details["Error"].get("Message") or details.get("Message") or ""
-                if code in expected:
-                    raise Refusal(code, message, details) from error
-                status = details.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-                raise self._refused(code, message, status) from error
-            if (failure := self._failed(error)) is None:
+            refused = self._refusal(error, expected)
+            if (known := refused or self._failed(error)) is None:
                 raise
-            raise failure from error
+            failure = known
+        raise failure  # here, so that botocore's error, which holds what was sent, is no part of it
+
+    async def _about_to_send(self, client: Any) -> None:
+        """Note the credentials, which may be new ones, to mask them in whatever comes back."""
+        signer = getattr(client, "_request_signer", None)
+        if (credentials := getattr(signer, "_credentials", None)) is None:
+            return
+        sent = await credentials.get_frozen_credentials()
+        if sent != self._sent:
+            self._sent = sent
+            self._secrets.add(sent.access_key, sent.secret_key, sent.token or "")
+
+    def _refusal(self, error: Exception, expected: Sequence[str]) -> Exception | None:
+        """What an answer of the service means, if the error is one."""
+        details = getattr(error, "response", None)
+        if not (isinstance(details, dict) and isinstance(details.get("Error"), dict)):
+            return None
+        about = details.get("ResponseMetadata", {})
+        code = self.shorten(details["Error"].get("Code") or "")
+        message = self.shorten(details["Error"].get("Message") or details.get("Message") or "")
+        if code not in expected:
+            return self._refused(code, message, about.get("HTTPStatusCode", 0))
+        rejected = [
+            RejectedRecord(
+                item.get("RecordIndex", -1),
+                self.shorten(item.get("Reason") or ""),
+                item.get("ExistingVersion"),
+            )
+            for item in details.get("RejectedRecords") or ()
+        ]
+        return Refusal(code, message, rejected, bool(about.get("RetryAttempts")))
 
     async def _make(self, service: str) -> Any:
+        failure: SinkError
         try:
             client = await asyncio.to_thread(self._prepare, service)
             return await self._stack.enter_async_context(client)
         except ImportError:
-            raise SinkRefusedError(
+            failure = SinkRefusedError(
                 "the timestream sink needs one more package: pip install 'sst-cloud[timestream]'"
-            ) from None
+            )
         except Exception as error:
-            if (failure := self._failed(error)) is None:
+            if (known := self._failed(error)) is None:
                 raise
-            raise failure from error
+            failure = known
+        raise failure
 
     def _prepare(self, service: str) -> Any:
         """Do the slow parts: the import, and loading the service's description."""
@@ -220,15 +267,22 @@ class Connection:
     def _failed(self, error: Exception) -> SinkError | None:
         """The sink's error for a client-side error."""
         names = [kind.__name__ for kind in type(error).__mro__]
+        reason = self.shorten(str(error)).rstrip(".") or type(error).__name__
         for name, remedy in _SETTINGS.items():
             if name in names:
-                return SinkRefusedError(f"{_sentence(error)}; {remedy}")
+                return SinkRefusedError(f"{reason}; {remedy}")
         if "InvalidEndpointConfigurationError" in names or isinstance(error, ValueError):
-            return SinkRefusedError(f"{_sentence(error)}; check endpoint_url and region")
+            return SinkRefusedError(f"{reason}; check endpoint_url and region")
         if "BotoCoreError" in names or isinstance(error, OSError):
-            return SinkUnavailableError(f"{self.table} cannot be reached: {_sentence(error)}")
+            return SinkUnavailableError(f"{self.table} cannot be reached: {reason}")
+        if "ResponseParserError" in names or isinstance(error, _UNREADABLE):
+            return self.unreadable()
         return None
 
+    def unreadable(self) -> SinkError:
+        """The error for an answer that is not what the service promises."""
+        return SinkUnavailableError(f"{self.table} sent an answer that cannot be read")
 
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+    def shorten(self, text: str) -> str:
+        """Without secrets, on one line, and cut to a readable length."""
+        return " ".join(self._secrets.mask(text[:DETAIL]).split())[:_MAX_REASON]

@@ -5,7 +5,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sst_cloud.readings import Quantity, Reading
 
@@ -38,7 +38,7 @@ async def rows(
     # A table has only the columns that were ever written, so only `*` works for every table.
     sql = f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY time"  # noqa: S608  checked names
     async for row in _ask(aws, sql):
-        if (reading := _reading(row)) is not None:
+        if (reading := _reading(aws, row)) is not None:
             yield reading
 
 
@@ -77,38 +77,54 @@ async def newest(aws: Connection, table: str) -> Sequence[Reading]:
     found: dict[object, Reading] = {}
     async for row in _ask(aws, sql):
         named = {**row, **{column: row.get(alias) for column, alias in _VALUES.items()}}
-        if (reading := _reading(named)) is not None:
+        if (reading := _reading(aws, named)) is not None:
             keep_newest(found, reading)
     return tuple(found.values())
 
 
-def _reading(row: Mapping[str, str | None]) -> Reading | None:
+def _reading(aws: Connection, row: Mapping[str, str | None]) -> Reading | None:
     try:
         return reading_of(row)
     except ValueError as error:
-        _log.warning("skipped a row of the table that is not a reading: %s", error)
+        reason = aws.shorten(str(error))
+        _log.warning("skipped a row of the table that is not a reading: %s", reason)
         return None
 
 
 async def _columns(aws: Connection, sql: str) -> frozenset[str]:
-    page = await aws.call(QUERY, "query", QueryString=sql, MaxRows=1)
-    while not page["ColumnInfo"] and page.get("NextToken"):
-        page = await aws.call(QUERY, "query", QueryString=sql, NextToken=page["NextToken"])
-    return frozenset(column.get("Name", "") for column in page["ColumnInfo"])
+    page = await _page(aws, sql, MaxRows=1)
+    while not page.names and page.more:
+        page = await _page(aws, sql, NextToken=page.more)
+    return frozenset(page.names)
 
 
 async def _ask(aws: Connection, sql: str) -> AsyncIterator[Mapping[str, str | None]]:
     """The rows of a result, by column name, page by page."""
-    more: dict[str, Any] = {}
+    more: dict[str, str] = {}
     while True:
-        page = await aws.call(QUERY, "query", QueryString=sql, MaxRows=_PAGE, **more)
-        names = [column.get("Name", "") for column in page["ColumnInfo"]]
-        for row in page["Rows"]:  # a page may be empty while the query is still running
-            values = (datum.get("ScalarValue") for datum in row["Data"])
-            yield dict(zip(names, values, strict=True))
-        if not page.get("NextToken"):
+        page = await _page(aws, sql, MaxRows=_PAGE, **more)
+        for row in page.rows:  # a page may be empty while the query is still running
+            yield row
+        if not page.more:
             return
-        more = {"NextToken": page["NextToken"]}
+        more = {"NextToken": page.more}
+
+
+class _Page(NamedTuple):
+    names: Sequence[str]
+    rows: Sequence[Mapping[str, str | None]]
+    more: str | None
+
+
+async def _page(aws: Connection, sql: str, **request: Any) -> _Page:
+    page = await aws.call(QUERY, "query", QueryString=sql, **request)
+    try:
+        names = [column.get("Name", "") for column in page["ColumnInfo"]]
+        values = [[datum.get("ScalarValue") for datum in row["Data"]] for row in page["Rows"]]
+        rows = [dict(zip(names, row, strict=True)) for row in values]
+    except (KeyError, ValueError):
+        raise aws.unreadable() from None
+    return _Page(names, rows, page.get("NextToken"))
 
 
 def _moment(moment: datetime) -> str:

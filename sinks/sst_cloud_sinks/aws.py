@@ -4,9 +4,16 @@ import json
 from typing import Any, Final
 
 from sst_cloud.errors import SSTCloudError
+from sst_cloud.over_http import DETAIL
+from sst_cloud.sent_secrets import Secrets
 
 _LIMIT: Final = 5.0
-"""Timeouts in seconds, to connect and to read; three attempts."""
+"""Timeouts in seconds, to connect and to read."""
+_ATTEMPTS: Final = 3
+_SHOWN: Final = 300
+"""Characters of what AWS says."""
+_UNREADABLE: Final = (RecursionError, AttributeError, KeyError, TypeError)
+"""What botocore raises for JSON that is nested too deeply, or is something else than promised."""
 
 
 async def secret(arn: str) -> str:
@@ -21,24 +28,34 @@ async def secret(arn: str) -> str:
     import aioboto3  # noqa: PLC0415  half a second, and an extra
     from aiobotocore.config import AioConfig  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
+
+    from ._timestream_http import HTTPSession  # noqa: PLC0415
 
     config = AioConfig(
         connect_timeout=_LIMIT,
         read_timeout=_LIMIT,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        http_session_cls=HTTPSession,
     )
+    secrets = Secrets()
     try:
         session = aioboto3.Session(region_name=parts[3])
+        if (credentials := await session.get_credentials()) is not None:
+            sent = await credentials.get_frozen_credentials()
+            secrets.add(sent.access_key, sent.secret_key, sent.token or "")
         async with session.client(service, config=config) as client:
             return _token(await _fetch(client, service, arn))
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
+        code = secrets.mask(str(error.response.get("Error", {}).get("Code", ""))[:DETAIL])[:_SHOWN]
         action = "ssm:GetParameter" if service == "ssm" else "secretsmanager:GetSecretValue"
-        raise SSTCloudError(
-            f"{arn} cannot be read ({code}); check that it exists and that this role has {action}"
-        ) from error
+        why = f" ({code}); check that it exists and that this role has {action}"
     except BotoCoreError as error:
-        raise SSTCloudError(f"{arn} cannot be read: {error}") from error
+        why = f": {secrets.mask(str(error)[:DETAIL])[:_SHOWN]}"
+    except (ResponseParserError, *_UNREADABLE):
+        why = ": the answer of AWS cannot be read"
+    # Raised here: what botocore raises holds what was sent, and an answer may be the secret.
+    raise SSTCloudError(f"{arn} cannot be read{why}")
 
 
 async def _fetch(client: Any, service: str, arn: str) -> str:
@@ -46,12 +63,12 @@ async def _fetch(client: Any, service: str, arn: str) -> str:
         answer = await client.get_parameter(Name=arn, WithDecryption=True)
         return str(answer["Parameter"]["Value"])
     answer = await client.get_secret_value(SecretId=arn)
-    return str(answer.get("SecretString", ""))
+    return str(answer["SecretString"])
 
 
 def _token(text: str) -> str:
     try:
         held = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return str(held["token"]) if isinstance(held, dict) and "token" in held else text

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 from urllib.parse import unquote
 
-from sst_cloud.errors import SinkOptionsError, SinkRefusedError
+from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
 from sst_cloud.readings import Quantity, Reading
 from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport, choice
 
@@ -147,7 +147,7 @@ class TimestreamSink:
             if answer.code != "RejectedRecordsException":
                 raise SinkRefusedError(
                     f"{self._name} refused the request: {answer.message}"
-                ) from answer
+                ) from None
 
     async def write(self, readings: Sequence[Reading]) -> WriteReport:
         """Store readings in requests of up to 100. If one fails, others may still be stored.
@@ -236,10 +236,12 @@ class TimestreamSink:
         """The reasons of the rejected records, except those that are already stored."""
         reasons: dict[int, str] = {}
         doubtful: dict[int, Reading] = {}
-        for item in answer.details.get("RejectedRecords", ()):
-            index = each.entries[item["RecordIndex"]][0]
-            reasons[index] = _reason(item.get("Reason", ""), readings[index])
-            if item.get("ExistingVersion") == each.common.get("Version", 1):
+        for record in answer.rejected:
+            if record.index not in range(len(each.entries)):
+                raise SinkUnavailableError(f"{self._name} rejected a record that was not sent")
+            index = each.entries[record.index][0]
+            reasons[index] = _reason(record.reason, readings[index])
+            if record.existing_version == each.common.get("Version", 1):
                 doubtful[index] = readings[index]
         if doubtful:
             stored = await self._stored(doubtful.values(), retried=answer.retried)

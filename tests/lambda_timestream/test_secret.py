@@ -7,6 +7,7 @@ import aioboto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from echo import FORMS, PLACES, Echo, all_of, http, leaked
 from sst_cloud import SSTCloudError
 from sst_cloud_sinks.aws import secret
 
@@ -63,3 +64,54 @@ async def test_a_store_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(SSTCloudError, match="cannot be read"):
         await secret("arn:aws:ssm:eu-central-1:1:parameter/token")
+
+
+KEY_ID = "AKIAECHO7ECHO7ECHO7E"
+SESSION = "IQoJb3JpZ2luX2VjEA=="
+ARNS = ("arn:aws:ssm:eu-central-1:1:parameter/t", "arn:aws:secretsmanager:eu-central-1:1:secret:t")
+
+
+@pytest.fixture
+def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With credentials to look for, and no waits between attempts."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", SESSION)
+    monkeypatch.setattr("sst_cloud_sinks.aws._ATTEMPTS", 1)
+
+
+@pytest.mark.usefixtures("one_attempt")
+@pytest.mark.parametrize("place", ["200", "400 JSON", "500", "reason", "status line", "no HTTP"])
+async def test_nothing_that_was_sent_comes_out_of_an_answer_that_repeats_it(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer with all forms: a client of AWS takes a while to create."""
+    texts = [form(each) for form in FORMS.values() for each in (KEY_ID, SESSION)]
+    async with Echo(lambda sent: PLACES[place](f"{sent.decode()} {' '.join(texts)}")) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        with pytest.raises(SSTCloudError, match="cannot be read") as caught:
+            await secret(ARNS[0])
+    assert leaked(all_of(caught.value), KEY_ID, SESSION) == []
+
+
+@pytest.mark.usefixtures("one_attempt")
+@pytest.mark.parametrize("arn", ARNS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        "s3same-0pen",
+        '{"Parameter": {"Value": "s3same-0pen"}',
+        '{"Parameter": {"Val": "s3same-0pen"}, "Secret": "s3same-0pen"}',
+        "[" * 100_000,
+        " " * 9_000_000,
+    ],
+    ids=range(6),
+)
+async def test_an_answer_without_a_secret_is_not_shown(
+    arn: str, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Echo(lambda _: http(200, body)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        with pytest.raises(SSTCloudError, match="cannot be read") as caught:
+            await secret(arn)
+    assert "s3same" not in all_of(caught.value)
