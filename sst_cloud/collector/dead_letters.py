@@ -128,13 +128,16 @@ class DeadLetters:
 def _letter(line: bytes) -> DeadLetter | None:
     try:
         record = loads(line)
+        sink, reason = record["sink"], record["reason"]
+        if not (isinstance(sink, str) and isinstance(reason, str)):
+            return None
         return DeadLetter(
             time=datetime.fromisoformat(record["time"]).astimezone(UTC),
-            sink=record["sink"],
-            reason=record["reason"],
+            sink=sink,
+            reason=reason,
             reading=Reading.from_dict(record["reading"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 

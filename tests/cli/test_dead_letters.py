@@ -280,3 +280,16 @@ def test_a_file_that_cannot_be_written_is_said(sst: Run, folder: Path) -> None:
     status, _, err = sst("dead-letters", "list")
     assert status == 1
     assert "dead-letters.jsonl cannot be used: Is a directory" in err
+
+
+@pytest.mark.parametrize("field", ["sink", "reason", "time", "reading"])
+@pytest.mark.parametrize("value", [None, 7, [], {}, [["a"]]])
+def test_a_line_with_other_types_is_skipped(
+    sst: Run, letters: DeadLetters, field: str, value: object
+) -> None:
+    letter = letters.read()[0].as_dict()
+    letters.path.write_text(json.dumps(letter | {field: value}) + "\n")
+    assert sst("dead-letters", "list", "--json").out == "[]\n"
+    status, out, err = sst("dead-letters", "replay")
+    assert (status, out) == (0, "")
+    assert "skipped a line that is not a dead letter" in err
