@@ -1,8 +1,8 @@
 """`sst-cloud collect`: from the cloud into sinks, continuously."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import time, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
@@ -258,22 +258,30 @@ async def _collect(  # noqa: PLR0913
             **rules,
         )
 
+        leaving.loss = lambda: collector.loss
+
         def stop() -> None:
             collector.stop()
             leaving.begin()
 
-        with heeding_signals(stop, collector.try_again):
+        with heeding_signals(stop, collector.try_again), _reporting_to(leaving):
             async with collector, lookout.over(collector, metrics):
-                try:
+                with _reporting_to(leaving):  # the collector's own end takes its time
                     await collector.run(polls)
-                except SSTCloudError as error:
-                    leaving.begin(error)
-                    raise
                 leaving.begin(_undelivered(collector) if polls else None)
         if pipe is not None and pipe.closed:
             raise BrokenPipeError
         if polls and collector.errors:
             raise next(iter(collector.errors.values()))
+
+
+@contextmanager
+def _reporting_to(leaving: Leaving) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        leaving.begin(error)
+        raise
 
 
 def _undelivered(collector: Collector) -> SSTCloudError | None:

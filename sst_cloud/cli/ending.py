@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 _LEAVE_AFTER: Final = 4.5
-"""Seconds until a forced exit, even if a store hangs: everything is already committed."""
+"""Seconds until a forced exit, even if a store hangs, or another process locks the outbox."""
 
 
 class Leaving:
@@ -26,6 +26,8 @@ class Leaving:
         """The exit status to use."""
         self.words = ""
         """What to print to stderr."""
+        self.loss: Callable[[], Exception | None] = lambda: None
+        """What would be lost by an exit now."""
         self._timer = threading.Timer(_LEAVE_AFTER, self._leave)
         self._timer.daemon = True
 
@@ -41,12 +43,14 @@ class Leaving:
         self._timer.cancel()
 
     def _leave(self) -> None:
+        loss = self.loss()
+        status = self.status if loss is None else 1
         with suppress(OSError, ValueError):
-            if self.words:
-                click.echo(self.words, err=True)
+            for words in {self.words, f"Error: {loss}" if loss else ""} - {""}:
+                click.echo(words, err=True)
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(self.status)
+        os._exit(status)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Final, Self
 import attrs
 
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.errors import PASSING, AuthenticationError, SSTCloudError
+from sst_cloud.errors import PASSING, AuthenticationError, OutboxError, SSTCloudError
 from sst_cloud.measurements import readings_from
 from sst_cloud.models import Snapshot
 from sst_cloud.readings import Reading, format_time
@@ -146,17 +146,27 @@ class Collector:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give writes in progress a few seconds; what remains undelivered is kept."""
+        """Give writes in progress a few seconds; what remains undelivered is kept.
+
+        Raises `OutboxError` if readings or events that are not on disk yet cannot be written.
+        """
+        saving = asyncio.create_task(self._keeper.save(self._notes))
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(GRACE):
                     await asyncio.gather(*(courier.end() for courier in self._couriers))
-            await self._keeper.end(self._notes)
+            await saving
+            await self._keeper.end()
+        except OutboxError as loss:
+            if isinstance(exc, Exception) and not isinstance(exc, OutboxError):
+                unexpected = None if isinstance(exc, SSTCloudError) else exc
+                _log.error("ended by an error: %s", exc, exc_info=unexpected)
+            raise loss from exc
+        finally:
             for task in self._tasks:
                 task.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=_CLOSING)
-        finally:
             await self._outbox.__aexit__(None, None, None)
 
     async def run(self, polls: int | None = None) -> None:
@@ -196,6 +206,11 @@ class Collector:
     def errors(self) -> Mapping[str, SSTCloudError]:
         """The last error of each sink or handler, by name."""
         return {c.name: c.error for c in self._couriers if c.error is not None}
+
+    @property
+    def loss(self) -> OutboxError | None:
+        """What would be lost if the program ended now; None if everything is on disk."""
+        return self._keeper.loss
 
     @property
     def _never_worked(self) -> bool:

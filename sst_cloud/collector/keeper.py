@@ -8,6 +8,7 @@ from typing import Final
 
 from sst_cloud.errors import OutboxError
 from sst_cloud.readings import Reading
+from sst_cloud.wording import count
 
 from .courier import Courier
 from .entries import Entry
@@ -18,7 +19,7 @@ from .status import Stream
 _log = logging.getLogger(__name__)
 
 _MOST_HELD: Final = 20_000
-"""Readings held in memory while the disk is full."""
+"""Readings held in memory while the disk is full, and as many events."""
 _DELIVERIES: Final = 10.0
 """Seconds for which a clean-up waits for deliveries."""
 
@@ -34,7 +35,8 @@ class Keeper:
         self._held = Entry()
         """Not committed yet."""
         self._lost = 0
-        """Readings, since the outbox can no longer be written."""
+        self._lost_events = 0
+        """Beyond what memory holds, since the outbox can no longer be written."""
         self._committing: asyncio.Task[bool] | None = None
         self._tidying: asyncio.Task[None] | None = None
 
@@ -47,26 +49,44 @@ class Keeper:
         is on disk. What does not fit in memory is counted in the note `lost`.
         """
         held = [*self._held.readings, *readings]
-        if (lost := len(held) - _MOST_HELD) > 0:
+        held_events = [*self._held.events, *events]
+        lost, lost_events = (max(0, len(all_) - _MOST_HELD) for all_ in (held, held_events))
+        if lost or lost_events:
             _log.error(
-                "%d readings are lost: the disk is full, and so is the memory reserved for them",
-                lost,
+                "lost %s: the disk is full, and so is the memory reserved for them",
+                _in_words(lost, lost_events),
             )
             self._lost += lost
+            self._lost_events += lost_events
             notes["lost"] = str(lost + int(notes.get("lost", 0)))
-        all_events = [*self._held.events, *events]
-        self._held = Entry(held[-_MOST_HELD:], all_events[-_MOST_HELD:], notes)
+        self._held = Entry(held[-_MOST_HELD:], held_events[-_MOST_HELD:], notes)
         self._committing = asyncio.create_task(self._commit(events))
         return await asyncio.shield(self._committing)
 
-    async def end(self, notes: dict[str, str]) -> None:
-        """Finish what is in progress, and retry once if the last commit has failed."""
+    @property
+    def loss(self) -> OutboxError | None:
+        """What would be lost if the program ended now; None if everything is on disk."""
+        readings = len(self._held.readings) + self._lost
+        events = len(self._held.events) + self._lost_events
+        if not (readings or events):
+            return None
+        reason = self.error or "the outbox could not be written in time"
+        return OutboxError(f"lost {_in_words(readings, events)}: {reason}")
+
+    async def save(self, notes: dict[str, str]) -> None:
+        """Finish the commit in progress, and retry once if it or the last one has failed.
+
+        Raises `OutboxError` if what is held in memory will be lost.
+        """
         if self._committing is not None:
             await asyncio.wait({self._committing})
-        if self.error is not None and not await self.keep((), (), notes) and self._held.readings:
-            _log.error(
-                "%d readings are lost: they could not be written to disk", len(self._held.readings)
-            )
+        if self.error is not None or self.loss is not None:
+            await self.keep((), (), notes)
+        if (loss := self.loss) is not None:
+            raise loss
+
+    async def end(self) -> None:
+        """Finish the clean-up."""
         if self._tidying is not None and not self._tidying.done():
             self._tidying.cancel()
             await asyncio.wait({self._tidying})
@@ -87,10 +107,10 @@ class Keeper:
         self._held = Entry()
         if self.error is not None:
             _log.warning(
-                "the outbox can be written again; %s readings were lost in the meantime",
-                self._lost or "no",
+                "the outbox can be written again; lost in the meantime: %s",
+                _in_words(self._lost, self._lost_events) or "nothing",
             )
-        self.error, self._lost = None, 0
+        self.error, self._lost, self._lost_events = None, 0, 0
         for courier in self._couriers:
             courier.tell()
         if self._tidying is None or self._tidying.done():
@@ -109,3 +129,8 @@ class Keeper:
             await self._outbox.tidy()
         except OutboxError as error:
             _log.debug("clean-up failed: %s", error)
+
+
+def _in_words(readings: int, events: int) -> str:
+    numbers = ((readings, "reading"), (events, "event"))
+    return " and ".join(count(number, noun) for number, noun in numbers if number)

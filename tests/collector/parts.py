@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -217,3 +218,19 @@ def mounted(folder: Path, *how: str) -> Iterator[Path]:
     assert done.returncode == 0, done.stderr
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take all the room there is, with what the outbox's log has taken for later."""
+    outbox = folder / "state" / "outbox.db"
+    if outbox.exists():
+        with closing(sqlite3.connect(outbox)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            return ballast
+    raise AssertionError("there was no end of room")

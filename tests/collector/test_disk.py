@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.parts import Listener, Memory, Meter, Settable, Threads, collected, mounted
+from collector.parts import Listener, Memory, Meter, Settable, Threads, collected, fill, mounted
 from sst_cloud import ManualClock, Reading, SinkUnavailableError, WriteReport
 from sst_cloud.collector import Collector, Poll, Start, read_status
 from sst_cloud.collector.entries import Entry
@@ -51,22 +51,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def fill(folder: Path) -> Path:
-    """Take all the room there is, with what the outbox's log has taken for later."""
-    outbox = folder / "state" / "outbox.db"
-    if outbox.exists():
-        with closing(sqlite3.connect(outbox)) as database:
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(4096)):
-                pass
-        except OSError:
-            return ballast
-    raise AssertionError("there was no end of room")
-
-
 class Polls:
     """What is done at the end of which poll, and what came of all of them."""
 
@@ -83,6 +67,11 @@ class Polls:
         return [poll.committed for poll in self.seen]
 
 
+async def ended(collector: Collector, polls: int) -> None:
+    async with collector:
+        await collector.run(polls)
+
+
 async def test_full_disk_loses_nothing_and_is_told_once(
     clock: ManualClock, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -96,7 +85,7 @@ async def test_full_disk_loses_nothing_and_is_told_once(
     assert sorted(set(sink.values)) == list(range(1, POLLS + 1))
     assert caplog.text.count("are held in memory") == 1
     assert caplog.text.count(ROOM_AGAIN) == 1
-    assert "no readings were lost in the meantime" in caplog.text
+    assert "lost in the meantime: nothing" in caplog.text
 
 
 async def test_full_disk_is_named_where_the_collector_cannot_even_begin(
@@ -231,9 +220,8 @@ async def test_handler_that_takes_an_alarm_at_the_second_try_is_well_though_the_
     collector = Collector(
         source, {}, small_disk / "state", handlers={"h": handler}, clock=clock, on_poll=note
     )
-    async with collector:
-        with pytest.raises(OutboxError, match="full"):
-            await collector.run(18)
+    with pytest.raises(OutboxError, match=r"lost [0-9]+ readings and 2 events: .*full"):
+        await ended(collector, 18)
     assert not polls.committed[16]
     assert handler.heard[0].kind == "counter_suspect"
     assert errors[16] == 0
@@ -252,9 +240,9 @@ async def test_what_neither_disk_nor_memory_can_hold_is_counted(
     status = read_status(state)
     assert status.lost > 5
     assert status.readings + status.lost == POLLS
-    assert f"written again; {status.lost} readings were lost in the meantime" in caplog.text
+    assert f"written again; lost in the meantime: {status.lost} readings" in caplog.text
     assert (
-        "1 readings are lost: the disk is full, and so is the memory reserved for them"
+        "lost 1 reading: the disk is full, and so is the memory reserved for them"
         in caplog.text
     )
 

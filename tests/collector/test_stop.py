@@ -4,90 +4,21 @@ import asyncio
 import os
 import signal
 import sqlite3
-import sys
-import time
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import attrs
 import pytest
 from aiohttp import web
 
-from sst_cloud import Quantity, SSTCloudError
-from sst_cloud import collector as collecting
+from collector.running import PATIENCE, collector, delivered
+from sst_cloud import Quantity
 from sst_cloud.collector import read_status
 from sst_cloud.testing import FakeCloud, Hang, Status
 from sst_cloud_sinks.sqlite import SqliteSink
 
-LIMIT = 5.0
-"""Seconds from the signal to the end, as promised."""
-PATIENCE = 60.0
-
 SIGNALS = pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
-
-
-@attrs.define
-class Running:
-    """A collector in a process of its own."""
-
-    process: Process
-    state: Path
-
-    async def until(self, condition: Callable[[collecting.Status], bool]) -> collecting.Status:
-        """Wait until its state is such; it must not end before."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                assert self.process.returncode is None, await self.log()
-                try:
-                    status = read_status(self.state)
-                except SSTCloudError:
-                    pass  # not begun yet
-                else:
-                    if condition(status):
-                        return status
-                await asyncio.sleep(0.01)
-
-    async def end(self, sign: signal.Signals) -> str:
-        """Tell it to stop; what it has logged when it has."""
-        started = time.monotonic()
-        self.process.send_signal(sign)
-        async with asyncio.timeout(PATIENCE):
-            log = await self.log()
-            status = await self.process.wait()
-        assert status == 0, log
-        assert time.monotonic() - started <= LIMIT
-        return log
-
-    async def log(self) -> str:
-        assert self.process.stderr is not None
-        return (await self.process.stderr.read()).decode()
-
-
-@asynccontextmanager
-async def collector(
-    cloud: FakeCloud,
-    state: Path,
-    sinks: Sequence[str],
-    *options: str,
-    how: Sequence[str] = ("-m", "sst_cloud.cli"),
-    stdin: int | None = None,
-    stderr: int = PIPE,
-) -> AsyncIterator[Running]:
-    to = [option for sink in sinks for option in ("--sink", sink)]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *how, "collect", *to, "--state", str(state), *options),
-        *("--url", cloud.url, "--token", cloud.token),
-        stdin=stdin,
-        stderr=stderr,
-    )
-    try:
-        yield Running(process, state)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 @attrs.define
@@ -314,7 +245,3 @@ ending._LEAVE_AFTER = courier.TOO_LONG = 0.5
 main()
 """
 """A program whose CSV sink never comes to an end, and whose time is short."""
-
-
-def delivered(status: collecting.Status) -> int:
-    return sum(sink.delivered for sink in status.sinks)

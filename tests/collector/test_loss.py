@@ -1,0 +1,242 @@
+"""The end of a collector that holds what it could not commit: kept if possible, or a failure."""
+
+import asyncio
+import signal
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+import pytest
+from aiohttp import web
+
+from collector.parts import Memory, Meter, Settable, Threads, fill, mounted
+from collector.running import PATIENCE, collector
+from sst_cloud import ManualClock, NotFoundError
+from sst_cloud.collector import Collector, read_status
+from sst_cloud.errors import OutboxError
+from sst_cloud.testing import FakeCloud, Hang
+from sst_cloud.testing.faults import Handler
+
+SIGNALS = pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+IN_MEMORY = "readings are held in memory"
+LOCKED = """
+import asyncio
+from sst_cloud.cli import ending, main
+from sst_cloud.collector import database
+from sst_cloud.collector.keeper import Keeper
+
+save = Keeper.save
+
+async def patiently(self, notes):
+    set_wait = "PRAGMA busy_timeout = 10000"
+    await self._outbox._in_thread(lambda: self._outbox._database.execute(set_wait))
+    print("ending", file=sys.stderr, flush=True)
+    await save(self, notes)
+
+import sys
+Keeper.save = patiently
+database._BUSY = 0.1
+ending._LEAVE_AFTER = {leave_after}
+main()
+"""
+"""A program that does not wait long for a lock before its end, and as long as always then."""
+SHORT, LONG = LOCKED.format(leave_after=0.5), LOCKED.format(leave_after=4.5)
+
+
+@attrs.define
+class Locked:
+    """A fault of the cloud: at its first request, the outbox is locked."""
+
+    state: Path
+    database: sqlite3.Connection | None = None
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.database is None:
+            self.database = sqlite3.connect(self.state / "outbox.db", isolation_level=None)
+            self.database.execute("BEGIN IMMEDIATE")
+        return await handler(request)
+
+    def release(self) -> None:
+        assert self.database is not None
+        self.database.close()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def lock(fake: FakeCloud, state: Path) -> Iterator[Locked]:
+    lock = Locked(state)
+    fake.inject(lock)
+    yield lock
+    lock.release()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    with mounted(folder, "-t", "tmpfs", "-o", "size=1m", "none"):
+        yield folder
+
+
+@pytest.fixture
+def clock() -> Iterator[ManualClock]:
+    with Threads.counted():
+        yield Settable(datetime(2026, 3, 1, 12, 7, 11, tzinfo=UTC))
+
+
+def last_line(log: str) -> str:
+    return log.splitlines()[-1]
+
+
+@SIGNALS
+async def test_locked_for_longer_than_the_end_takes(
+    fake: FakeCloud, state: Path, tmp_path: Path, lock: Locked, sign: signal.Signals
+) -> None:
+    sinks = [f"sqlite:{tmp_path / 'home.db'}"]
+    async with collector(fake, state, sinks, how=("-c", SHORT)) as running:
+        await running.logs(IN_MEMORY)
+        log = await running.end(sign, 1)
+    assert last_line(log).startswith("Error: lost 52 readings and 4 events: ")
+    assert last_line(log).endswith("database is locked")
+    assert log.count("lost") == 1
+
+
+@SIGNALS
+async def test_locked_for_less_time_than_the_end_takes(
+    fake: FakeCloud, state: Path, tmp_path: Path, lock: Locked, sign: signal.Signals
+) -> None:
+    sinks = [f"sqlite:{tmp_path / 'home.db'}"]
+    async with collector(fake, state, sinks, how=("-c", LONG)) as running:
+        await running.logs(IN_MEMORY)
+        running.process.send_signal(sign)
+        await running.logs("ending")
+        lock.release()
+        async with asyncio.timeout(PATIENCE):
+            log = await running.log()
+            assert await running.process.wait() == 0
+    assert "lost in the meantime: nothing" in log
+    assert read_status(state).readings == 52
+
+
+async def test_locked_and_told_to_stop_twice(
+    fake: FakeCloud, state: Path, tmp_path: Path, lock: Locked
+) -> None:
+    sinks = [f"sqlite:{tmp_path / 'home.db'}"]
+    async with collector(fake, state, sinks, how=("-c", SHORT)) as running:
+        await running.logs(IN_MEMORY)
+        running.process.terminate()
+        await running.logs("ending")
+        log = await running.end(signal.SIGTERM, 1)
+    assert last_line(log).startswith("Error: lost 52 readings and 4 events: ")
+
+
+@pytest.mark.parametrize("options", [("--once",), ("--polls", "2", "--every", "1s")])
+async def test_locked_until_the_last_poll_is_over(
+    fake: FakeCloud, state: Path, tmp_path: Path, lock: Locked, options: tuple[str, ...]
+) -> None:
+    sinks = [f"sqlite:{tmp_path / 'home.db'}"]
+    async with collector(fake, state, sinks, *options, how=("-c", SHORT)) as running:
+        async with asyncio.timeout(PATIENCE):
+            log = await running.log()
+            assert await running.process.wait() == 1
+    number = 52 if options == ("--once",) else 104
+    assert f"Error: lost {number} readings and 4 events: " in log
+
+
+async def test_stopped_during_a_poll_while_an_earlier_one_is_held(
+    fake: FakeCloud, state: Path, tmp_path: Path, lock: Locked
+) -> None:
+    sinks = [f"sqlite:{tmp_path / 'home.db'}"]
+    async with collector(fake, state, sinks, "--every", "1s", how=("-c", SHORT)) as running:
+        await running.logs(IN_MEMORY)
+        fake.clear_faults()
+        fake.inject(Hang())
+        seen = len(fake.requests)
+        async with asyncio.timeout(PATIENCE):
+            while len(fake.requests) == seen:  # noqa: ASYNC110  it comes from another process
+                await asyncio.sleep(0.01)
+        log = await running.end(signal.SIGTERM, 1)
+    assert last_line(log).startswith("Error: lost ")
+
+
+async def test_full_disk(fake: FakeCloud, small_disk: Path, tmp_path: Path) -> None:
+    sinks, state = [f"sqlite:{tmp_path / 'home.db'}"], small_disk / "state"
+    async with collector(fake, state, sinks, "--every", "1s") as running:
+        await running.until(lambda status: status.polls > 0)
+        fill(small_disk)
+        await running.logs(IN_MEMORY)
+        log = await running.end(signal.SIGTERM, 1)
+    assert last_line(log).startswith("Error: lost ")
+    assert last_line(log).endswith("database or disk is full")
+
+
+async def test_disk_that_has_room_again_at_the_end(
+    fake: FakeCloud, small_disk: Path, tmp_path: Path
+) -> None:
+    sinks, state = [f"sqlite:{tmp_path / 'home.db'}"], small_disk / "state"
+    async with collector(fake, state, sinks, "--every", "1s") as running:
+        await running.until(lambda status: status.polls > 0)
+        ballast = fill(small_disk)
+        await running.logs(IN_MEMORY)
+        ballast.unlink()
+        await running.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("error", [NotFoundError(404, "gone", "/houses"), RuntimeError("a bug")])
+async def test_loss_is_raised_beside_another_error_which_is_logged(
+    clock: ManualClock, small_disk: Path, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    source = Meter(clock, *[None] * 19, error)
+    state = small_disk / "state"
+
+    def asked() -> None:
+        if len(source.asked) == 5:
+            fill(small_disk)
+
+    source.on_asked = asked
+    collecting = Collector(source, {"m": Memory()}, state, clock=clock)
+    with pytest.raises(OutboxError, match=r"^lost 1\d readings: .* full$") as caught:
+        await _ended(collecting, 20)
+    assert caught.value.__cause__ is error
+    assert f"ended by an error: {error}" in caplog.text
+    assert str(collecting.loss) == str(caught.value)
+
+
+async def test_nothing_is_lost_where_everything_is_committed(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    collecting = Collector(Meter(clock), {}, tmp_path, clock=clock)
+    await _ended(collecting, 3)
+    assert collecting.loss is None
+
+
+async def test_events_that_neither_disk_nor_memory_can_hold_are_told_of(
+    clock: ManualClock,
+    small_disk: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sst_cloud.collector.keeper._MOST_HELD", 1)
+    source = Meter(clock, litres=9_000)
+
+    def asked() -> None:
+        if len(source.asked) == 5:
+            fill(small_disk)
+        source.litres = {16: 0, 19: 900_000}.get(len(source.asked), source.litres)
+
+    source.on_asked = asked
+    collecting = Collector(source, {}, small_disk / "state", clock=clock)
+    with pytest.raises(OutboxError, match=r"^lost \d+ readings and 3 events: .* full$"):
+        await _ended(collecting, 20)
+    assert "lost 1 reading and 1 event: the disk is full, and so is the memory" in caplog.text
+
+
+async def _ended(collecting: Collector, polls: int) -> None:
+    async with collecting:
+        await collecting.run(polls)
