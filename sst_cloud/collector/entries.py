@@ -1,17 +1,23 @@
 """What goes into the outbox and comes out of it, and its limits."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import Generic, TypeVar
+from operator import attrgetter
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from sst_cloud.readings import Reading
+from sst_cloud.readings import FIELDS, Reading, format_time
 
 from .events import Event
+from .status import Stream
 
 T = TypeVar("T")
+
+_compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_but_time: Final = attrgetter(*FIELDS[1:])
 
 
 class Start(StrEnum):
@@ -58,3 +64,26 @@ class Entry:
     events: Sequence[Event] = ()
     notes: Mapping[str, str] = attrs.field(factory=dict)
     """Texts to keep, by name: the states of judge and watch, the houses, poll statistics."""
+
+
+def encode(item: Reading | Event) -> bytes:
+    """A reading or an event as the outbox keeps it."""
+    if isinstance(item, Event):
+        return as_utf8(_compact(item.as_dict()))
+    return as_utf8(_compact((format_time(item.time), *_but_time(item))))
+
+
+def decode(stream: Stream, record: bytes) -> Any:
+    """The reading or the event; None if it cannot be read."""
+    try:
+        content = json.loads(record.decode())
+        if stream is Stream.READINGS:
+            return Reading.from_dict(dict(zip(FIELDS, content, strict=True)))
+        return Event.from_dict(content)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def as_utf8(text: str) -> bytes:
+    """A text in UTF-8; lone surrogates from the cloud's JSON or file names become `?`."""
+    return text.encode("utf-8", "replace")

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from sst_cloud.errors import OutboxError
 from sst_cloud.models import House
 
 from . import queries
-from .database import FILE, open_to_read
+from .database import FILE, cannot_be_read, open_to_read
+from .integrity import ERRORS
 from .lock import COLLECTOR, is_held
 from .status import Status
 
@@ -50,7 +50,7 @@ def _look(folder: Path, action: Callable[[sqlite3.Connection], T]) -> T:
     database = open_to_read(folder / FILE)
     try:
         return action(database)
-    except sqlite3.Error as error:
-        raise OutboxError(f"{folder / FILE} cannot be read: {error}") from None
+    except ERRORS as error:
+        raise cannot_be_read(folder / FILE, error) from None
     finally:
         database.close()

@@ -1,11 +1,11 @@
 """The outbox: readings are committed here before they are delivered to any sink."""
 
 import asyncio
-import json
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,14 @@ from typing import Any, Final, Self, TypeVar
 
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.errors import OutboxError
-from sst_cloud.readings import FIELDS, Reading, format_time
+from sst_cloud.readings import Reading, format_time
 
 from . import queries
-from .database import FILE, is_damage, open_database, set_aside
-from .entries import Batch, Entry, Limits, Start
-from .events import Event
+from .database import FILE, check_database, check_log, look_afresh, open_database, replace
+from .entries import Batch, Entry, Limits, Start, as_utf8, decode, encode
+from .integrity import ERRORS, damage, entry_sum, is_damage
 from .lock import COLLECTOR, Lock
+from .salvage import Known
 from .status import Course, Status, Stream
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ T = TypeVar("T")
 _AT_ONCE: Final = 5_000
 """Entries removed per transaction, so that a long clean-up does not block other work."""
 _KEPT_NO_LONGER: Final = "they were too old to keep"
-_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Outbox:
@@ -52,11 +52,16 @@ class Outbox:
         )
         self._thread = ThreadPoolExecutor(1, "outbox")
         self._database: sqlite3.Connection | None = None
+        self._guard: sqlite3.Connection | None = None
+        """Keeps SQLite from writing the log back, and removing it, where `_database` is closed."""
         self._file: int | None = None
         """The inode of the open file."""
-        self._fresh: Mapping[str, Reading] = {}
-        """The latest entries, by their text: all sinks need them now, and decoding takes time."""
-        self._joined: dict[tuple[Stream, str], None] = {}
+        self._newest: dict[Stream, int] = {}
+        """The highest numbers that are certainly on the disk."""
+        self._fresh: Mapping[bytes, Reading] = {}
+        """The latest entries, by their record: all sinks need them now, and decoding takes time."""
+        self._joined: dict[tuple[Stream, str], int] = {}
+        """How far each consumer is, at least."""
         self._outdated: set[tuple[Stream, str]] = set()
         """Consumers whose last batch came from a file that is gone: its numbers mean nothing."""
 
@@ -80,67 +85,94 @@ class Outbox:
         self._thread.shutdown()
 
     async def append(self, entry: Entry) -> None:
-        """Commit an entry: it is on disk when this returns. Raises `OutboxError`."""
+        """Commit an entry: it is on disk, and can be read, when this returns.
+
+        Raises `OutboxError`.
+        """
         added = int(self._clock.now().timestamp())
-        readings = [
-            (added, _encode(list(reading.as_dict().values()))) for reading in entry.readings
-        ]
-        events = [(added, _encode(event.as_dict())) for event in entry.events]
+        records = {
+            Stream.READINGS: [encode(reading) for reading in entry.readings],
+            Stream.EVENTS: [encode(event) for event in entry.events],
+        }
+        rows: dict[Stream, list[tuple[int, int, bytes, int]]] = {}
         notes = {key: _storable(text) for key, text in entry.notes.items()}
 
         def append(database: sqlite3.Connection) -> None:
-            insert = "INSERT INTO {} (added, record) VALUES (?, ?)"
-            database.executemany(insert.format(Stream.READINGS), readings)
-            database.executemany(insert.format(Stream.EVENTS), events)
+            for stream, contents in records.items():
+                rows[stream] = [
+                    (seq, added, record, entry_sum(stream, seq, added, record))
+                    for seq, record in enumerate(contents, queries.newest(database, stream) + 1)
+                ]
+                if contents:
+                    queries.append(database, stream, rows[stream])
+                    queries.note_newest(database, stream, rows[stream][-1][0])
             queries.note(database, notes)
+            queries.note_salvage(database, done=True)
 
-        await self._run(append)
-        texts = (record for _, record in readings)
-        self._fresh = dict(zip(texts, entry.readings, strict=True))
+        def check() -> None:
+            with closing(look_afresh(self._path)) as database:
+                queries.check_numbers(database)
+                same = all(queries.latest(database, s, len(rows[s])) == rows[s] for s in rows)
+                if not same or not notes.items() <= queries.notes(database).items():
+                    raise damage("what was written is not what is read")
+            self._newest |= {stream: own[-1][0] for stream, own in rows.items() if own}
+
+        await self._in_thread(lambda: self._locked(append, write=True, check=check))
+        self._fresh = dict(zip(records[Stream.READINGS], entry.readings, strict=True))
 
     async def notes(self) -> dict[str, str]:
-        """The stored notes, by name."""
-        return await self._run(queries.notes)
+        """The stored notes, by name; a damaged one is logged and left out."""
+
+        def notes(database: sqlite3.Connection) -> dict[str, str]:
+            for name in sorted(queries.damaged_notes(database)):
+                _log.error("the note %r in the outbox is damaged, and left out", name)
+            return queries.notes(database)
+
+        return await self._run(notes)
 
     async def join(self, name: str, stream: Stream, start: Start = Start.NOW) -> None:
         """Register a consumer's cursor; a known consumer continues where it was."""
 
         def join(database: sqlite3.Connection) -> None:
-            cursor = queries.newest(database, stream) if start is Start.NOW else 0
+            # A salvaged outbox may have forgotten how far this consumer was.
+            new = start is Start.NOW and not queries.is_salvaged(database)
+            cursor = queries.newest(database, stream) if new else 0
             database.execute(
                 "INSERT INTO consumers (name, stream, cursor) VALUES (?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET joined = 1, course = 'flowing'",
                 (name, stream, max(cursor, queries.first(database, stream) - 1)),
             )
             _skip_dropped(database, stream, _KEPT_NO_LONGER)
+            self._joined[stream, name] = queries.position(database, stream, name)
 
         await self._run(join)
-        self._joined[stream, name] = None
 
     async def batch(self, name: str, stream: Stream, most: int) -> Batch[Any]:
         """The next entries for a consumer, oldest first; empty if it has had them all."""
 
-        def rows(database: sqlite3.Connection) -> list[tuple[int, str]]:
+        def rows(database: sqlite3.Connection) -> list[tuple[int, int, bytes, int | None]]:
             return database.execute(
-                f"SELECT seq, record FROM {stream} WHERE seq > "  # noqa: S608  one of two names
+                "SELECT seq, added, CAST(record AS BLOB), sum "  # noqa: S608  one of two names
+                f"FROM {stream} WHERE seq > "
                 "(SELECT cursor FROM consumers WHERE stream = ? AND name = ?) ORDER BY seq LIMIT ?",
                 (stream, name, most),
             ).fetchall()
 
         def read() -> Batch[Any]:
-            found = self._locked(rows, write=False)
-            decode: Callable[[Any], Any] = (
-                _reading if stream is Stream.READINGS else Event.from_dict
-            )
-            items, unreadable, fresh = [], 0, self._fresh
-            for seq, record in found:
-                try:
-                    items.append(fresh.get(record) or decode(json.loads(record)))
-                except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
-                    unreadable += 1
-                    _log.error("skipped entry %d of the outbox, which cannot be read", seq)
+            stored = self._locked(rows, write=False)
+            items, unreadable, fresh = [], [], self._fresh
+            for seq, added, record, checksum in stored:
+                item = fresh.get(record)
+                if not item and checksum in (None, entry_sum(stream, seq, added, record)):
+                    item = decode(stream, record)
+                if item is None:
+                    unreadable.append(seq)
+                else:
+                    items.append(item)
+            if unreadable:
+                _log_skipped(stream, unreadable)
             self._outdated.discard((stream, name))
-            return Batch(items, found[-1][0] if found else 0, unreadable)
+            return Batch(items, stored[-1][0] if stored else 0, len(unreadable))
 
         return await self._in_thread(read)
 
@@ -153,6 +185,7 @@ class Outbox:
 
         def deliver(database: sqlite3.Connection) -> None:
             place = 0 if (stream, name) in self._outdated else upto
+            self._joined[stream, name] = place
             database.execute(
                 # What was dropped during its delivery has arrived after all.
                 "UPDATE consumers SET dropped = dropped - max(0, min(cursor, ?) - ?), "
@@ -179,7 +212,13 @@ class Outbox:
         )
 
     async def tidy(self) -> None:
-        """Remove entries that all consumers have received, and those beyond the limits."""
+        """Remove entries that all consumers have received, and those beyond the limits.
+
+        First it looks for damage: what is written to a damaged file may destroy more of it.
+        """
+        await self._in_thread(
+            lambda: self._locked(lambda _: check_database(self._path), write=False)
+        )
         more = True
         while more:  # other work may run in between
             more = await self._in_thread(self._tidy_some)
@@ -233,30 +272,46 @@ class Outbox:
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._thread, action))
 
-    def _locked(self, action: Callable[[sqlite3.Connection], T], *, write: bool) -> T:
+    def _locked(
+        self,
+        action: Callable[[sqlite3.Connection], T],
+        *,
+        write: bool,
+        check: Callable[[], None] = lambda: None,
+    ) -> T:
+        """Run in a transaction, then check; again in a new file if this one is damaged."""
         try:
             try:
-                return self._transaction(action, write=write)
-            except sqlite3.DatabaseError as error:
+                return self._transaction(action, check, write=write)
+            except ERRORS as error:
                 if not is_damage(error):
                     raise
                 self._begin_anew(str(error))
-                return self._transaction(action, write=write)
-        except (sqlite3.Error, OSError) as error:
+                return self._transaction(action, check, write=write)
+        except (*ERRORS, OSError) as error:
             raise OutboxError(f"the outbox {self._path} cannot be used: {error}") from error
 
-    def _transaction(self, action: Callable[[sqlite3.Connection], T], *, write: bool) -> T:
+    def _transaction(
+        self,
+        action: Callable[[sqlite3.Connection], T],
+        check: Callable[[], None],
+        *,
+        write: bool,
+    ) -> T:
         database = self._opened()
         if not write:
             return action(database)
         database.execute("BEGIN IMMEDIATE")
         try:
+            queries.check_consumers(database)
             result = action(database)
+            queries.seal_consumers(database)
             database.execute("COMMIT")
         except BaseException:
             if database.in_transaction:  # a full disk rolls back by itself
                 database.execute("ROLLBACK")
             raise
+        check()
         return result
 
     def _opened(self) -> sqlite3.Connection:
@@ -264,44 +319,60 @@ class Outbox:
             _log.error("the outbox %s was removed or replaced; starting a new one", self._path)
             self._lock.__exit__(None, None, None)  # that file may be gone too, and the folder
             self._lock.__enter__()
-            self._begin_anew(None)
-        if self._database is None:
-            self._database = self._open()
-            self._file = self._inode()
-        return self._database
+            self._outdated.update(self._joined)
+            self._let_go()
+            self._newest = {}
+        return self._database or self._open()
 
     def _open(self) -> sqlite3.Connection:
-        """In a new file, all consumers start at the beginning: nothing in it is old."""
-        database = open_database(self._path, self._clock.now())
+        database = open_database(self._path, self._clock.now(), self._known())
+        guard = None
         try:
-            database.executemany(
-                "INSERT INTO consumers (stream, name, cursor) VALUES (?, ?, 0) "
-                "ON CONFLICT DO UPDATE SET joined = 1",
-                self._joined,
-            )
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                self._joined = queries.rejoin(database, self._joined)
+                queries.seal_consumers(database)
+            guard = look_afresh(self._path)
+            self._newest = {stream: queries.newest(guard, stream) for stream in Stream}
         except BaseException:
             database.close()
+            if guard is not None:
+                guard.close()
             raise
+        self._database, self._guard, self._file = database, guard, self._inode()
         return database
 
     def _inode(self) -> int | None:
         return self._path.stat().st_ino if self._path.exists() else None
 
-    def _begin_anew(self, damage: str | None) -> None:
+    def _begin_anew(self, reason: str) -> None:
         """Continue with a new file, now or as soon as it can be opened."""
-        self._outdated.update(self._joined)
         if self._database is not None:
-            self._database.close()
-            self._database = None
-        if damage is not None:
-            set_aside(self._path, self._clock.now(), damage)
+            self._let_go()
+            replace(self._path, self._clock.now(), reason, self._known())
         self._opened()
 
+    def _known(self) -> Known | None:
+        return Known(self._newest, self._joined) if self._newest else None
+
+    def _let_go(self) -> None:
+        """Close, and leave the file and its log as they are."""
+        for connection in (self._database, self._guard):
+            if connection is not None:
+                connection.close()
+        self._database = self._guard = None
+
     def _close(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-        self._lock.__exit__(None, None, None)
+        try:
+            if self._database is not None and self._inode() == self._file:
+                self._locked(lambda _: check_log(self._path), write=False)
+                if self._guard is not None:
+                    self._guard.close()  # so that the log is written back
+        except OutboxError as error:
+            _log.error("%s", error)
+        finally:
+            self._let_go()
+            self._lock.__exit__(None, None, None)
 
 
 def _skip_dropped(database: sqlite3.Connection, stream: Stream, because: str) -> None:
@@ -315,10 +386,18 @@ def _skip_dropped(database: sqlite3.Connection, stream: Stream, because: str) ->
         )
 
 
+def _log_skipped(stream: Stream, numbers: Sequence[int]) -> None:
+    if len(numbers) == 1:
+        _log.error("skipped entry %d of the outbox, which cannot be read", numbers[0])
+    else:
+        _log.error(
+            "skipped %d %s in the outbox, from entry %d on, which cannot be read",
+            len(numbers),
+            stream,
+            numbers[0],
+        )
+
+
 def _storable(text: str) -> str:
-    """Without what UTF-8 cannot encode: lone surrogates in the cloud's JSON or in file names."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _reading(values: Sequence[Any]) -> Reading:
-    return Reading.from_dict(dict(zip(FIELDS, values, strict=True)))
+    """Without what UTF-8 cannot encode."""
+    return as_utf8(text).decode()

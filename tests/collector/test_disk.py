@@ -241,10 +241,7 @@ async def test_what_neither_disk_nor_memory_can_hold_is_counted(
     assert status.lost > 5
     assert status.readings + status.lost == POLLS
     assert f"written again; lost in the meantime: {status.lost} readings" in caplog.text
-    assert (
-        "lost 1 reading: the disk is full, and so is the memory reserved for them"
-        in caplog.text
-    )
+    assert "lost 1 reading: the disk is full, and so is the memory reserved for them" in caplog.text
 
 
 def test_file_that_may_not_grow_loses_nothing(tmp_path: Path) -> None:
@@ -281,24 +278,28 @@ def nothing_but_zeros(path: Path) -> None:
     path.write_bytes(bytes(path.stat().st_size))
 
 
-@pytest.mark.parametrize("damage", [garbage, half, middle, nothing_but_zeros])
+@pytest.mark.parametrize(
+    ("damage", "salvaged"), [(garbage, 0), (half, 30), (middle, 30), (nothing_but_zeros, 0)]
+)
 async def test_damaged_outbox_is_set_aside_and_collection_goes_on(
     clock: ManualClock,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     damage: Callable[[Path], None],
+    salvaged: int,
 ) -> None:
     source, sink = Meter(clock), Memory()
     await collected(source, {"m": sink}, tmp_path, POLLS)
     damage(tmp_path / "outbox.db")
     before = (tmp_path / "outbox.db").read_bytes()
     await collected(source, {"m": sink}, tmp_path, 3)
-    assert sink.values == list(range(1, POLLS + 4))
+    assert sorted(set(sink.values)) == list(range(1, POLLS + 4))
     (aside,) = tmp_path.glob("outbox.db.damaged-*")
     assert aside.read_bytes() == before
     assert "is damaged" in caplog.text
     assert aside.name in caplog.text
-    assert read_status(tmp_path).readings == 3
+    assert f"could be read of it: {salvaged} readings" in caplog.text
+    assert read_status(tmp_path).readings == salvaged + 3
 
 
 @pytest.mark.parametrize("damage", [garbage, half, middle, nothing_but_zeros])
@@ -319,9 +320,11 @@ async def test_outbox_that_is_damaged_while_it_is_used_is_set_aside(
     source, sink, polls = Meter(clock), Memory(), Polls(after_10=strike)
     await collected(source, {"m": sink}, tmp_path, POLLS, on_poll=polls)
     assert set(polls.committed) == {True}
-    assert sorted(set(sink.values)) == list(range(1, POLLS + 1))
+    assert sink.values == list(range(1, POLLS + 1))
     assert "is damaged" in caplog.text
-    assert len(list(tmp_path.glob("outbox.db.damaged-*"))) == 1
+    assert len(list(tmp_path.glob("outbox.db.damaged-*Z"))) == 1
+    (status,) = read_status(tmp_path).sinks
+    assert (status.waiting, status.rejected, status.dropped) == (0, 0, 0)
 
 
 async def test_outbox_that_is_removed_while_it_is_used_is_begun_anew(

@@ -138,7 +138,7 @@ async def test_every_commit_is_synced(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sqlite3, "connect", note)
     async with Outbox(tmp_path) as outbox:
         await outbox.append(Entry(readings(1)))
-        _lock, database = opened
+        _lock, _new, database, *_ = opened
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
