@@ -51,6 +51,15 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder, durably, and what is missing above it; only its owner can enter it."""
+    if not folder.is_dir():
+        missing = [folder, *(parent for parent in folder.parents if not parent.exists())]
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for new in missing:
+            sync_folder(new.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Sync a folder to disk, where that is possible: syncing a file does not sync its name.
 
@@ -60,6 +69,9 @@ def sync_folder(folder: Path) -> None:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EBADF):  # it cannot sync folders
+                raise
         finally:
             os.close(handle)
     except OSError as error:

@@ -1,29 +1,45 @@
 """The lock on a state folder: one holder at a time, released on a crash."""
 
+import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Final, Self
+from weakref import WeakSet
 
 from sst_cloud.errors import OutboxError
+from sst_cloud.files import make_folder, sync_folder
 
 COLLECTOR: Final = "collector.lock"
 """Its name in the state folder."""
 _GLANCE: Final = 0.2
 """Seconds that a mere check of the lock may hold it."""
+_PAUSE: Final = 0.005
 
 
 def is_held(path: Path) -> bool:
-    """Whether the lock on a file is held. Creates no file and does not take the lock."""
+    """Whether the lock on a file, or on its folder, is held.
+
+    Creates no file, and holds the folder's lock for a moment at the most.
+    """
     connection = None
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0)
         connection.execute("PRAGMA schema_version").fetchone()
     except sqlite3.Error as error:
-        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            return True
     finally:
         if connection is not None:
             connection.close()
+    try:
+        folder = _lock_folder(path.parent, shared=True)
+    except BlockingIOError:
+        return True
+    if folder is not None:
+        os.close(folder)
     return False
 
 
@@ -33,30 +49,52 @@ class Lock:
     Uses SQLite's locking on an empty file: the only portable file lock in the standard library.
     """
 
-    def __init__(self, path: Path, holder: str, *, wait: float = _GLANCE) -> None:
-        """`holder` is the error message if it is held. `wait` is in seconds."""
+    def __init__(
+        self, path: Path, holder: str, *, wait: float = _GLANCE, with_folder: bool = False
+    ) -> None:
+        """`holder` is the error message if it is held. `wait` is in seconds.
+
+        `with_folder` locks the file's folder, too, where that is possible: files can be removed.
+        """
         self._path = path
         self._holder = holder
         self._wait = wait
+        self._with_folder = with_folder
         self._connection: sqlite3.Connection | None = None
+        self._folder: int | None = None
 
     def __enter__(self) -> Self:
         """Acquire it. Raises `OutboxError` if it is held, or the file cannot be created."""
-        connection = None
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            connection = sqlite3.connect(
+            make_folder(self._path.parent)
+            if self._with_folder:
+                self._folder = self._wait_for_folder()
+                _held.add(self)
+            new = not self._path.exists()
+            self._connection = sqlite3.connect(
                 self._path, timeout=self._wait, isolation_level=None, check_same_thread=False
             )
-            connection.execute("BEGIN EXCLUSIVE")
+            self._connection.execute("BEGIN EXCLUSIVE")
+            if new:
+                sync_folder(self._path.parent)
         except (OSError, sqlite3.Error) as error:
-            if connection is not None:
-                connection.close()
+            self.__exit__(None, None, None)
             raise OutboxError(self._sentence(error)) from error
-        self._connection = connection
         return self
 
+    def _wait_for_folder(self) -> int | None:
+        deadline = monotonic() + self._wait
+        while True:
+            try:
+                return _lock_folder(self._path.parent)
+            except BlockingIOError:
+                if monotonic() >= deadline:
+                    raise
+            sleep(_PAUSE)
+
     def _sentence(self, error: OSError | sqlite3.Error) -> str:
+        if isinstance(error, BlockingIOError):
+            return self._holder
         match getattr(error, "sqlite_errorcode", None):
             case sqlite3.SQLITE_BUSY:
                 return self._holder
@@ -76,3 +114,43 @@ class Lock:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        self.release_folder()
+
+    def release_folder(self) -> None:
+        """Close the folder: it stays locked while another process has it open, as a fork would."""
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder = None
+
+
+_held: Final = WeakSet[Lock]()
+"""Those that may hold a folder."""
+
+
+def _after_fork() -> None:
+    for lock in _held:
+        lock.release_folder()
+
+
+with suppress(AttributeError):  # Windows does not fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _lock_folder(folder: Path, *, shared: bool = False) -> int | None:
+    """Lock a folder itself, until what is returned is closed; None if it cannot be locked.
+
+    Raises BlockingIOError if it is locked.
+    """
+    handle = None
+    try:
+        import fcntl  # noqa: PLC0415  not on Windows
+
+        handle = os.open(folder, os.O_RDONLY)  # commands that are run do not inherit it
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except (ImportError, OSError) as error:
+        if handle is not None:
+            os.close(handle)
+        if isinstance(error, BlockingIOError):
+            raise
+        return None  # some network file systems, for one
+    return handle

@@ -49,6 +49,7 @@ class Outbox:
         self._lock = Lock(
             folder / COLLECTOR,
             f"another collector is using {folder}; give this one its own folder with --state",
+            with_folder=True,
         )
         self._thread = ThreadPoolExecutor(1, "outbox")
         self._database: sqlite3.Connection | None = None
