@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import click
 
+from sst_cloud.errors import SSTCloudError
 from sst_cloud.measurements import readings_from
 from sst_cloud.sink import Sink
 
@@ -27,7 +28,8 @@ def read(
 ) -> None:
     """Read the account once, into any sink.
 
-    Without a sink, prints the readings: as a table on a terminal, as JSON Lines in a pipe.
+    Without a sink, prints the readings: as a table on a terminal, as JSON Lines in a pipe. Exit
+    status 1 if a sink rejected any.
     """
     people = sys.stdout.isatty() and not as_json
     default = "stdout:?format=table" if people else "stdout:"
@@ -39,10 +41,24 @@ async def _read(settings: Settings, urls: Sequence[str], wanted: Sequence[str]) 
         snapshot = await read_snapshot(cloud, wanted)
         warn_missing(snapshot.houses, snapshot.unreadable)
         readings = readings_from(snapshot)
+        failed: list[SSTCloudError] = []
+        rejected = False
         for name, sink in sinks.items():
-            for rejection in (await sink.write(readings)).rejected:
+            try:
+                report = await sink.write(readings)
+            except SSTCloudError as error:
+                failed.append(error)  # the others get theirs
+                if len(failed) > 1:
+                    say(f"Error: {name}: {error}")
+                continue
+            for rejection in report.rejected:
+                rejected = True
                 point = f"{rejection.reading.quantity} of {rejection.reading.point_id}"
                 say(f"Warning: {name} rejected {point}: {rejection.reason}")
+    if failed:
+        raise failed[0]
+    if rejected:
+        raise click.exceptions.Exit(1)
 
 
 @asynccontextmanager

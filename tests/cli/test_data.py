@@ -8,17 +8,19 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from sst_cloud import Quantity, Reading
+from sst_cloud import Quantity, Reading, Rejection, SinkUnavailableError, WriteReport
 from sst_cloud.cli import main
 from sst_cloud.cli.identity import Account
 from sst_cloud.cli.settings import Settings
 from sst_cloud.collector import read_status
 from sst_cloud.testing import FakeCloud, Status
+from sst_cloud_sinks.csv import CsvSink
 
 from .conftest import Run
 
@@ -52,6 +54,32 @@ def test_read_of_one_house_into_a_file(sst: Run, logged_in: FakeCloud, here: Pat
     header, *rows = (here / "r.csv").read_text().splitlines()
     assert header.startswith("time,quantity,value,")
     assert {row.split(",")[5] for row in rows} == {"Summer house"}
+
+
+def test_read_fails_if_a_sink_rejects_a_reading(
+    sst: Run, logged_in: FakeCloud, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def reject(self: CsvSink, readings: Sequence[Reading]) -> WriteReport:
+        return WriteReport(len(readings) - 1, (Rejection(readings[0], "odd"),))
+
+    monkeypatch.setattr(CsvSink, "write", reject)
+    status, out, err = sst("read", "--sink", "csv:r.csv")
+    assert (status, out) == (1, "")
+    assert err == "Warning: csv:r.csv rejected volume of 38001: odd\n"
+
+
+def test_read_into_a_sink_that_fails_does_not_keep_the_others_from_theirs(
+    sst: Run, logged_in: FakeCloud, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: CsvSink, readings: Sequence[Reading]) -> WriteReport:
+        raise SinkUnavailableError("not now")
+
+    monkeypatch.setattr(CsvSink, "write", fail)
+    sinks = ("csv:r.csv", "csv:s.csv", "sqlite:home.db")
+    status, _, err = sst("read", *(part for sink in sinks for part in ("--sink", sink)))
+    assert (status, err) == (1, "Error: csv:s.csv: not now\nError: not now\n")
+    with closing(sqlite3.connect(here / "home.db")) as database:
+        assert database.execute("SELECT count(*) > 0 FROM readings").fetchone() == (1,)
 
 
 @pytest.mark.parametrize(
