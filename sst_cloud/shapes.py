@@ -4,7 +4,6 @@ Lenient throughout: what cannot be read is None or empty. Facts come from record
 available, otherwise from public clients of the API.
 """
 
-from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -56,6 +55,8 @@ _FLAGS: Final = {
     **dict.fromkeys(("yes", "on", "true", "selected", "blocked"), True),
     **dict.fromkeys(("no", "off", "false", "unselected", "unblocked"), False),
 }
+LONGEST: Final = 100_000
+"""Elements of one list that are read: a thousand times as many as in any house."""
 _LEVELS: Final = 4
 """Old firmware of wireless sensors reports the battery as a level from 0 to this."""
 
@@ -318,7 +319,8 @@ def _serial_number(payload: Mapping[str, Any]) -> str | None:
 
 def sensors_of_one_device(payloads: Any) -> list[dict[str, Any]]:
     """Wireless sensors with what depends on the others: a unique id, and percent or level."""
-    sensors = [_object(payload) for payload in payloads] if isinstance(payloads, list) else []
+    payloads = payloads[:LONGEST] if isinstance(payloads, list) else []
+    sensors = [_object(payload) for payload in payloads]
     serials = [_serial_number(sensor) for sensor in sensors]
     point_ids = _told_apart(
         [
@@ -337,13 +339,13 @@ def sensors_of_one_device(payloads: Any) -> list[dict[str, Any]]:
 
 def _told_apart(names: Sequence[str]) -> list[str]:
     """The names, with `#2`, `#3` … added to duplicates unless that name is taken."""
-    taken, seen = set(names), Tally[str]()
+    taken, last = set(names), dict[str, int]()
     found = []
     for name in names:
-        seen[name] += 1
-        number, apart = seen[name], name
+        number, apart = last.get(name, 0) + 1, name
         while number > 1 and (apart := f"{name}#{number}") in taken:
             number += 1
+        last[name] = number  # all numbers up to here are taken: none is tried twice
         taken.add(apart)
         found.append(apart)
     return found

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from enum import Enum
 from functools import cache
+from threading import Lock
 from types import UnionType
-from typing import Any, Final, TypeVar, cast, get_args, get_origin
+from typing import Any, Final, NamedTuple, TypeVar, cast, get_args, get_origin
 
 import attrs
 import cattrs
@@ -58,10 +59,39 @@ _KEYS: Final[Mapping[type, Mapping[str, str]]] = {
 """Field name → the cloud's key, where they differ; subclasses included."""
 
 _INT64: Final = 2**63
+_MOST_UNREADABLE: Final = 1_000
+"""Elements of one list that each get an `Unreadable` of their own."""
+_MOST_LOGGED: Final = 1_000
 
 
-def _keys(type_: type) -> Mapping[str, str]:
-    return next((_KEYS[base] for base in type_.__mro__ if base in _KEYS), {})
+class _Field(NamedTuple):
+    name: str
+    key: str
+    """Its name in the payload."""
+    type: Any
+
+
+class _Plan(NamedTuple):
+    """How a model is filled from a payload."""
+
+    required: Sequence[_Field]
+    optional: Mapping[str, _Field]
+    """By key."""
+    names: frozenset[str]
+
+
+@cache
+def _plan(type_: Any) -> _Plan:
+    keys = next((_KEYS[base] for base in type_.__mro__ if base in _KEYS), {})
+    required, optional = [], {}
+    for field in attrs.fields(type_):
+        known = _Field(field.name, keys.get(field.name, field.name), field.type)
+        if field.default is attrs.NOTHING:
+            required.append(known)
+        elif field.name != "raw":
+            optional[known.key] = known
+    names = frozenset(known.name for known in (*required, *optional.values()))
+    return _Plan(required, optional, names)
 
 
 class _UnreadableValueError(ValueError):
@@ -154,10 +184,11 @@ def _frame(value: Any, _: object) -> frame.Frame:
 
 
 class Structurer:
-    """Turns payloads into models; logs each surprise only once."""
+    """Turns payloads into models, in any thread; logs each surprise only once."""
 
     def __init__(self) -> None:
         self._logged: set[tuple[str, str]] = set()
+        self._lock = Lock()
         self._converter = converter = cattrs.Converter(detailed_validation=False)
         converter.register_structure_hook(int, _integer)
         converter.register_structure_hook(float, _number)
@@ -191,20 +222,33 @@ class Structurer:
     ) -> Listing[E]:
         """Parse a list element by element; `each` holds fields given for each of them.
 
-        Raises `PayloadError` only if it is not a list.
+        Of a list of any length 100 000 elements are read, and 1 000 unreadable ones listed; one
+        more `Unreadable` each has the number of the rest. Raises `PayloadError` only if it is not
+        a list.
         """
         if not isinstance(payload, list):
             raise PayloadError("the response is not a list", path)
+        kind = type_.__name__.lower()
         items: list[E] = []
         unreadable: list[Unreadable] = []
-        for element, own in zip(payload, each or ({},) * len(payload), strict=True):
+        beyond = 0
+        elements = payload[: shapes.LONGEST]
+        for element, own in zip(elements, each or ({},) * len(elements), strict=True):
             try:
                 items.append(self._object(element, type_, {**given, **own}))
             except _UnreadableValueError as error:
-                kind = type_.__name__.lower()
+                if len(unreadable) == _MOST_UNREADABLE:
+                    beyond += 1
+                    continue
                 bad = Unreadable(kind=kind, id=_id(element), reason=str(error), raw=element)
                 unreadable.append(bad)
                 self._once(path, str(error), "%s %s cannot be read: %s", kind, bad.id, error)
+        if beyond:
+            reason = f"{beyond} more elements cannot be read"
+            unreadable.append(Unreadable(kind=kind, id=None, reason=reason))
+        if len(payload) > shapes.LONGEST:
+            reason = f"only {shapes.LONGEST} of {len(payload)} elements were read"
+            unreadable.append(Unreadable(kind=kind, id=None, reason=reason))
         return Listing(items, unreadable)
 
     def _object(self, payload: Any, type_: type[E], given: Mapping[str, Any]) -> E:
@@ -212,27 +256,26 @@ class Structurer:
             raise _UnreadableValueError("not an object")
         if issubclass(type_, Device):
             type_ = cast(type[E], shapes.device_class(payload.get("type")))
-        known = {**shapes.fields(payload, type_, self._lenient(type_)), **given}
-        keys = _keys(type_)
+        required, optional, names = _plan(cast(Any, type_))
         values: dict[str, Any] = {"raw": payload}
-        for field in attrs.fields(cast(type[attrs.AttrsInstance], type_)):
-            if field.name == "raw":
+        for name, key, as_type in required:  # first: most of what is unreadable lacks one of them
+            if name in given:
                 continue
-            if field.name in known:
-                values[field.name] = known[field.name]
-                continue
-            key = keys.get(field.name, field.name)
             value = payload.get(key)
-            required = field.default is attrs.NOTHING
             if value is None:
-                if required:
-                    raise _UnreadableValueError(f"`{key}` is missing")
+                raise _UnreadableValueError(f"`{key}` is missing")
+            try:
+                values[name] = self._converter.structure(value, as_type)
+            except _UnreadableValueError as error:
+                raise _UnreadableValueError(f"`{key}` is {error}") from None
+        values |= shapes.fields(payload, type_, self._lenient(type_))
+        values |= {name: given[name] for name in given if name in names}
+        for key, value in payload.items():
+            if value is None or (field := optional.get(key)) is None or field.name in values:
                 continue
             try:
                 values[field.name] = self._converter.structure(value, field.type)
             except _UnreadableValueError as error:
-                if required:
-                    raise _UnreadableValueError(f"`{key}` is {error}") from None
                 name = type_.__name__
                 self._once(name, key, "%s.%s is %s; ignored, see raw", name, key, error)
         return type_(**values)
@@ -294,9 +337,11 @@ class Structurer:
         return value
 
     def _once(self, where: str, what: str, message: str, *args: object) -> None:
-        if (where, what) not in self._logged and len(self._logged) < 1000:
+        with self._lock:
+            if (where, what) in self._logged or len(self._logged) == _MOST_LOGGED:
+                return
             self._logged.add((where, what))
-            _log.info(message, *args)
+        _log.info(message, *args)
 
 
 def _id(payload: Any) -> int | None:

@@ -1,6 +1,7 @@
 """Lists that also keep track of what could not be read."""
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -18,7 +19,8 @@ class Unreadable:
     kind: str
     """`house`, `device`, `counter`, or the plural if a whole list is missing."""
     id: int | None
-    """Its id; if a whole list is missing, the id of what the list belongs to."""
+    """Its id; if a whole list is missing, the id of what the list belongs to. None if it has none,
+    and for the rest of a long list."""
     reason: str
     error: Exception | None = attrs.field(default=None, repr=False, eq=False)
     """The error, if the request failed."""
@@ -37,8 +39,6 @@ class Listing(Shown, list[T], Generic[T]):
     @classmethod
     def joined(cls, listings: "Iterable[Listing[T]]") -> "Listing[T]":
         """Concatenate several lists."""
-        whole: Listing[T] = cls()
-        for listing in listings:
-            whole += listing
-            whole.unreadable += listing.unreadable
-        return whole
+        parts = list(listings)
+        unreadable = chain.from_iterable(listing.unreadable for listing in parts)
+        return cls(chain.from_iterable(parts), unreadable)

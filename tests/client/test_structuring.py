@@ -3,6 +3,8 @@
 import contextlib
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -22,7 +24,10 @@ from sst_cloud import (
     TokenAuth,
     User,
     Water,
+    WirelessSensor,
 )
+from sst_cloud.models import Entity
+from sst_cloud.shapes import sensors_of_one_device
 from sst_cloud.structuring import Structurer
 from sst_cloud.testing import demo_account
 from sst_cloud.testing.account import number
@@ -131,6 +136,48 @@ def test_a_counter_without_a_usable_value_is_unreadable(value: Any) -> None:
     (bad,) = listing.unreadable
     assert (bad.kind, bad.id) == ("counter", COUNTER["id"])
     assert "`value`" in bad.reason
+
+
+def test_of_unreadable_elements_the_first_are_listed_and_the_rest_counted() -> None:
+    listing = Structurer().listing([{}] * 5_000 + [COUNTER], Counter, "/", house_id=1)
+    assert [counter.id for counter in listing] == [COUNTER["id"]]
+    *listed, rest = listing.unreadable
+    assert {bad.reason for bad in listed} == {"`id` is missing"}
+    assert len(listed) == 1_000
+    assert (rest.kind, rest.id, rest.raw) == ("counter", None, None)
+    assert rest.reason == "4000 more elements cannot be read"
+
+
+def test_as_many_unreadable_elements_as_can_be_listed() -> None:
+    listing = Structurer().listing([{}] * 1_000, Counter, "/", house_id=1)
+    assert {bad.reason for bad in listing.unreadable} == {"`id` is missing"}
+
+
+@pytest.mark.parametrize("type_", [House, Device, Counter, WirelessSensor])
+def test_a_list_is_read_up_to_a_length(type_: type[Entity]) -> None:
+    payload = [{"id": 1, "name": "A", "type": 100, "device": 1, "value": 1}] * 100_001
+    each = sensors_of_one_device(payload) if type_ is WirelessSensor else None
+    listing = Structurer().listing(payload, type_, "/", each=each, house_id=1, device_id=2)
+    assert len(listing) == 100_000
+    (rest,) = listing.unreadable
+    assert rest.reason == "only 100000 of 100001 elements were read"
+
+
+def test_a_surprise_is_logged_once_whatever_thread_finds_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    structurer = Structurer()
+    payload = [COUNTER | {"name": at} for at in range(100)]
+    together = Barrier(8)
+
+    def read() -> int:
+        together.wait()
+        return len(structurer.listing(payload, Counter, "/", house_id=1))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert [read.result() for read in [threads.submit(read) for _ in range(8)]] == [100] * 8
+    assert caplog.text.count("Counter.name") == 1
 
 
 def test_optional_fields_fall_away_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import payload_files as files
 from sst_cloud import (
@@ -75,6 +77,22 @@ def test_a_name_that_looks_like_a_number_of_ours_takes_nobodys_id(names: list[An
     ids = [sensor.point_id for sensor in read]
     assert len(set(ids)) == len(names)
     assert all(f"1/{name or ''}" in ids for name in set(names))
+
+
+@given(
+    st.lists(st.sampled_from(["a", "a#2", "a#3", "a#4", "a#2#2", "a#02", "#2", ""]), max_size=20)
+)
+def test_sensors_of_one_name_are_numbered_by_the_next_free_number(names: list[str]) -> None:
+    taken = set(names)
+    expected = []
+    for at, name in enumerate(names):
+        number, apart = names[: at + 1].count(name), name
+        while number > 1 and (apart := f"{name}#{number}") in taken:
+            number += 1
+        taken.add(apart)
+        expected.append(apart)
+    read = sensors(*({"serial_number": f"N{name}"} for name in names))
+    assert [sensor.point_id[1:] for sensor in read] == expected
 
 
 @pytest.mark.parametrize("type_", ["7", 7.0])
