@@ -189,21 +189,23 @@ class SSTCloud:
         time = self._clock.now()
         if houses is None:
             houses = await self.houses()
-        chosen = [house for house in houses if house_ids is None or house.id in house_ids]
+        wanted = None if house_ids is None else set(house_ids)
+        chosen = [house for house in houses if wanted is None or house.id in wanted]
         unreadable = list(houses.unreadable)
         found = {house.id for house in chosen} | {bad.id for bad in unreadable}
-        for missing in sorted(set(house_ids or ()) - found):
+        for missing in sorted((wanted or set()) - found):
             bad = Unreadable(kind="house", id=missing, reason="there is no such house here")
             unreadable.append(bad)
+        ids = list(dict.fromkeys(house.id for house in chosen))
         reads: list[Coroutine[Any, Any, Any]] = [
-            _lenient("counters", house.id, self.counters(house.id)) for house in chosen
+            _lenient("counters", id_, self.counters(id_)) for id_ in ids
         ]
         if not counters_only:
-            reads += [self._equipment(house.id) for house in chosen]
+            reads += [self._equipment(id_) for id_ in ids]
         results = await _together(reads)
-        counters: list[Listing[Counter]] = results[: len(chosen)]
-        devices: list[Listing[Device]] = [listing for listing, _ in results[len(chosen) :]]
-        sensors: list[Listing[WirelessSensor]] = [listing for _, listing in results[len(chosen) :]]
+        counters: list[Listing[Counter]] = results[: len(ids)]
+        devices: list[Listing[Device]] = [listing for listing, _ in results[len(ids) :]]
+        sensors: list[Listing[WirelessSensor]] = [listing for _, listing in results[len(ids) :]]
         lists: list[Listing[Any]] = [*counters, *devices]
         errors = [bad.error for listing in lists for bad in listing.unreadable if bad.error]
         if errors and len(errors) == len(lists):
@@ -220,10 +222,10 @@ class SSTCloud:
     async def _equipment(self, house_id: int) -> tuple[Listing[Device], Listing[WirelessSensor]]:
         """The devices of a house, then the wireless sensors of those that have any."""
         devices = await _lenient("devices", house_id, self.devices(house_id))
-        modules = [device for device in devices if isinstance(device, LeakModule)]
+        modules = dict.fromkeys(device.id for device in devices if isinstance(device, LeakModule))
         sensors = await _together(
-            _lenient("wireless_sensors", module.id, self.wireless_sensors(house_id, module.id))
-            for module in modules
+            _lenient("wireless_sensors", id_, self.wireless_sensors(house_id, id_))
+            for id_ in modules
         )
         return devices, Listing.joined(sensors)
 

@@ -123,11 +123,11 @@ class Frame:
         return value.decode("ascii") if value and value.isascii() else None
 
     def _slots(self) -> Iterator[tuple[int, bytes]]:
-        rest = self.tags.get("S", b"")
-        while len(rest) > 1:
-            kind, length = rest[0], rest[1]
-            yield kind, rest[2 : 2 + length]
-            rest = rest[2 + length :]
+        slots, at = self.tags.get("S", b""), 0
+        while at + 1 < len(slots):
+            kind, end = slots[at], at + 2 + slots[at + 1]
+            yield kind, slots[at + 2 : end]
+            at = end
 
 
 def decode(text: str) -> Frame:
@@ -164,14 +164,15 @@ def mask(text: str) -> str | None:
     return base64.b64encode(body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2)).decode()
 
 
-def _tags(rest: bytes) -> Iterator[tuple[str, bytes]]:
-    while rest:
-        length = int.from_bytes(rest[1:3])
-        value = rest[3 : 3 + length]
-        if len(rest) < 3 or len(value) < length:
+def _tags(values: bytes) -> Iterator[tuple[str, bytes]]:
+    at = 0
+    while at < len(values):
+        start = at + 3
+        end = start + int.from_bytes(values[at + 1 : start])
+        if max(start, end) > len(values):
             raise ValueError("a value is truncated")
-        yield chr(rest[0]), value
-        rest = rest[3 + length :]
+        yield chr(values[at]), values[start:end]
+        at = end
 
 
 def _records(data: bytes, size: int) -> list[bytes]:

@@ -68,6 +68,7 @@ async def _after(
 ) -> AsyncIterator[Reading]:
     """The oldest totals of each meter from a moment on. `meters` are the very last ones."""
     rows: dict[object, list[Reading]] = {last.series: [] for last in meters if last.time >= moment}
+    full = 0
     since = moment
     for further in _FURTHER:
         until = min(moment + further, limit) if further else limit
@@ -77,7 +78,8 @@ async def _after(
             if len(row) < _ENOUGH and apart and _tells(row, reading):
                 row.append(reading)
                 yield reading
-                if all(len(row) == _ENOUGH for row in rows.values()):
+                full += len(row) == _ENOUGH
+                if full == len(rows):
                     return
         if all(map(_settled, rows.values())):
             return

@@ -64,17 +64,16 @@ class Reported(NamedTuple):
 
 
 def by_house(snapshot: Snapshot, readings: Iterable[Reading]) -> list[tuple[House, list[Reported]]]:
-    """The houses of a snapshot, each with the devices of which anything is known."""
-    found = {
-        (device.house_id, device.id): Reported(device.id, device, []) for device in snapshot.devices
-    }
+    """The houses of a snapshot, each once, with the devices of which anything is known."""
+    found: dict[int, dict[int, Reported]] = defaultdict(dict)
+    for device in snapshot.devices:
+        found[device.house_id][device.id] = Reported(device.id, device, [])
     for reading in readings:
-        key = (reading.house_id, reading.device_id)
-        found.setdefault(key, Reported(reading.device_id, None, [])).readings.append(reading)
-    return [
-        (house, [reported for (at, _), reported in found.items() if at == house.id])
-        for house in snapshot.houses
-    ]
+        id_ = reading.device_id
+        devices = found[reading.house_id]
+        devices.setdefault(id_, Reported(id_, None, [])).readings.append(reading)
+    houses = {house.id: house for house in snapshot.houses}
+    return [(house, list(found[id_].values())) for id_, house in houses.items()]
 
 
 def by_point(readings: Iterable[Reading]) -> list[Sequence[Reading]]:

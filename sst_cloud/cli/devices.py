@@ -8,7 +8,7 @@ import click
 
 from sst_cloud.client import SSTCloud
 from sst_cloud.commands import CommandResult
-from sst_cloud.models import Device, House
+from sst_cloud.models import Device
 from sst_cloud.text import printable
 
 from .account import choose
@@ -43,13 +43,13 @@ async def find(
     """The matching devices; several only if each is named, or with `--all`."""
     houses = await cloud.houses()
     chosen = choose(houses, wanted)
-    lists = await asyncio.gather(
-        *(cloud.devices(house.id) for house in houses if chosen is None or house.id in chosen)
-    )
+    names = {house.id: house.name for house in houses}
+    ids = names.keys() if chosen is None else names.keys() & chosen
+    lists = await asyncio.gather(*(cloud.devices(id_) for id_ in names if id_ in ids))
     found = [device for devices in lists for device in devices if isinstance(device, kind)]
     meant = [device for device in found if not named or _is(device, named)]
     missing = [name for name in named if not any(_is(device, [name]) for device in found)]
-    known = ", ".join(_title(device, houses) for device in found) or "none"
+    known = ", ".join(f"{d.name} ({d.id}, {names[d.house_id]})" for d in found) or "none"
     if missing or not meant:
         asked = f"{missing[0]!r}" if missing else "to be found"
         raise click.ClickException(f"there is no such device {asked}; this account has: {known}")
@@ -60,11 +60,6 @@ async def find(
 
 def _is(device: Device, names: Sequence[str]) -> bool:
     return device.name in names or str(device.id) in names
-
-
-def _title(device: Device, houses: Sequence[House]) -> str:
-    house = next((house.name for house in houses if house.id == device.house_id), "")
-    return f"{device.name} ({device.id}, {house})"
 
 
 def report(results: Sequence[tuple[Device, str, CommandResult]], *, as_json: bool) -> None:

@@ -44,7 +44,9 @@ class Former:
         """With newly believed readings added; None if it is too long ago."""
         if not self.holds(readings[-1]):
             return None
-        return attrs.evolve(self, since=(*self.since, *readings))
+        again = bool(self.since) and self.since[-1].key == readings[0].key
+        since = self.since[:-1] if again else self.since  # of one poll, the last counts
+        return attrs.evolve(self, since=(*since, *readings))
 
     def holds(self, reading: Reading) -> bool:
         """Whether it may still turn out to be the true one."""

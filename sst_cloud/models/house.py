@@ -1,6 +1,7 @@
 """A house and its calendar of workdays and days off."""
 
 from datetime import datetime, tzinfo
+from functools import lru_cache
 
 from ._base import Entity, model
 
@@ -50,9 +51,15 @@ class House(Entity):
     @property
     def zone(self) -> tzinfo | None:
         """The time zone; None if it is missing or unknown here."""
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  rarely needed
+        return _zone(self.timezone) if self.timezone else None
 
-        try:
-            return ZoneInfo(self.timezone) if self.timezone else None
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            return None
+
+@lru_cache(maxsize=256)
+def _zone(name: str) -> tzinfo | None:
+    """Cached, as Python looks through several folders for a name that is unknown."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  rarely needed
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

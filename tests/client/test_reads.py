@@ -35,6 +35,7 @@ from sst_cloud.testing import (
     Latency,
     Status,
 )
+from sst_cloud.wording import by_house
 
 
 async def test_houses(client: SSTCloud) -> None:
@@ -157,6 +158,22 @@ async def test_snapshot_of_some_houses(client: SSTCloud, fake: FakeCloud) -> Non
     snapshot = await client.snapshot(house_ids=[fake.houses[1].id, 99])
     assert [house.name for house in snapshot.houses] == ["Summer house"]
     assert [(bad.kind, bad.id) for bad in snapshot.unreadable] == [("house", 99)]
+
+
+async def test_a_house_or_a_module_listed_twice_is_read_once(
+    client: SSTCloud, fake: FakeCloud
+) -> None:
+    once = readings_from(await client.snapshot())
+    before = len(fake.requests)
+    fake.houses.extend(list(fake.houses))
+    fake.houses[0].devices *= 2
+    snapshot = await client.snapshot()
+    paths = [request.path for request in fake.requests[before:]]
+    assert len(paths) == len(set(paths))
+    assert {reading.key for reading in readings_from(snapshot)} == {r.key for r in once}
+    ((flat, devices), _) = by_house(snapshot, [])
+    assert flat.name == "Flat"
+    assert len(devices) * 2 == len(fake.houses[0].devices)
 
 
 async def test_snapshot_keeps_what_can_be_read(client: SSTCloud, fake: FakeCloud) -> None:

@@ -327,6 +327,18 @@ def test_a_total_told_twice_in_one_poll_is_no_confirmation() -> None:
     assert {reading.quality for reading in twice.readings} == {SUSPECT}
 
 
+def test_a_total_told_often_in_one_poll_is_taken_back_once() -> None:
+    one = Judge(rules=JudgeRules(confirmations=0))
+    one.poll(volume(0, 0))
+    jump = 10**9
+    one.poll(volume(1, jump))
+    one.poll(*[volume(2, jump)] * 5)
+    assert one.poll(volume(3, 10)).redelivered == (
+        volume(1, jump, quality=SUSPECT),
+        volume(2, jump, quality=SUSPECT),
+    )
+
+
 def test_a_clock_set_back() -> None:
     one = Judge()
     one.poll(volume(72, 1000))
