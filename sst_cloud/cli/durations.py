@@ -24,7 +24,7 @@ class Duration(click.ParamType[timedelta]):
         if isinstance(value, timedelta):
             return value
         text = f"{value}s" if value.isdecimal() else value
-        parts = re.findall(r"(\d+)([smhdw])", text)
+        parts = re.findall(r"(\d{1,10})([smhdw])", text)
         if "".join(number + unit for number, unit in parts) != text:
             parts = []
         seconds = sum(int(number) * _READ[unit] for number, unit in parts)

@@ -51,7 +51,13 @@ def titles(meters: Iterable[M]) -> dict[tuple[int, str], str]:
     return made
 
 
-def natural(text: str) -> tuple[str | int, ...]:
+def natural(text: str) -> tuple[str | tuple[int, str], ...]:
     """A key for natural sorting: 9 before 10."""
-    parts = re.split(r"(\d+)", text)
-    return tuple(int(part) if number % 2 else part for number, part in enumerate(parts))
+    parts = re.split(r"([0-9]+)", text)
+    return tuple(_number(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def _number(digits: str) -> tuple[int, str]:
+    """Sorts like the number, which may have more digits than Python converts."""
+    digits = digits.lstrip("0")
+    return len(digits), digits

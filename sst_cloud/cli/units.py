@@ -33,7 +33,7 @@ class Size(click.ParamType[int]):
         """Parse a size."""
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"(\d+) ?([kMG]B)", value)
+        found = re.fullmatch(r"(\d{1,9}) ?([kMG]B)", value)
         if not found or not int(found[1]):
             self.fail(f"{value!r} is not a size; write 512MB or 2GB", param, ctx)
         return int(found[1]) * _SIZES[found[2]]

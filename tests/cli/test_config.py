@@ -22,7 +22,7 @@ from sst_cloud.cli.durations import Duration
 from sst_cloud.cli.identity import Account, CredentialsMissingError
 from sst_cloud.cli.serving import metrics_option, on_event_option
 from sst_cloud.cli.settings import Settings, account_options
-from sst_cloud.cli.units import FiniteRange
+from sst_cloud.cli.units import FiniteRange, Size
 from sst_cloud.testing import FakeCloud
 
 from .conftest import Run
@@ -108,6 +108,12 @@ def test_the_command_line_wins(see: See) -> None:
     assert seen["polls"] == 3
 
 
+@pytest.mark.parametrize("text", ["1" * 5_000 + "GB", "0 MB", "512", "MB"])
+def test_sizes_that_are_none(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a size; write 512MB or 2GB"):
+        Size().convert(text, None, None)
+
+
 def test_an_empty_file_changes_nothing(see: See) -> None:
     seen = see("# nothing\n")
     assert (seen["sinks"], seen["every"], seen["quiet"]) == ((), timedelta(minutes=20), False)
@@ -124,6 +130,8 @@ def test_an_empty_file_changes_nothing(see: See) -> None:
         ("sink = [1]", "an item of sink must be text in quotes, not a whole number"),
         ("every = 20", "every must be text in quotes, not a whole number"),
         ("every = 'soon'", "every: 'soon' is not a duration; write 20m"),
+        (f"every = '{'1' * 5_000}s'", "is not a duration; write 20m"),
+        (f"every = '{'1' * 5_000}'", "is not a duration; write 20m"),
         ("every = 1979-05-27", "every must be text in quotes, not a date"),
         ("polls = true", "polls must be a whole number, not true or false"),
         ("polls = 1.5", "polls must be a whole number, not a number"),

@@ -25,6 +25,7 @@ from sst_cloud import ManualClock, Reading, open_sink
 from sst_cloud.cli import sending
 from sst_cloud.cli.app import run
 from sst_cloud.cli.settings import Settings
+from sst_cloud.cli.titles import natural
 from sst_cloud.collector.entries import Entry
 from sst_cloud.collector.looking import houses_note
 from sst_cloud.collector.outbox import Outbox
@@ -105,6 +106,12 @@ def test_two_meters_of_one_name_are_told_apart(sst: Run, home: Path) -> None:
         "Garage Cold cold 2 26 Sep 00:00 2 26 Sep 00:00 0",
     ]
     assert lines[-1].startswith("Note: Garage Cold: the last reading is ")
+
+
+def test_natural_order() -> None:
+    names = ["", "9", "10", "0" * 5_000 + "11", "9" * 5_000, "a9b", "a10", "b1", "²"]
+    for at in range(len(names)):
+        assert sorted([*names[at:], *names[:at]], key=natural) == names
 
 
 def test_for_programs(sst: Run, home: Path) -> None:
