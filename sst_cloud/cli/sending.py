@@ -17,18 +17,20 @@ from sst_cloud.clock import Clock
 from sst_cloud.collector.handler import Handler
 from sst_cloud.collector.handlers import is_mail_address
 from sst_cloud.errors import SinkOptionsError
-from sst_cloud.redaction import redact_text
+from sst_cloud.over_http import DETAIL
+from sst_cloud.sent_secrets import Secrets
 
+from . import smtp
 from .serving import handler_for
 from .settings import Settings
 
-_LIMIT: Final = 60.0
-"""Timeout for a mail server in seconds."""
 _PORTS: Final = {"smtp": 587, "smtps": 465}
 _HOW: Final = "SST_CLOUD_SMTP must look like smtps://me@mail.example.com or smtp://me@host:587"
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
 _SAID: Final = 200
 """Characters of a mail server's response that are shown."""
+_TELLING: Final = 6
+"""A shorter user's name is part of many words, and no secret."""
 
 
 @attrs.frozen
@@ -111,11 +113,7 @@ class _Server:
     def send(self, mails: Sequence[EmailMessage]) -> None:
         """Send the mails; blocks, so run it in a thread."""
         context = ssl.create_default_context()
-        with (
-            smtplib.SMTP_SSL(self.host, self.port, timeout=_LIMIT, context=context)
-            if self.tls
-            else smtplib.SMTP(self.host, self.port, timeout=_LIMIT)
-        ) as server:
+        with smtp.connect(self.host, self.port, tls=self.tls, context=context) as server:
             server.ehlo_or_helo_if_needed()
             secure = self.tls
             if not secure and server.has_extn("starttls"):
@@ -155,14 +153,14 @@ class _Mail:
             await asyncio.to_thread(self.server.send, [self._mail(letter) for letter in letters])
         except smtplib.SMTPAuthenticationError:
             why = "rejected the credentials; see SST_CLOUD_SMTP and SST_CLOUD_SMTP_PASSWORD"
-        except smtplib.SMTPRecipientsRefused as error:
-            why = f"does not accept mail for {_answers(error.recipients)}"
-        except smtplib.SMTPResponseException as error:  # its text is code and words in a tuple
-            why = f"did not accept the mail: {_answer(error.smtp_code, error.smtp_error)}"
         except smtplib.SMTPException as error:
-            why = f"did not accept the mail: {redact_text(str(error))[:_SAID]}"
+            why = self._refusal(error)
+        except UnicodeEncodeError:  # which holds the password
+            why = "takes no user or password with other letters than those of ASCII"
         except ssl.SSLError as error:
             why = self.server.without_tls(error)
+        except ValueError:  # after those of TLS, of which one is a ValueError, too
+            why = "did not answer as mail servers do"
         except TimeoutError:
             why = "did not respond in time"
         except OSError as error:
@@ -170,6 +168,30 @@ class _Mail:
         else:
             return
         raise click.ClickException(f"the mail server {self.server.host} {why}")
+
+    def _refusal(self, error: smtplib.SMTPException) -> str:
+        if isinstance(error, smtplib.SMTPRecipientsRefused):
+            return f"does not accept mail for {self._answers(error.recipients)}"
+        if isinstance(
+            error, smtplib.SMTPResponseException
+        ):  # its text is code and words in a tuple
+            answer = self._answer(error.smtp_code, error.smtp_error)
+            return f"did not accept the mail: {answer}"
+        return f"did not accept the mail: {self._shorten(str(error))}"
+
+    def _answers(self, recipients: Mapping[str, tuple[int, bytes]]) -> str:
+        answers = (f"{name}: {self._answer(*answer)}" for name, answer in recipients.items())
+        return "; ".join(sorted(answers))
+
+    def _answer(self, code: int, answer: bytes | str) -> str:
+        words = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
+        return self._shorten(f"{code} {words}")
+
+    def _shorten(self, text: str) -> str:
+        """Without user and password, and cut to a readable length."""
+        user, password = self.server.user or "", self.server.password or ""
+        secrets = Secrets(password, user if len(user) >= _TELLING else "")
+        return " ".join(secrets.mask(text[:DETAIL]).split())[:_SAID]
 
     def _mail(self, letter: Letter) -> EmailMessage:
         mail = EmailMessage()
@@ -193,13 +215,3 @@ def _addresses(text: str) -> Sequence[str]:
         if not (name and at and host) or any(c in address for c in " \t\r\n?"):
             raise click.UsageError("--send-to mailto: needs an address, like mailto:me@example.com")
     return found
-
-
-def _answers(recipients: Mapping[str, tuple[int, bytes]]) -> str:
-    said = (f"{address}: {_answer(*answer)}" for address, answer in recipients.items())
-    return "; ".join(sorted(said))
-
-
-def _answer(code: int, said: bytes | str) -> str:
-    words = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return redact_text(f"{code} {words}")[:_SAID]

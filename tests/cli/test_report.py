@@ -3,10 +3,15 @@
 import asyncio
 import csv
 import io
+import itertools
 import json
+import socketserver
 import ssl
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -21,6 +26,7 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
+from echo import FORMS, leaked
 from sst_cloud import ManualClock, Reading, open_sink
 from sst_cloud.cli import sending
 from sst_cloud.cli.app import run
@@ -492,3 +498,158 @@ def test_addresses_that_are_none(
     status, _, err = sst(*STORE, "--send-to", f"mailto:{address}")
     assert status == 2
     assert "needs an address, like mailto:me@example.com" in err
+
+
+Replies = Callable[[bytes], Iterable[bytes]]
+
+
+@pytest.fixture
+def raw_mail_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Replies], None]]:
+    """A mail server that answers each line with what a function makes of it."""
+    replies: list[Replies] = []
+
+    class Talk(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                for line in itertools.chain([b""], iter(self.rfile.readline, b"")):
+                    for piece in replies[0](line):
+                        self.wfile.write(piece)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Talk) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"smtp://door@me.example@127.0.0.1:{server.server_address[1]}"
+        monkeypatch.setenv("SST_CLOUD_SMTP", address)
+        monkeypatch.setenv("SST_CLOUD_SMTP_PASSWORD", SMTP_PASSWORD)
+        yield replies.append
+        server.shutdown()
+        thread.join()
+
+
+SMTP_PASSWORD = "correct horse & battery"
+
+
+def polite(line: bytes) -> bytes:
+    """What a mail server answers that takes all."""
+    if line.startswith(b"ehlo"):
+        return b"250-here\r\n250 AUTH PLAIN\r\n"
+    if line.startswith(b"data"):
+        return b"354 go on\r\n"
+    if line.startswith(b"AUTH"):
+        return b"235 fine\r\n"
+    if line.lower().startswith(b"quit"):
+        return b"221 bye\r\n"
+    # Of the mail itself only its end is answered.
+    is_command = line[:4].lower() in (b"", b"helo", b"mail", b"rcpt", b".\r\n", b"rset")
+    return b"220 fine\r\n" if not line else b"250 fine\r\n" if is_command else b""
+
+
+@pytest.mark.parametrize(
+    ("command", "form"),
+    [
+        *((command, "plain") for command in (b"", b"ehlo", b"AUTH", b"rcpt", b"data", b".\r\n")),
+        *((b"mail", form) for form in FORMS),
+    ],
+)
+def test_nothing_that_was_sent_comes_out_of_a_reply_that_repeats_it(
+    sst: Run,
+    home: Path,
+    raw_mail_server: Callable[[Replies], None],
+    command: bytes,
+    form: str,
+) -> None:
+    texts = [FORMS[form](each) for each in (SMTP_PASSWORD, "door@me.example")]
+    sent = b""
+
+    def repeat(line: bytes) -> Iterable[bytes]:
+        nonlocal sent
+        sent += line
+        if not (line.lower().startswith(command.lower()) and (command or not line)):
+            return [polite(line)]
+        words = " ".join(f"{' '.join(texts)} {sent.decode()}".split())
+        return [f"554-no: {words[:4000]}\r\n554 {words[:4000]}\r\n".encode()]
+
+    raw_mail_server(repeat)
+    status, _, err = sst(*STORE, "--send-to", "mailto:you@example.com", "--house", "Home")
+    assert status == 1
+    assert "the mail server 127.0.0.1" in err
+    assert leaked(err, SMTP_PASSWORD, "door@me.example") == []
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        lambda: itertools.repeat(b"250-and more\r\n" * 100),
+        lambda: itertools.repeat(b"and more" * 1000),
+        lambda: [b"250-and more\r\n"],
+    ],
+    ids=["lines", "line", "silence"],
+)
+def test_a_reply_without_an_end(
+    sst: Run,
+    home: Path,
+    raw_mail_server: Callable[[Replies], None],
+    monkeypatch: pytest.MonkeyPatch,
+    pieces: Callable[[], Iterable[bytes]],
+) -> None:
+    monkeypatch.setattr("sst_cloud.cli.smtp._LIMIT", 0.5)
+    raw_mail_server(lambda line: pieces() if line.startswith(b"ehlo") else [polite(line)])
+    tracemalloc.start()
+    try:
+        status, _, err = sst(*STORE, "--send-to", "mailto:you@example.com", "--house", "Home")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert status == 1
+    assert "the mail server 127.0.0.1 did not" in err
+    assert peak < 32_000_000
+
+
+def test_a_reply_that_trickles_in(
+    sst: Run,
+    home: Path,
+    raw_mail_server: Callable[[Replies], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each piece comes in time, and the whole never does."""
+    monkeypatch.setattr("sst_cloud.cli.smtp._LIMIT", 0.5)
+    over = threading.Event()
+
+    def trickle(line: bytes) -> Iterator[bytes]:
+        while not over.wait(0.05):
+            yield b"x"
+
+    raw_mail_server(lambda line: trickle(line) if line.startswith(b"ehlo") else [polite(line)])
+    status, _, err = sst(*STORE, "--send-to", "mailto:you@example.com", "--house", "Home")
+    over.set()
+    assert status == 1
+    assert "timed out" in err
+
+
+def test_a_password_that_cannot_be_sent(
+    sst: Run,
+    home: Path,
+    raw_mail_server: Callable[[Replies], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw_mail_server(lambda line: [polite(line)])
+    monkeypatch.setenv("SST_CLOUD_SMTP_PASSWORD", "пароль")
+    status, _, err = sst(*STORE, "--send-to", "mailto:you@example.com", "--house", "Home")
+    assert status == 1
+    assert "takes no user or password with other letters than those of ASCII" in err
+    assert "пароль" not in err
+
+
+def test_a_challenge_that_is_no_base64(
+    sst: Run, home: Path, raw_mail_server: Callable[[Replies], None]
+) -> None:
+    def challenge(line: bytes) -> Iterable[bytes]:
+        if line.startswith(b"AUTH"):
+            return [b"334 x\r\n"]
+        return [polite(line).replace(b"PLAIN", b"CRAM-MD5")]
+
+    raw_mail_server(challenge)
+    status, _, err = sst(*STORE, "--send-to", "mailto:you@example.com", "--house", "Home")
+    assert status == 1
+    assert "did not answer as mail servers do" in err
