@@ -55,7 +55,7 @@ _FLAGS: Final = {
     **dict.fromkeys(("yes", "on", "true", "selected", "blocked"), True),
     **dict.fromkeys(("no", "off", "false", "unselected", "unblocked"), False),
 }
-LONGEST: Final = 100_000
+LONGEST: Final = 50_000
 """Elements of one list that are read: a thousand times as many as in any house."""
 _LEVELS: Final = 4
 """Old firmware of wireless sensors reports the battery as a level from 0 to this."""

@@ -222,7 +222,7 @@ class Structurer:
     ) -> Listing[E]:
         """Parse a list element by element; `each` holds fields given for each of them.
 
-        Of a list of any length 100 000 elements are read, and 1 000 unreadable ones listed; one
+        Of a list of any length 50 000 elements are read, and 1 000 unreadable ones listed; one
         more `Unreadable` each has the number of the rest. Raises `PayloadError` only if it is not
         a list.
         """
