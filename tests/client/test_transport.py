@@ -376,9 +376,13 @@ async def test_nothing_that_was_sent_comes_out_of_an_answer_that_repeats_it(
         assert core not in shown
 
 
-async def test_a_token_in_the_data_of_an_answer_is_masked(fake: FakeCloud) -> None:
+@pytest.mark.parametrize("escaped", [False, True])
+async def test_a_token_in_the_data_of_an_answer_is_masked(escaped: bool) -> None:
     token = SENT[0]
     body = json.dumps([{"id": 1, "name": f"Token {token}", "owner": token}]).encode()
+    if escaped:
+        letters = "".join(f"\\u{ord(char):04x}" for char in token)
+        body = body.replace(token.encode(), letters.encode())
     async with (
         Echo(lambda _: http(200, body)) as echo,
         SSTCloud(TokenAuth(token), base_url=echo.url) as client,

@@ -1,5 +1,6 @@
 """The webhook sink by the contract, and what only it does."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -8,6 +9,7 @@ from aiohttp.test_utils import TestServer
 from sst_cloud_webhook import WebhookSink
 
 from sst_cloud import Reading, SinkOptionsError, SinkRefusedError, SinkUnavailableError, open_sink
+from sst_cloud.errors import SinkError
 from sst_cloud.testing import SinkContract
 from sst_cloud.testing.sink_contract import SinkFactory, sample_reading
 
@@ -99,3 +101,37 @@ async def test_by_url(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bad_urls(url: str) -> None:
     with pytest.raises(SinkOptionsError):
         open_sink(url)
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize("line", [b"%s", b"HTTP/1.1 s3cret-token: %s"])
+async def test_an_answer_that_repeats_the_token(status: int, line: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'{"rejected": [{"index": 0, "reason": "no to s3cret-token"}]}'
+        head = b"HTTP/1.1 %d Oh\r\nContent-Type: application/json" % status
+        writer.write(b"%s\r\nConnection: close\r\n\r\n%s" % (line % head, body))
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, WebhookSink(url, token="s3cret-token") as sink:
+        try:
+            shown = repr(await sink.write([sample_reading()]))
+        except SinkError as error:
+            shown = f"{error} {error.__cause__!r} {error.__context__!r}"
+    assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize(
+    "body", ["[]", '{"rejected": [{"index": 7}]}', '{"rejected": 7}', "[" * 100_000]
+)
+async def test_an_answer_that_is_not_as_agreed(body: str) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    async with TestServer(app) as server, WebhookSink(str(server.make_url("/"))) as sink:
+        with pytest.raises(SinkUnavailableError, match="did not answer as agreed"):
+            await sink.write([sample_reading()])

@@ -4,14 +4,22 @@ import json
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
+from sst_cloud.over_http import DETAIL, read_body, what_failed
 from sst_cloud.readings import Reading
+from sst_cloud.sent_secrets import Secrets
 from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport
 
 _TRY_AGAIN = frozenset({408, 425, 429})
+_TIMEOUT = 30.0
+_LIMIT = 1024 * 1024
+"""Bytes of an answer that are read."""
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What reading an answer raises that is not as agreed."""
 
 
 def _batch(text: str) -> int:
@@ -34,6 +42,7 @@ class WebhookSink:
         self._address = address
         self._batch = batch
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._secrets = Secrets(token or "")
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
@@ -45,7 +54,7 @@ class WebhookSink:
         return cls(url.target, token=url.secrets.get("WEBHOOK_TOKEN"), **values)
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=30)
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
         self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
         return self
 
@@ -79,15 +88,29 @@ class WebhookSink:
                 self._address, json=body, allow_redirects=False
             ) as response:
                 status = response.status
-                told = response.content_type == "application/json" and await response.read()
-                answer: Any = json.loads(told) if told and status < 300 else {}
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise SinkUnavailableError(f"the receiver cannot be reached: {error}") from error
-        if status >= 500 or status in _TRY_AGAIN:
-            raise SinkUnavailableError(f"the receiver answered {status}; try again later")
-        if status >= 300:
-            raise SinkRefusedError(f"the receiver answered {status}; check address and token")
+                has_answer = response.content_type == "application/json" and status < 300
+                told, _ = await read_body(response, _LIMIT) if has_answer else (b"", True)
+                rejected = self._rejected(readings, told)
+        except (aiohttp.ClientError, OSError, *_UNREADABLE) as error:
+            failure = self._unreachable(error)
+        else:
+            if status >= 500 or status in _TRY_AGAIN:
+                raise SinkUnavailableError(f"the receiver answered {status}; try again later")
+            if status >= 300:
+                raise SinkRefusedError(f"the receiver answered {status}; check address and token")
+            return rejected
+        raise failure  # here, so that aiohttp's error, which holds the token, is no part of it
+
+    def _rejected(self, readings: Sequence[Reading], told: bytes) -> list[Rejection]:
+        answer: Any = json.loads(told) if told else {}
         return [
-            Rejection(readings[entry["index"]], entry["reason"])
+            Rejection(readings[entry["index"]], self._secrets.mask(entry["reason"][:DETAIL]))
             for entry in answer.get("rejected", ())
         ]
+
+    def _unreachable(self, error: Exception) -> SinkUnavailableError:
+        host = urlsplit(self._address).hostname or ""
+        if not isinstance(error, aiohttp.ClientError | OSError):
+            return SinkUnavailableError(f"{host} did not answer as agreed")
+        seconds = {"limit": _TIMEOUT, "connect_limit": _TIMEOUT}
+        return SinkUnavailableError(what_failed(error, host, mask=self._secrets.mask, **seconds))
