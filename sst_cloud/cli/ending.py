@@ -46,8 +46,8 @@ class Leaving:
         loss = self.loss()
         status = self.status if loss is None else 1
         with suppress(OSError, ValueError):
-            for words in {self.words, f"Error: {loss}" if loss else ""} - {""}:
-                click.echo(words, err=True)
+            for words in dict.fromkeys((self.words, f"Error: {loss}" if loss else "")):
+                click.echo(words, err=True, nl=bool(words))
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status)

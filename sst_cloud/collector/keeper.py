@@ -50,15 +50,10 @@ class Keeper:
         """
         held = [*self._held.readings, *readings]
         held_events = [*self._held.events, *events]
-        lost, lost_events = (max(0, len(all_) - _MOST_HELD) for all_ in (held, held_events))
-        if lost or lost_events:
-            _log.error(
-                "lost %s: the disk is full, and so is the memory reserved for them",
-                _in_words(lost, lost_events),
-            )
-            self._lost += lost
-            self._lost_events += lost_events
+        if lost := _too_many(held, "readings"):
             notes["lost"] = str(lost + int(notes.get("lost", 0)))
+        self._lost += lost
+        self._lost_events += _too_many(held_events, "events")
         self._held = Entry(held[-_MOST_HELD:], held_events[-_MOST_HELD:], notes)
         self._committing = asyncio.create_task(self._commit(events))
         return await asyncio.shield(self._committing)
@@ -71,7 +66,8 @@ class Keeper:
         if not (readings or events):
             return None
         reason = self.error or "the outbox could not be written in time"
-        return OutboxError(f"lost {_in_words(readings, events)}: {reason}")
+        verb = "is" if readings + events == 1 else "are"
+        return OutboxError(f"{_in_words(readings, events)} {verb} lost: {reason}")
 
     async def save(self, notes: dict[str, str]) -> None:
         """Finish the commit in progress, and retry once if it or the last one has failed.
@@ -107,8 +103,8 @@ class Keeper:
         self._held = Entry()
         if self.error is not None:
             _log.warning(
-                "the outbox can be written again; lost in the meantime: %s",
-                _in_words(self._lost, self._lost_events) or "nothing",
+                "the outbox can be written again; %s were lost in the meantime",
+                _in_words(self._lost, self._lost_events) or "no readings",
             )
         self.error, self._lost, self._lost_events = None, 0, 0
         for courier in self._couriers:
@@ -129,6 +125,15 @@ class Keeper:
             await self._outbox.tidy()
         except OutboxError as error:
             _log.debug("clean-up failed: %s", error)
+
+
+def _too_many(held: Sequence[object], what: str) -> int:
+    """How many are more than memory is reserved for."""
+    if (lost := max(0, len(held) - _MOST_HELD)) > 0:
+        _log.error(
+            "%d %s are lost: the disk is full, and so is the memory reserved for them", lost, what
+        )
+    return lost
 
 
 def _in_words(readings: int, events: int) -> str:

@@ -10,7 +10,7 @@ from typing import Final, Self
 from weakref import WeakSet
 
 from sst_cloud.errors import OutboxError
-from sst_cloud.files import make_folder, sync_folder
+from sst_cloud.files import make_folder
 
 COLLECTOR: Final = "collector.lock"
 """Its name in the state folder."""
@@ -66,17 +66,16 @@ class Lock:
     def __enter__(self) -> Self:
         """Acquire it. Raises `OutboxError` if it is held, or the file cannot be created."""
         try:
-            make_folder(self._path.parent)
             if self._with_folder:
+                make_folder(self._path.parent)
                 self._folder = self._wait_for_folder()
                 _held.add(self)
-            new = not self._path.exists()
+            else:
+                self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._connection = sqlite3.connect(
                 self._path, timeout=self._wait, isolation_level=None, check_same_thread=False
             )
             self._connection.execute("BEGIN EXCLUSIVE")
-            if new:
-                sync_folder(self._path.parent)
         except (OSError, sqlite3.Error) as error:
             self.__exit__(None, None, None)
             raise OutboxError(self._sentence(error)) from error

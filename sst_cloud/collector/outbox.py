@@ -13,15 +13,13 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.errors import OutboxError
 from sst_cloud.readings import Reading, format_time
 
 from . import queries
-from .database import FILE, check_database, check_log, look_afresh, open_database, replace
+from .database import check_database, look_afresh
 from .entries import Batch, Entry, Limits, Start, as_utf8, decode, encode
-from .integrity import ERRORS, damage, entry_sum, is_damage
-from .lock import COLLECTOR, Lock
-from .salvage import Known
+from .integrity import damage, entry_sum
+from .outbox_file import OutboxFile
 from .status import Course, Status, Stream
 
 _log = logging.getLogger(__name__)
@@ -43,37 +41,16 @@ class Outbox:
     def __init__(
         self, folder: Path, *, limits: Limits | None = None, clock: Clock | None = None
     ) -> None:
-        self._path = folder / FILE
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
-        self._lock = Lock(
-            folder / COLLECTOR,
-            f"another collector is using {folder}; give this one its own folder with --state",
-            with_folder=True,
-        )
+        self._file = OutboxFile(folder, self._clock)
         self._thread = ThreadPoolExecutor(1, "outbox")
-        self._database: sqlite3.Connection | None = None
-        self._guard: sqlite3.Connection | None = None
-        """Keeps SQLite from writing the log back, and removing it, where `_database` is closed."""
-        self._file: int | None = None
-        """The inode of the open file."""
-        self._newest: dict[Stream, int] = {}
-        """The highest numbers that are certainly on the disk."""
         self._fresh: Mapping[bytes, Reading] = {}
         """The latest entries, by their record: all sinks need them now, and decoding takes time."""
-        self._joined: dict[tuple[Stream, str], int] = {}
-        """How far each consumer is, at least."""
-        self._outdated: set[tuple[Stream, str]] = set()
-        """Consumers whose last batch came from a file that is gone: its numbers mean nothing."""
 
     async def __aenter__(self) -> Self:
         """Open or create it. Raises `OutboxError` if it is in use or not an outbox."""
-        await self._in_thread(self._lock.__enter__)
-        try:
-            await self._run(queries.everybody_left)
-        except BaseException:
-            self._lock.__exit__(None, None, None)
-            raise
+        await self._in_thread(self._file.open)
         return self
 
     async def __aexit__(
@@ -82,7 +59,7 @@ class Outbox:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._in_thread(self._close)
+        await self._in_thread(self._file.close)
         self._thread.shutdown()
 
     async def append(self, entry: Entry) -> None:
@@ -111,14 +88,14 @@ class Outbox:
             queries.note_salvage(database, done=True)
 
         def check() -> None:
-            with closing(look_afresh(self._path)) as database:
+            with closing(look_afresh(self._file.path)) as database:
                 queries.check_numbers(database)
                 same = all(queries.latest(database, s, len(rows[s])) == rows[s] for s in rows)
                 if not same or not notes.items() <= queries.notes(database).items():
                     raise damage("what was written is not what is read")
-            self._newest |= {stream: own[-1][0] for stream, own in rows.items() if own}
+            self._file.newest |= {stream: own[-1][0] for stream, own in rows.items() if own}
 
-        await self._in_thread(lambda: self._locked(append, write=True, check=check))
+        await self._in_thread(lambda: self._file.run(append, check=check))
         self._fresh = dict(zip(records[Stream.READINGS], entry.readings, strict=True))
 
     async def notes(self) -> dict[str, str]:
@@ -144,7 +121,7 @@ class Outbox:
                 (name, stream, max(cursor, queries.first(database, stream) - 1)),
             )
             _skip_dropped(database, stream, _KEPT_NO_LONGER)
-            self._joined[stream, name] = queries.position(database, stream, name)
+            self._file.positions[stream, name] = queries.position(database, stream, name)
 
         await self._run(join)
 
@@ -160,7 +137,7 @@ class Outbox:
             ).fetchall()
 
         def read() -> Batch[Any]:
-            stored = self._locked(rows, write=False)
+            stored = self._file.run(rows, write=False)
             items, unreadable, fresh = [], [], self._fresh
             for seq, added, record, checksum in stored:
                 item = fresh.get(record)
@@ -172,7 +149,7 @@ class Outbox:
                     items.append(item)
             if unreadable:
                 _log_skipped(stream, unreadable)
-            self._outdated.discard((stream, name))
+            self._file.outdated.discard((stream, name))
             return Batch(items, stored[-1][0] if stored else 0, len(unreadable))
 
         return await self._in_thread(read)
@@ -185,8 +162,8 @@ class Outbox:
         before = upto - accepted - rejected
 
         def deliver(database: sqlite3.Connection) -> None:
-            place = 0 if (stream, name) in self._outdated else upto
-            self._joined[stream, name] = place
+            place = 0 if (stream, name) in self._file.outdated else upto
+            self._file.positions[stream, name] = place
             database.execute(
                 # What was dropped during its delivery has arrived after all.
                 "UPDATE consumers SET dropped = dropped - max(0, min(cursor, ?) - ?), "
@@ -218,7 +195,7 @@ class Outbox:
         First it looks for damage: what is written to a damaged file may destroy more of it.
         """
         await self._in_thread(
-            lambda: self._locked(lambda _: check_database(self._path), write=False)
+            lambda: self._file.run(lambda _: check_database(self._file.path), write=False)
         )
         more = True
         while more:  # other work may run in between
@@ -230,9 +207,9 @@ class Outbox:
 
     def _tidy_some(self) -> bool:
         """Remove some of each stream, and shrink the file; returns whether there may be more."""
-        more = [self._locked(partial(self._tidy, stream=stream), write=True) for stream in Stream]
-        self._locked(queries.give_back, write=False)
-        self._locked(queries.write_back, write=False)
+        more = [self._file.run(partial(self._tidy, stream=stream)) for stream in Stream]
+        self._file.run(queries.give_back, write=False)
+        self._file.run(queries.write_back, write=False)
         return any(more)
 
     def _tidy(self, database: sqlite3.Connection, stream: Stream) -> bool:
@@ -266,114 +243,12 @@ class Outbox:
         return True
 
     async def _run(self, action: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._in_thread(lambda: self._locked(action, write=True))
+        return await self._in_thread(lambda: self._file.run(action))
 
     async def _in_thread(self, action: Callable[[], T]) -> T:
         """Run to completion, even if the caller is cancelled."""
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._thread, action))
-
-    def _locked(
-        self,
-        action: Callable[[sqlite3.Connection], T],
-        *,
-        write: bool,
-        check: Callable[[], None] = lambda: None,
-    ) -> T:
-        """Run in a transaction, then check; again in a new file if this one is damaged."""
-        try:
-            try:
-                return self._transaction(action, check, write=write)
-            except ERRORS as error:
-                if not is_damage(error):
-                    raise
-                self._begin_anew(str(error))
-                return self._transaction(action, check, write=write)
-        except (*ERRORS, OSError) as error:
-            raise OutboxError(f"the outbox {self._path} cannot be used: {error}") from error
-
-    def _transaction(
-        self,
-        action: Callable[[sqlite3.Connection], T],
-        check: Callable[[], None],
-        *,
-        write: bool,
-    ) -> T:
-        database = self._opened()
-        if not write:
-            return action(database)
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            queries.check_consumers(database)
-            result = action(database)
-            queries.seal_consumers(database)
-            database.execute("COMMIT")
-        except BaseException:
-            if database.in_transaction:  # a full disk rolls back by itself
-                database.execute("ROLLBACK")
-            raise
-        check()
-        return result
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._database is not None and self._inode() != self._file:
-            _log.error("the outbox %s was removed or replaced; starting a new one", self._path)
-            self._lock.__exit__(None, None, None)  # that file may be gone too, and the folder
-            self._lock.__enter__()
-            self._outdated.update(self._joined)
-            self._let_go()
-            self._newest = {}
-        return self._database or self._open()
-
-    def _open(self) -> sqlite3.Connection:
-        database = open_database(self._path, self._clock.now(), self._known())
-        guard = None
-        try:
-            with database:
-                database.execute("BEGIN IMMEDIATE")
-                self._joined = queries.rejoin(database, self._joined)
-                queries.seal_consumers(database)
-            guard = look_afresh(self._path)
-            self._newest = {stream: queries.newest(guard, stream) for stream in Stream}
-        except BaseException:
-            database.close()
-            if guard is not None:
-                guard.close()
-            raise
-        self._database, self._guard, self._file = database, guard, self._inode()
-        return database
-
-    def _inode(self) -> int | None:
-        return self._path.stat().st_ino if self._path.exists() else None
-
-    def _begin_anew(self, reason: str) -> None:
-        """Continue with a new file, now or as soon as it can be opened."""
-        if self._database is not None:
-            self._let_go()
-            replace(self._path, self._clock.now(), reason, self._known())
-        self._opened()
-
-    def _known(self) -> Known | None:
-        return Known(self._newest, self._joined) if self._newest else None
-
-    def _let_go(self) -> None:
-        """Close, and leave the file and its log as they are."""
-        for connection in (self._database, self._guard):
-            if connection is not None:
-                connection.close()
-        self._database = self._guard = None
-
-    def _close(self) -> None:
-        try:
-            if self._database is not None and self._inode() == self._file:
-                self._locked(lambda _: check_log(self._path), write=False)
-                if self._guard is not None:
-                    self._guard.close()  # so that the log is written back
-        except OutboxError as error:
-            _log.error("%s", error)
-        finally:
-            self._let_go()
-            self._lock.__exit__(None, None, None)
 
 
 def _skip_dropped(database: sqlite3.Connection, stream: Stream, because: str) -> None:

@@ -17,6 +17,8 @@ CONSUMER: Final = (
 _SUM: Final = f"row_sum({', '.join(CONSUMER)})"
 _PAGES_AT_ONCE: Final = 2_000
 _DAY: Final = 86_400
+_SMALLEST: Final = 40
+"""Bytes of an entry, at least."""
 _OWN: Final = "outbox: "
 """Prefix of the outbox's own notes."""
 _SALVAGED: Final = f"{_OWN}salvaged"
@@ -185,6 +187,21 @@ def first(database: sqlite3.Connection, stream: str) -> int:
     """The lowest number still present, or else the next one."""
     (found,) = database.execute(f"SELECT min(seq) FROM {stream}").fetchone()  # noqa: S608
     return newest(database, stream) + 1 if found is None else int(found)
+
+
+def drop_outliers(database: sqlite3.Connection, stream: str) -> None:
+    """Delete entries without a checksum whose numbers lie further off than so much data can."""
+    database.execute(
+        f"DELETE FROM {stream} WHERE sum IS NULL AND abs(seq - "  # noqa: S608
+        f"(SELECT seq FROM {stream} ORDER BY seq LIMIT 1 "
+        f"OFFSET (SELECT count(*) FROM {stream}) / 2)) > ?",
+        (size(database) // _SMALLEST,),
+    )
+    database.execute(
+        "UPDATE sqlite_sequence SET seq = "  # noqa: S608
+        f"(SELECT ifnull(max(seq), 0) FROM {stream}) WHERE name = ?",
+        (stream,),
+    )
 
 
 def fill_gaps(

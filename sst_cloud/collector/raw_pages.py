@@ -111,12 +111,12 @@ def _content(path: Path, stack: ExitStack) -> Content:
 class _Pages:
     def __init__(self, file: Content, log: Content) -> None:
         size = int.from_bytes(file[16:18]) or 65_536 if file[:16] == b"SQLite format 3\0" else 0
-        self.size = size if size >= 512 and size & (size - 1) == 0 else _PAGE
+        self.size = _page_size(size)
         frames = list(_frames(log))
         ends = [(frame.whole, number) for number, frame in enumerate(frames, 1) if frame.ends]
         _, last = max(ends, default=(False, 0))
         self.frames = [frame for frame in frames[:last] if frame.current]
-        self.others = [frame for frame in frames if frame not in self.frames]
+        self.others = [frame for frame in frames[:last] if not frame.current] + frames[last:]
         """Written back already, or not committed, as far as that can be told."""
         self._file, self._log = file, log
         self._places = {frame.page: frame.place for frame in self.frames}
@@ -205,10 +205,8 @@ def _cells(page: bytes, start: int, kind: int) -> Iterator[tuple[int | None, int
 
 def _frames(log: Content) -> Iterator[Frame]:
     """The frames of the log since it was begun again; all of them if that is not known."""
-    size = int.from_bytes(log[8:12])
+    size = _page_size(int.from_bytes(log[8:12]))
     known = _header_is_valid(log)
-    if not known and not 512 <= size <= 65_536:
-        size = _PAGE
     valid, sums = known, log[24:32]
     for start in range(_LOG_HEADER, len(log) - size - _FRAME_HEADER + 1, _FRAME_HEADER + size):
         place = start + _FRAME_HEADER
@@ -222,6 +220,10 @@ def _frames(log: Content) -> Iterator[Frame]:
             whole = so_far == struct.unpack(">II", sums)
         valid = valid and whole
         yield Frame(page, place, pages > 0, current, whole, valid)
+
+
+def _page_size(size: int) -> int:
+    return size if 512 <= size <= 65_536 and size & (size - 1) == 0 else _PAGE
 
 
 def _header_is_valid(log: Content) -> bool:

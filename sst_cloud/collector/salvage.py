@@ -93,11 +93,11 @@ class _Finds:
                     continue
             elif decode(stream, record) is None:
                 continue
-            total = entry_sum(stream, number, added, record)
-            self._into.execute(
-                f"INSERT OR REPLACE INTO {stream} VALUES (?, ?, CAST(? AS TEXT), ?)",  # noqa: S608
-                (number, added, record, total),
-            )
+            if number < 1 << 63:
+                self._into.execute(
+                    f"INSERT OR REPLACE INTO {stream} VALUES (?, ?, CAST(? AS TEXT), ?)",  # noqa: S608
+                    (number, added, record, *(sums or _NO_SUM)),
+                )
 
     def _add_consumer(self, values: tuple[Any, ...]) -> None:
         key, size = values[:2], len(queries.CONSUMER)
@@ -135,6 +135,7 @@ class _Finds:
 
     def _mark_lost(self, stream: Stream, added: int) -> int:
         """Put unreadable entries in place of those that are missing; returns how many."""
+        queries.drop_outliers(self._into, stream)
         consumers = [row for (_, of), row in self._consumers.items() if of == stream]
         sealed = [row[_CURSOR] for row in consumers if len(row) > len(queries.CONSUMER)]
         noted = queries.noted_newest(self._notes, stream)
@@ -144,7 +145,10 @@ class _Finds:
             if not 0 <= row[_CURSOR] <= highest:
                 del self._consumers[row[:2]]
         behind = [row[_CURSOR] for row in consumers if row[_JOINED] and row[:2] in self._consumers]
-        start = min(behind) + 1 if behind else queries.first(self._into, stream)
+        first = queries.first(self._into, stream)
+        start = min(behind) + 1 if behind else first
+        if len(sealed) < len(consumers) and not self._newest:  # one may be wrong
+            start = max(start, first)
         return queries.fill_gaps(self._into, stream, start, highest, added)
 
     def _count(self, stream: Stream) -> int:

@@ -546,6 +546,16 @@ async def test_damaged_outbox_of_the_first_format_is_salvaged(folder: Path, sql:
     assert await rest(folder, EVENTS) == ([event(n).message for n in (1, 2)], 0)
 
 
+async def test_number_that_has_changed_in_the_first_format_does_not_count(folder: Path) -> None:
+    """Nothing tells that it is wrong but that it is far off."""
+    format_1(folder)
+    query(folder / "outbox.db", "UPDATE readings SET seq = 268000000 WHERE seq = 50")
+    with (folder / "outbox.db").open("r+b") as file:
+        file.write(bytes(200))
+    values, unreadable = await rest(folder)
+    assert (values, unreadable) == ([value for value in range(5, 100) if value != 49], 1)
+
+
 # Anything, anywhere.
 
 Strike = Callable[[Random, Path], None]

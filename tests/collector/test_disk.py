@@ -21,6 +21,7 @@ from sst_cloud import ManualClock, Reading, SinkUnavailableError, WriteReport
 from sst_cloud.collector import Collector, Poll, Start, read_status
 from sst_cloud.collector.entries import Entry
 from sst_cloud.collector.outbox import Outbox
+from sst_cloud.collector.status import Stream
 from sst_cloud.errors import OutboxError
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.sqlite import SqliteSink
@@ -85,7 +86,7 @@ async def test_full_disk_loses_nothing_and_is_told_once(
     assert sorted(set(sink.values)) == list(range(1, POLLS + 1))
     assert caplog.text.count("are held in memory") == 1
     assert caplog.text.count(ROOM_AGAIN) == 1
-    assert "lost in the meantime: nothing" in caplog.text
+    assert "no readings were lost in the meantime" in caplog.text
 
 
 async def test_full_disk_is_named_where_the_collector_cannot_even_begin(
@@ -220,7 +221,7 @@ async def test_handler_that_takes_an_alarm_at_the_second_try_is_well_though_the_
     collector = Collector(
         source, {}, small_disk / "state", handlers={"h": handler}, clock=clock, on_poll=note
     )
-    with pytest.raises(OutboxError, match=r"lost [0-9]+ readings and 2 events: .*full"):
+    with pytest.raises(OutboxError, match=r"[0-9]+ readings and 2 events are lost: .*full"):
         await ended(collector, 18)
     assert not polls.committed[16]
     assert handler.heard[0].kind == "counter_suspect"
@@ -240,8 +241,11 @@ async def test_what_neither_disk_nor_memory_can_hold_is_counted(
     status = read_status(state)
     assert status.lost > 5
     assert status.readings + status.lost == POLLS
-    assert f"written again; lost in the meantime: {status.lost} readings" in caplog.text
-    assert "lost 1 reading: the disk is full, and so is the memory reserved for them" in caplog.text
+    assert f"written again; {status.lost} readings were lost in the meantime" in caplog.text
+    assert (
+        "1 readings are lost: the disk is full, and so is the memory reserved for them"
+        in caplog.text
+    )
 
 
 def test_file_that_may_not_grow_loses_nothing(tmp_path: Path) -> None:
@@ -325,6 +329,31 @@ async def test_outbox_that_is_damaged_while_it_is_used_is_set_aside(
     assert len(list(tmp_path.glob("outbox.db.damaged-*Z"))) == 1
     (status,) = read_status(tmp_path).sinks
     assert (status.waiting, status.rejected, status.dropped) == (0, 0, 0)
+
+
+async def test_damaged_outbox_is_replaced_when_there_is_room_for_a_new_one(
+    clock: ManualClock, small_disk: Path
+) -> None:
+    """Until then, what is read is held in memory, and the damaged one stays as it is."""
+    state = small_disk / "state"
+    entry = Entry([sample_reading(value=value) for value in range(1, 1_001)])
+    async with Outbox(state, clock=clock) as outbox:
+        await outbox.join("m", Stream.READINGS)
+        await outbox.append(entry)
+        await outbox.tidy()
+        ballast = fill(small_disk)
+        middle(state / "outbox.db")
+        for _ in range(2):
+            with pytest.raises(OutboxError, match="full"):
+                await outbox.append(entry)
+            assert {file.name for file in state.glob("outbox.db*")} <= {
+                *("outbox.db", "outbox.db-wal", "outbox.db-shm")
+            }
+        ballast.unlink()
+        await outbox.append(entry)
+        batch = await outbox.batch("m", Stream.READINGS, 3_000)
+    assert len(batch.items) + batch.unreadable == 2_000
+    assert [reading.value for reading in batch.items[-1_000:]] == list(range(1, 1_001))
 
 
 async def test_outbox_that_is_removed_while_it_is_used_is_begun_anew(

@@ -31,7 +31,7 @@ save = Keeper.save
 
 async def patiently(self, notes):
     set_wait = "PRAGMA busy_timeout = 10000"
-    await self._outbox._in_thread(lambda: self._outbox._database.execute(set_wait))
+    await self._outbox._in_thread(lambda: self._outbox._file._database.execute(set_wait))
     print("ending", file=sys.stderr, flush=True)
     await save(self, notes)
 
@@ -102,7 +102,7 @@ async def test_locked_for_longer_than_the_end_takes(
     async with collector(fake, state, sinks, how=("-c", SHORT)) as running:
         await running.logs(IN_MEMORY)
         log = await running.end(sign, 1)
-    assert last_line(log).startswith("Error: lost 52 readings and 4 events: ")
+    assert last_line(log).startswith("Error: 52 readings and 4 events are lost: ")
     assert last_line(log).endswith("database is locked")
     assert log.count("lost") == 1
 
@@ -120,7 +120,7 @@ async def test_locked_for_less_time_than_the_end_takes(
         async with asyncio.timeout(PATIENCE):
             log = await running.log()
             assert await running.process.wait() == 0
-    assert "lost in the meantime: nothing" in log
+    assert "no readings were lost in the meantime" in log
     assert read_status(state).readings == 52
 
 
@@ -133,7 +133,7 @@ async def test_locked_and_told_to_stop_twice(
         running.process.terminate()
         await running.logs("ending")
         log = await running.end(signal.SIGTERM, 1)
-    assert last_line(log).startswith("Error: lost 52 readings and 4 events: ")
+    assert last_line(log).startswith("Error: 52 readings and 4 events are lost: ")
 
 
 @pytest.mark.parametrize("options", [("--once",), ("--polls", "2", "--every", "1s")])
@@ -146,7 +146,7 @@ async def test_locked_until_the_last_poll_is_over(
             log = await running.log()
             assert await running.process.wait() == 1
     number = 52 if options == ("--once",) else 104
-    assert f"Error: lost {number} readings and 4 events: " in log
+    assert f"Error: {number} readings and 4 events are lost: " in log
 
 
 async def test_stopped_during_a_poll_while_an_earlier_one_is_held(
@@ -162,7 +162,7 @@ async def test_stopped_during_a_poll_while_an_earlier_one_is_held(
             while len(fake.requests) == seen:  # noqa: ASYNC110  it comes from another process
                 await asyncio.sleep(0.01)
         log = await running.end(signal.SIGTERM, 1)
-    assert last_line(log).startswith("Error: lost ")
+    assert " are lost: " in last_line(log)
 
 
 async def test_full_disk(fake: FakeCloud, small_disk: Path, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ async def test_full_disk(fake: FakeCloud, small_disk: Path, tmp_path: Path) -> N
         fill(small_disk)
         await running.logs(IN_MEMORY)
         log = await running.end(signal.SIGTERM, 1)
-    assert last_line(log).startswith("Error: lost ")
+    assert " are lost: " in last_line(log)
     assert last_line(log).endswith("database or disk is full")
 
 
@@ -201,7 +201,7 @@ async def test_loss_is_raised_beside_another_error_which_is_logged(
 
     source.on_asked = asked
     collecting = Collector(source, {"m": Memory()}, state, clock=clock)
-    with pytest.raises(OutboxError, match=r"^lost 1\d readings: .* full$") as caught:
+    with pytest.raises(OutboxError, match=r"^1\d readings are lost: .* full$") as caught:
         await _ended(collecting, 20)
     assert caught.value.__cause__ is error
     assert f"ended by an error: {error}" in caplog.text
@@ -232,9 +232,9 @@ async def test_events_that_neither_disk_nor_memory_can_hold_are_told_of(
 
     source.on_asked = asked
     collecting = Collector(source, {}, small_disk / "state", clock=clock)
-    with pytest.raises(OutboxError, match=r"^lost \d+ readings and 3 events: .* full$"):
+    with pytest.raises(OutboxError, match=r"^\d+ readings and 3 events are lost: .* full$"):
         await _ended(collecting, 20)
-    assert "lost 1 reading and 1 event: the disk is full, and so is the memory" in caplog.text
+    assert "1 events are lost: the disk is full, and so is the memory" in caplog.text
 
 
 async def _ended(collecting: Collector, polls: int) -> None:
