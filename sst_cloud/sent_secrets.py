@@ -5,6 +5,7 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from html import unescape
 from itertools import takewhile
+from sys import maxunicode
 from typing import Any, Final
 
 from .redaction import MASK, redact_text
@@ -21,8 +22,9 @@ _BLANK: Final = frozenset(b" \t\r\n\v\f\0")
 """Passed over: lines are wrapped, and every other byte of UTF-16 is 0."""
 _ESCAPE: Final = re.compile(
     rb"%(?P<url>[0-9a-f]{2})|\\x(?P<repr>[0-9a-f]{2})|=(?P<quoted>[0-9a-f]{2})|=\r?\n"
-    rb"|\\u(?P<high>d[89ab][0-9a-f]{2})\\u(?P<low>d[c-f][0-9a-f]{2})|\\u(?P<json>[0-9a-f]{4})"
-    rb"|\\(?P<slash>[\"'\\/nrt])|(?P<html>&(?:\#\d{1,7}|\#x[0-9a-f]{1,6}|[a-z]{2,31});)",
+    rb"|\\(?-i:u)(?P<high>d[89ab][0-9a-f]{2})\\u(?P<low>d[c-f][0-9a-f]{2})|\\(?-i:u)(?P<json>[0-9a-f]{4})"
+    rb"|\\(?P<slash>[\"'\\/nrt])|\\(?-i:U)(?P<long>[0-9a-f]{8})|\\(?P<octal>[0-3][0-7]{2})"
+    rb"|(?P<html>&(?:\#\d{1,10};?|\#x[0-9a-f]{1,8};?|[a-z]{2,31};))",
     re.IGNORECASE,
 )
 """A character in a URL, a repr, quoted-printable (or its line break), JSON or HTML."""
@@ -56,7 +58,7 @@ class Secrets:
             self._secrets.add(secret)
             needles = dict(_needles(secret))
             self._needles |= needles
-            if len(secret) < _SHORT:
+            if len("".join(secret.split())) < _SHORT:
                 self._short |= needles.keys()
 
     def mask(self, text: str) -> str:
@@ -110,14 +112,32 @@ class Secrets:
 
 def _needles(secret: str) -> Iterator[tuple[bytes, bytes]]:
     """What to look for, each with its beginning."""
-    charsets = ("utf-8", "latin-1") if max(secret) < "\u0100" else ("utf-8",)
     for text in {secret, secret.replace(" ", "+")}:
-        for charset in charsets:
-            raw = text.encode(charset, "surrogatepass")
-            yield _solid(raw), _solid(text[:_TELLING].encode(charset, "surrogatepass"))
+        for raw in {text.encode("utf-8", "surrogatepass"), _as_in_a_repr(text)}:
+            yield from _with_head(raw, raw[:_TELLING])
             for encoded in (raw.hex().encode(), *_in_base64(raw)):
                 if len(encoded) >= _SHORT:
                     yield encoded.lower(), encoded[:_TELLING].lower()
+            # A secret may itself have what looks like an escape, and is undone with those around.
+            octets = [(octet, 0, 0) for octet in raw]
+            begin = octets[:_TELLING]
+            for _ in range(_LAYERS):
+                octets, begin = _decoded(octets), _decoded(begin)
+                yield from _with_head(_text(octets), _text(begin))
+
+
+def _as_in_a_repr(text: str) -> bytes:
+    """With the bytes that the escapes of `ascii` and `repr` stand for."""
+    return b"".join(
+        char.encode("latin-1" if char < "\u0100" else "utf-8", "surrogatepass") for char in text
+    )
+
+
+def _with_head(raw: bytes, begin: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Without blanks; the beginning is at least as long as a secret that can be masked alone."""
+    solid = _solid(raw)
+    if solid:
+        yield solid, solid[: max(len(_solid(begin)), _SHORT)]
 
 
 def _in_base64(raw: bytes) -> Iterator[bytes]:
@@ -157,19 +177,24 @@ def _decoded(octets: Sequence[_Octet]) -> list[_Octet]:
 
 def _meaning(escape: re.Match[bytes]) -> bytes:
     """What an escape stands for, in UTF-8."""
+    meaning = b""
     match escape.lastgroup:
         case "url" | "repr" | "quoted":
-            return bytes.fromhex(escape[escape.lastgroup].decode())
+            meaning = bytes.fromhex(escape[escape.lastgroup].decode())
         case "low":
             pair = bytes.fromhex((escape["high"] + escape["low"]).decode())
-            return pair.decode("utf-16-be").encode()
-        case "json":
-            return chr(int(escape["json"], 16)).encode("utf-8", "surrogatepass")
+            meaning = pair.decode("utf-16-be").encode()
+        case "json" | "long":
+            number = int(escape[escape.lastgroup], 16)
+            if number <= maxunicode:
+                meaning = chr(number).encode("utf-8", "surrogatepass")
+        case "octal":
+            meaning = bytes([int(escape["octal"], 8)])
         case "slash":
-            return escape["slash"].translate(_CONTROLS)
+            meaning = escape["slash"].translate(_CONTROLS)
         case "html":
-            return unescape(escape["html"].decode()).encode("utf-8", "surrogatepass")
-    return b""
+            meaning = unescape(escape["html"].decode()).encode("utf-8", "surrogatepass")
+    return meaning
 
 
 def _text(octets: Iterable[_Octet]) -> bytes:

@@ -22,6 +22,14 @@ SECRETS: Final = [
     "me@example.com",
     'a "quoted" & <odd> 100% \\ one',
     "sixsix",
+    'k%3f"Zq9&w12',
+    "pa\\nss&word12",
+    'x=3D"y123456',
+    "Пароль=41%41жд",
+    'good-start-100%25"tail-of-secret',
+    "Grüße€2025!!",
+    "pässwörd-Я1",
+    "🔑secret-key-99",
 ]
 
 
@@ -94,8 +102,20 @@ def test_a_text_with_a_very_short_secret_is_not_shown_at_all(secret: str) -> Non
     assert Secrets(secret).mask("no go") == "no go"
 
 
-def test_empty_secrets_mask_nothing() -> None:
-    assert Secrets("", "").mask("nothing to hide") == "nothing to hide"
+@pytest.mark.parametrize("secret", ["", " ", "        ", "\t\n", "\0"])
+def test_empty_and_blank_secrets_mask_nothing(secret: str) -> None:
+    assert Secrets(secret).mask("nothing to hide") == "nothing to hide"
+    assert not Secrets(secret).are_in(b"nothing to hide")
+
+
+@pytest.mark.parametrize("secret", ["       xyz-123", "a b c d e f g secret"])
+def test_blanks_in_a_secret_make_nothing_else_a_secret(secret: str) -> None:
+    assert Secrets(secret).mask("an example, abcd") == "an example, abcd"
+
+
+def test_a_no_break_space_in_a_repr() -> None:
+    secret = "пароль\xa0кижи-77"
+    assert "кижи" not in Secrets(secret).mask(repr(secret))
 
 
 def test_what_looks_like_a_secret_is_masked_as_everywhere() -> None:
@@ -148,8 +168,11 @@ TEXTS: Final = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"
 
 @given(
     secret=st.text(
-        st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=6, max_size=40
-    ),
+        st.characters(codec="utf-8", exclude_categories=["C", "Z"])
+        | st.sampled_from(list(" %=\\&;#x3fDn")),
+        min_size=6,
+        max_size=40,
+    ).filter(lambda secret: len("".join(secret.split())) >= 6),
     before=TEXTS,
     after=TEXTS,
     writers=WRITERS,
