@@ -97,7 +97,8 @@ class Server:
         if user or token:
             self._headers["Authorization"] = f"{'Basic' if user else 'Token'} {sent[-1]}"
         self._secrets = Secrets(*sent)
-        long = [secret for secret in sent if len(secret) >= _UNMISTAKABLE]
+        # A password of words may be part of a name.
+        long = [secret for secret in sent[-1:] if len(secret) >= _UNMISTAKABLE]
         quoted = [quote(secret, safe="") for secret in long]
         self.in_data = Secrets(*long, *quoted, *map(quote, quoted))
         """Never data, even where an answer has them among its data; tags are written quoted."""

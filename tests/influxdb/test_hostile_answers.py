@@ -281,3 +281,19 @@ async def test_a_refusal_has_nothing_behind_it() -> None:
         with pytest.raises(SinkRefusedError) as caught:
             await both[0].check()
     assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "password", ["Moscow, Tverskaya 1", "counter house_id", "volume_litres of"]
+)
+async def test_a_password_of_words_changes_no_data(password: str, unused_tcp_port: int) -> None:
+    columns = ["time", "house_id", "house", "device_id", "point", "point_id", "quality", "value"]
+    row = [0, "1", "Moscow, Arbat", "2", "counter", "3", None, 7]
+    series = {"name": "water_meter", "columns": columns, "values": [row]}
+    body = json.dumps({"results": [{"series": [series]}]}).encode()
+    async with (
+        Echo(lambda _: http(200, body)) as server,
+        InfluxDBSink(server.url, "home", version=1, user="me", password=password) as sink,
+    ):
+        (reading,) = [reading async for reading in sink.read(Quantity.VOLUME)]
+    assert reading.house == "Moscow, Arbat"
