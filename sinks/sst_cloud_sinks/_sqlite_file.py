@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import count
+from os import SEEK_END
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -29,8 +30,10 @@ _LEFTOVERS: Final = ("-journal", "-wal")
 """What SQLite has beside a file during a write, or all the time; after a crash it needs them."""
 _JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
 """How a journal begins that is needed."""
-_HEADER: Final = 20
-"""Its last four bytes are the size of the file before the write: 0 if there was nothing."""
+_HEADER: Final = 28
+"""From its 16th byte, it has the pages of the file before the write; from its 24th, their size."""
+_ROLLBACK: Final = b"\x01\x01"
+"""From the 18th byte of a file that is not in WAL mode."""
 
 
 class SqliteFile:
@@ -53,6 +56,7 @@ class SqliteFile:
         """Check that it can be written, or could be created, and is not damaged."""
         with sink_errors(self.path, "written"):
             check_place(self.path)
+            self.set_foreign_aside()
             if self.is_empty():
                 return
             with self._open() as database:
@@ -67,10 +71,13 @@ class SqliteFile:
         Nothing is in a file beside it then, so that it may be moved or copied.
         """
         with sink_errors(self.path, "written"):
+            self.set_foreign_aside()
             self._create()
             with self._open_unmoved() as (database, identity):
                 self._report(identity)
                 self.check(database)
+                if self._written is None and identity != self._new:
+                    self._look_for_damage(database)
                 self._leave_wal(database)
                 database.execute("PRAGMA synchronous = FULL")
                 database.execute("BEGIN IMMEDIATE")
@@ -112,9 +119,23 @@ class SqliteFile:
             side = real.with_name(real.name + suffix)
             with suppress(FileNotFoundError), side.open("rb") as file:
                 begin = file.read(_HEADER)
-                needed = begin.startswith(_JOURNAL) and (any(begin[16:]) or not self.is_empty())
+                needed = begin.startswith(_JOURNAL) and (any(begin[16:20]) or not self.is_empty())
                 if needed or (begin and suffix == "-wal"):
                     yield side
+
+    def set_foreign_aside(self) -> None:
+        """Keep what another file, in whose place this one was put, has left beside it.
+
+        SQLite would apply it to this one, and destroy both.
+        """
+        for side in () if self.is_empty() else self.leftovers():
+            with self.path.open("rb") as file, side.open("rb") as left:
+                main, begin = file.read(_HEADER), left.read(_HEADER)
+                size = file.seek(0, SEEK_END)
+            pages, page_size = int.from_bytes(begin[16:20]), int.from_bytes(begin[24:28])
+            is_journal = begin.startswith(_JOURNAL)
+            if pages * page_size > size if is_journal else main[18:20] == _ROLLBACK:
+                _set_aside(side)
 
     def _create(self) -> None:
         """Make an empty file if there is none."""
@@ -237,6 +258,8 @@ class Reader:
                 self._database.close()
 
     def _open(self) -> sqlite3.Connection:
+        with suppress(PermissionError):  # nor may SQLite apply it then
+            self._file.set_foreign_aside()
         database = self._file.connect("mode=rw")
         try:
             self._file.check(database)

@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -341,3 +343,60 @@ async def test_reading_that_is_abandoned_is_waited_for(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await sink.write(numbered(10_000))
+
+
+async def _interrupt(path: Path, mode: str) -> None:
+    """Leave a store with 5000 readings as a kill in the middle of a write does."""
+    async with SqliteSink(path) as sink:
+        await sink.write(numbered(*range(5000)))
+    program = (
+        "import os, sqlite3, sys\n"
+        "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "database.execute(f'PRAGMA journal_mode = {sys.argv[2]}')\n"
+        "database.execute('PRAGMA cache_size = 5')\n"
+        "database.execute('BEGIN')\n"
+        "database.execute('UPDATE readings SET value = value + 1, name = name || \"longer\"')\n"
+        "database.execute('COMMIT') if sys.argv[2] == 'wal' else None\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    command = [sys.executable, "-c", program, str(path), mode]
+    await asyncio.to_thread(subprocess.run, command, check=False)
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+@pytest.mark.parametrize("first", ["check", "write", "read"])
+async def test_a_backup_put_in_place_is_not_mixed_with_what_was_left_there(
+    tmp_path: Path, mode: str, first: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "home.db"
+    async with SqliteSink(path) as sink:
+        await sink.write(numbered(*range(100)))
+    backup = path.read_bytes()
+    await _interrupt(path, mode)
+    left = {side.name for side in tmp_path.iterdir()} - {"home.db", "home.db-shm"}
+    assert left == {"home.db-wal" if mode == "wal" else "home.db-journal"}
+    path.rename(tmp_path / "home-2025.db")
+    path.write_bytes(backup)
+    async with SqliteSink(path) as sink:
+        if first == "check":
+            await sink.check()
+        elif first == "write":
+            await sink.write(numbered(100))
+        stored = [reading async for reading in sink.read(Quantity.VOLUME)]
+        await sink.check()
+    assert len(stored) == 100 + (first == "write")
+    (aside,) = tmp_path.glob("home.db-*.orphan1")
+    assert aside.name in caplog.text
+
+
+async def test_the_first_write_to_a_damaged_store_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "home.db"
+    async with SqliteSink(path) as sink:
+        await sink.write(numbered(*range(5000)))
+    content = bytearray(path.read_bytes())
+    page = len(content) // 4096 // 2
+    content[page * 4096 : page * 4096 + 8] = bytes(8)
+    path.write_bytes(content)
+    async with SqliteSink(path) as sink:
+        with pytest.raises(SinkRefusedError, match="is damaged"):
+            await sink.write(numbered(9999))
