@@ -10,6 +10,8 @@ from typing import Final
 import attrs
 import click
 
+from sst_cloud.collector import read_status
+from sst_cloud.collector.database import FILE
 from sst_cloud.collector.webhook import WebhookHandler
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.measurements import readings_from
@@ -150,6 +152,8 @@ def _write_nothing(folder: Path) -> None:
         TemporaryFile(dir=there).close()  # has no name, on systems that support this
     except OSError as error:
         raise click.ClickException(f"{there} cannot be written to: {error.strerror}") from None
+    if (folder / FILE).exists():
+        read_status(folder)  # raises for a damaged outbox, and for another's file
 
 
 async def _try_sink(url: str, settings: Settings) -> Finding:

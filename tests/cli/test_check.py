@@ -171,3 +171,21 @@ def test_a_sink_of_somebody_else_that_misbehaves(
     status, out, _ = sst("check", "--sink", "stdout:")
     assert status == 1
     assert f"stdout:: failed - {said}" in out
+
+
+@pytest.mark.parametrize("damage", ["empty", "garbage", "cut", "folder"])
+def test_an_outbox_that_cannot_be_used(
+    sst: Run, logged_in: FakeCloud, tmp_path: Path, damage: str
+) -> None:
+    state = tmp_path / "state"
+    sst("collect", "--once", "--state", str(state), "--sink", f"csv:{tmp_path}/no/folder.csv")
+    outbox = state / "outbox.db"
+    content = outbox.read_bytes()
+    if damage == "folder":
+        outbox.unlink()
+        outbox.mkdir()
+    else:
+        outbox.write_bytes({"empty": b"", "garbage": b"x" * 9000, "cut": content[:9000]}[damage])
+    status, out, _ = sst("check", "--state", str(state), "--sink", f"csv:{tmp_path}/home.csv")
+    assert status == 1
+    assert f"{state}: failed" in out
