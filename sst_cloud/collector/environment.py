@@ -1,7 +1,7 @@
 """The environment of the commands that are run: that of this process, without the secrets."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from sst_cloud.auth import TOKEN_VARIABLES
@@ -20,6 +20,8 @@ OURS: Final = frozenset(
 
 _SHORT: Final = 5
 """A variable with a value this short may have the value of a secret by chance."""
+_LONG: Final = 8
+"""A secret this long is not part of another value by chance."""
 
 
 def environment(given: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
@@ -33,6 +35,10 @@ def environment(given: Mapping[str, str], secrets: Mapping[str, str]) -> dict[st
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in names and value.strip() not in values
+        if name not in names and not _has_secret(value.strip(), values)
     }
     return inherited | dict(given)
+
+
+def _has_secret(text: str, secrets: Collection[str]) -> bool:
+    return text in secrets or any(secret in text for secret in secrets if len(secret) >= _LONG)

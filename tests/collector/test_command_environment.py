@@ -11,6 +11,7 @@ from plugins import plugin
 from sst_cloud import ManualClock
 from sst_cloud.collector.command import CommandHandler
 from sst_cloud.collector.environment import OURS
+from sst_cloud.collector.environment import environment as environment_of
 from sst_cloud.collector.handlers import handler_from
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
 
@@ -147,3 +148,14 @@ async def test_a_missing_command_is_shown_as_in_its_name() -> None:
         with pytest.raises(SinkRefusedError, match=r"command '/no/\*\*\*' not found") as caught:
             await attempt
         assert "example" not in str(caught.value)
+
+
+def test_a_variable_with_a_secret_inside_it_is_not_inherited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SST_CLOUD_PASSWORD", "p4ssw0rd-x")
+    monkeypatch.setenv("COLLECT_ARGS", "--password p4ssw0rd-x")
+    monkeypatch.setenv("OTHER_ARGS", "--verbose")
+    inherited = environment_of({}, {})
+    assert "COLLECT_ARGS" not in inherited
+    assert inherited["OTHER_ARGS"] == "--verbose"
