@@ -13,6 +13,9 @@ MASK: Final = "***"
 
 SENSITIVE_KEYS: Final = frozenset(
     {
+        "access_token",
+        "api_key",
+        "apikey",
         "authorization",
         "configuration",  # its frame contains the device's MAC address
         "cookie",
@@ -24,7 +27,10 @@ SENSITIVE_KEYS: Final = frozenset(
         "mac_address",
         "owner",
         "password",
+        "passwd",
         "phone",
+        "refresh_token",
+        "secret",
         "sessionid",
         "set-cookie",
         "token",
@@ -131,11 +137,15 @@ def redact(value: Any) -> Any:
     """Copy a payload with its secrets masked, including those in JSON inside strings."""
     if isinstance(value, Mapping):
         return {
-            key: MASK if is_sensitive(str(key)) and item else redact(item)
+            redact_text(key) if isinstance(key, str) else key: (
+                MASK if is_sensitive(str(key)) and item else redact(item)
+            )
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
         return [redact(item) for item in value]
+    if isinstance(value, bytes | bytearray):
+        value = value.decode("utf-8", "replace")
     if isinstance(value, str):
         opened = _open(value)
         if opened is not None:

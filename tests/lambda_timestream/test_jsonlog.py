@@ -281,3 +281,18 @@ def test_a_line_is_kept_if_its_arguments_do_not_fit(lambda_logs: LogSink) -> Non
     logging.getLogger("sst_cloud").warning("stored %d", f"Token {TOKEN}")
     assert lambda_logs.last["message"] == "stored %d"
     assert TOKEN not in lambda_logs.lines[-1]
+
+
+def test_no_secret_is_in_the_keys_and_bytes_of_extra() -> None:
+    record = logging.makeLogRecord(
+        {
+            "msg": "x",
+            "senders": {"me@example.com": 1},
+            "body": b'{"password": "hunter2"}',
+            "access_token": "abc123def456",
+        }
+    )
+    line = JsonLines().format(record)
+    for secret in ("me@example.com", "hunter2", "abc123def456"):
+        assert secret not in line
+    assert json.loads(line)["senders"] == {"***": 1}
