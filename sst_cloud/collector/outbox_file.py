@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sst_cloud.clock import Clock
 from sst_cloud.errors import OutboxError
+from sst_cloud.wording import count
 
 from . import queries
 from .database import FILE, check_log, look_afresh, open_database, replace
@@ -113,7 +114,11 @@ class OutboxFile:
 
     def _opened(self) -> sqlite3.Connection:
         if self._database is not None and self._present() != self._inode:
-            _log.error("the outbox %s was removed or replaced; starting a new one", self.path)
+            _log.error(
+                "the outbox %s was removed or replaced, with %s in it; starting a new one",
+                self.path,
+                self._undelivered(),
+            )
             self._lock.__exit__(None, None, None)  # that file may be gone too, and the folder
             self._lock.__enter__()
             self.outdated.update(self.positions)
@@ -138,6 +143,17 @@ class OutboxFile:
             raise
         self._database, self._guard, self._inode = database, guard, self._present()
         return database
+
+    def _undelivered(self) -> str:
+        """How much had not been delivered everywhere, in words."""
+        most = {
+            stream: max(
+                (newest - at for (of, _), at in self.positions.items() if of == stream), default=0
+            )
+            for stream, newest in self.newest.items()
+        }
+        readings, events = most.get(Stream.READINGS, 0), most.get(Stream.EVENTS, 0)
+        return f"{count(readings, 'undelivered reading')} and {count(events, 'event')}"
 
     def _present(self) -> int | None:
         """The inode of the file that has its name."""

@@ -139,7 +139,7 @@ async def test_killed_imports_lose_and_double_nothing(folder: Path, rounds: int,
     numbers = [random.randrange(IMPORTED) for _ in range(IMPORTED)]
     source = [killed_commands.reading(number) for number in numbers]
     await CsvSink(folder / killed_commands.SOURCE).write(source)
-    rounds //= 4  # each takes long
+    rounds = max(rounds // 4, 20)  # each takes long
     await kill_commands(folder, rounds, seed, "import", longest=0.3)
 
     content = (folder / killed_commands.SOURCE).read_bytes()
@@ -182,7 +182,7 @@ async def kill_commands(
     )
     ends = await run_program("collector.killed_commands", attrs.asdict(plan))
     assert not (folder / STRANGE).exists(), (folder / STRANGE).read_text()
-    assert ends["killed"] > rounds / 2, "too few were killed to tell anything"
+    assert ends["killed"] > rounds / 4, "too few were killed to tell anything"
 
 
 async def carry_out(plan: Plan) -> dict[str, int]:
