@@ -44,13 +44,14 @@ class Leaving:
 
     def _leave(self) -> None:
         loss = self.loss()
-        status = self.status if loss is None else 1
+        if loss is not None:
+            self.status = 1
         with suppress(OSError, ValueError):
-            for words in dict.fromkeys((self.words, f"Error: {loss}" if loss else "")):
-                click.echo(words, err=True, nl=bool(words))
+            words = dict.fromkeys((self.words, f"Error: {loss}" if loss else ""))
+            click.echo("\n".join(filter(None, words)), err=True, nl=any(words))
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(status)
+        os._exit(self.status)
 
 
 @contextmanager

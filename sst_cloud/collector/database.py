@@ -204,7 +204,6 @@ def look_afresh(path: Path) -> sqlite3.Connection:
 
 def check_database(path: Path) -> None:
     """Raise an error that `is_damage` if the file or its log is damaged, as far as time allows."""
-    check_log(path)
     with closing(look_afresh(path)) as database:
         queries.check_numbers(database)
         deadline = monotonic() + _CHECK
@@ -221,6 +220,7 @@ def check_database(path: Path) -> None:
         finally:
             too_long.cancel()
             too_long.join()
+    check_log(path)  # last, for it keeps other threads waiting, which have just delivered
 
 
 def check_log(path: Path) -> None:

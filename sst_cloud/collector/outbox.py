@@ -89,7 +89,7 @@ class Outbox:
 
         def check() -> None:
             with closing(look_afresh(self._file.path)) as database:
-                queries.check_numbers(database)
+                queries.check_consumers(database)
                 same = all(queries.latest(database, s, len(rows[s])) == rows[s] for s in rows)
                 if not same or not notes.items() <= queries.notes(database).items():
                     raise damage("what was written is not what is read")

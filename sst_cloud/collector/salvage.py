@@ -72,6 +72,8 @@ class _Finds:
         self._consumers: dict[tuple[str, str], tuple[Any, ...]] = {}
         """Name and stream → its columns, with the checksum if it has one."""
         self._notes: dict[str, str] = {}
+        self._old_notes: dict[str, str] = {}
+        """Those without a checksum, which are good for nothing if there are others."""
 
     def add(self, row: Row) -> None:
         """Keep a row if it is whole."""
@@ -109,9 +111,11 @@ class _Finds:
             self._consumers[key] = values if sealed else values[:size]
 
     def _add_note(self, key: Any, value: Any, *sums: Any) -> None:
-        texts = isinstance(key, str) and isinstance(value, str)
-        if texts and sums in ((), _NO_SUM, (row_sum(key, value),)):
-            self._notes[key] = value
+        if isinstance(key, str) and isinstance(value, str):
+            if sums == (row_sum(key, value),):
+                self._notes[key] = value
+            elif sums in ((), _NO_SUM) and key.isascii() and key.isprintable():
+                self._old_notes[key] = value
 
     def finish(self, added: int) -> Salvaged:
         """Store what belongs to no entry, and mark what is missing."""
@@ -129,7 +133,7 @@ class _Finds:
             [row[:size] for row in self._consumers.values()],
         )
         queries.seal_consumers(self._into)
-        queries.note(self._into, self._notes)
+        queries.note(self._into, self._notes or self._old_notes)
         queries.note_salvage(self._into, done=False)
         return Salvaged(readings, events, found, lost_readings, lost_events)
 

@@ -241,7 +241,7 @@ async def write(self, readings):
     await asyncio.to_thread(threading.Event().wait)
 
 CsvSink.write = write
-ending._LEAVE_AFTER = courier.TOO_LONG = 0.5
+courier.TOO_LONG, ending._LEAVE_AFTER = 0.5, 1.0
 main()
 """
 """A program whose CSV sink never comes to an end, and whose time is short."""
