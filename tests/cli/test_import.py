@@ -243,7 +243,7 @@ def test_numbers_that_a_spreadsheet_has_written_its_own_way(
 
 
 @pytest.mark.parametrize("sink", ["sqlite:home.db", "csv:copy.csv"])
-def test_what_can_be_read_only_once(
+def test_import_from_a_pipe(
     readings: list[Reading], capsys: pytest.CaptureFixture[str], sink: str
 ) -> None:
     """As a shell hands it over: `import <(zcat readings.csv.gz)`."""

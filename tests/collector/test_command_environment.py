@@ -75,7 +75,7 @@ async def test_other_names_of_a_secret_are_kept_from_it_too(
     assert inherited.keys() & values.keys() == {"SHORT"}
 
 
-async def test_what_it_is_given_it_gets(
+async def test_a_command_gets_its_own_variables(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INFLUXDB_TOKEN", "of the sink")
@@ -86,7 +86,7 @@ async def test_what_it_is_given_it_gets(
     assert "SST_CLOUD_TOKEN" not in inherited
 
 
-async def test_what_it_is_given_is_masked_in_its_output(
+async def test_variables_of_a_command_are_masked_in_its_output(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "sst_cloud")
@@ -121,7 +121,7 @@ async def test_a_command_is_looked_for_where_its_path_leads(
         "TOKEN=me@example.com notify",
     ],
 )
-def test_what_is_neither_command_nor_url_is_not_shown(text: str) -> None:
+def test_an_invalid_handler_is_not_shown(text: str) -> None:
     with pytest.raises(SinkOptionsError) as caught:
         handler_from(text)
     assert "example" not in str(caught.value)

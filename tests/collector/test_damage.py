@@ -244,7 +244,7 @@ async def test_entry_longer_than_a_page_is_found(folder: Path) -> None:
     assert len(values) >= 2
 
 
-async def test_what_is_missing_is_counted(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_missing_entries_are_counted(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     await fill(folder, delivered=10)
     content = bytearray((folder / "outbox.db").read_bytes())
     for value in range(90, 130):
@@ -302,7 +302,7 @@ async def test_remains_of_a_replacement_are_removed(folder: Path, content: bytes
 
 
 @pytest.mark.parametrize(("place", "reason"), [(5, "header of its log"), (9_000, "its log is")])
-async def test_what_was_written_after_damage_in_the_log_is_kept(
+async def test_entries_behind_damage_in_the_log_are_kept(
     folder: Path, caplog: pytest.LogCaptureFixture, place: int, reason: str
 ) -> None:
     """SQLite would take it all as not written."""

@@ -187,7 +187,7 @@ def _from_aiohttp() -> aiohttp.ClientResponseError:
     return aiohttp.ClientResponseError(request, (), status=400, message="no Token 9Qw-xoxb")
 
 
-def test_what_a_sink_of_others_raises_is_masked(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_of_a_third_party_sink_is_masked(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "sst_cloud")
     error = SinkRefusedError("no Token 9Qw-xoxb")
     error.__cause__ = _from_aiohttp()
@@ -213,7 +213,7 @@ def test_a_message_that_is_very_long_is_cut(
     assert len(caplog.text) < 30_000
 
 
-def test_what_a_sink_returns_instead_of_a_report_is_masked() -> None:
+def test_a_wrong_report_of_a_sink_is_masked() -> None:
     with pytest.raises(SinkUnavailableError, match="did not return a report") as caught:
         rejections_of(f"Token {PATH}", [sample_reading()])
     assert PATH not in all_of(caught.value)

@@ -171,7 +171,7 @@ async def test_lock_file_alone_is_used_where_folders_cannot_be_locked(
     assert not is_running(tmp_path)
 
 
-def test_nobody_runs_where_there_is_no_folder(tmp_path: Path) -> None:
+def test_no_collector_is_running_without_a_folder(tmp_path: Path) -> None:
     assert not is_running(tmp_path / "none")
 
 

@@ -314,7 +314,7 @@ async def test_idle_connections_take_no_room(address: str) -> None:
             guest.close()
 
 
-async def test_who_is_being_answered_is_not_sent_away(patient: Patient) -> None:
+async def test_a_connection_being_answered_is_not_closed(patient: Patient) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
 
     async def status() -> Status:
@@ -371,7 +371,7 @@ async def test_all_being_answered_the_oldest_is_sent_away(patient: Patient) -> N
     ],
     ids=["silent", "cut short", "with a body", "whole"],
 )
-async def test_nobody_stays_for_long(
+async def test_an_idle_connection_is_closed(
     address: str, request_text: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sst_cloud.collector.bounded_server._LIMIT", 0.2)
@@ -382,7 +382,7 @@ async def test_nobody_stays_for_long(
     writer.close()
 
 
-async def test_who_reads_slowly_does_not_stay_for_long(
+async def test_a_slow_reader_is_closed(
     address: str, patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sst_cloud.collector.bounded_server._LIMIT", 0.2)

@@ -118,7 +118,7 @@ def test_a_no_break_space_in_a_repr() -> None:
     assert "кижи" not in Secrets(secret).mask(repr(secret))
 
 
-def test_what_looks_like_a_secret_is_masked_as_everywhere() -> None:
+def test_text_that_looks_like_a_secret_is_masked() -> None:
     assert Secrets().mask("mail you@example.org") == "mail ***"
 
 

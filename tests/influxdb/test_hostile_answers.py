@@ -179,7 +179,7 @@ def packed(sent: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("answer", [endless, packed])
-async def test_what_is_held_of_an_answer_is_bounded(answer: Answer) -> None:
+async def test_memory_for_an_answer_is_bounded(answer: Answer) -> None:
     body = answer(b"POST /")
     body_of_query = answer(b"GET /")
     async with sinks(lambda sent: body_of_query if b"GET /" in sent else body) as both:

@@ -23,7 +23,7 @@ PROFILE = "[mine]\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = prof
         (OTHERS, "AKIAOTHER"),
     ],
 )
-async def test_what_a_sink_is_given_wins_over_the_environment(
+async def test_given_secrets_win_over_the_environment(
     timestream: Timestream, table: Table, secrets: dict[str, str] | None, key: str
 ) -> None:
     url = f"timestream:mydb/meters?endpoint_url={timestream.url}"

@@ -104,7 +104,7 @@ async def test_secrets_of_a_client_that_is_not_ours_are_masked(clients: dict[str
 
 
 @pytest.mark.parametrize("status", [200, 500])
-async def test_what_is_held_of_an_answer_is_bounded(status: int) -> None:
+async def test_memory_for_an_answer_is_bounded(status: int) -> None:
     body = b'{"message": "' + b"out of order " * MB + b'"}'
     answer = http(status, body)
     async with sink_of(lambda _: answer) as sink:
