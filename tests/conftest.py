@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("unhurried")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the torture of the collector lasts, and what is tested."""
-    parser.addoption("--kill-rounds", type=int, default=100, help="kill -9 so often")
+    parser.addoption("--kill-rounds", type=int, default=200, help="kill -9 so often")
     parser.addoption("--hostile-answers", type=int, default=1500, help="met by a client")
     parser.addoption("--seed", type=int, help="of what is random; one that a failed test printed")
     parser.addoption("--installed", action="store_true", help="test the installed package")

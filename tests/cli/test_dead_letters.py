@@ -76,10 +76,9 @@ def test_they_are_on_the_disk_when_they_have_been_added(
     letters = DeadLetters(folder)
     letters.add("csv:a.csv", [Rejection(COLD, "too old")], NOW)
     file = str(folder / "dead-letters.jsonl")
-    assert synced[-2:] == [file, str(folder)], "a new file, and its name"
-    synced.clear()
+    assert synced == [file, str(folder)], "a new file, and its name"
     letters.add("csv:a.csv", [Rejection(COLD, "too old")], NOW)
-    assert synced == [file]
+    assert synced[2:] == [file]
 
 
 def test_list(sst: Run, letters: DeadLetters) -> None:

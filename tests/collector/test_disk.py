@@ -368,6 +368,7 @@ async def test_outbox_that_is_removed_while_it_is_used_is_begun_anew(
     assert set(polls.committed) == {True}
     assert set(sink.values) >= {*range(1, 10), *range(11, POLLS + 1)}
     assert "was removed or replaced, with " in caplog.text
+    assert " in it; starting a new one" in caplog.text
 
 
 async def test_what_was_on_its_way_when_the_outbox_went_moves_no_place_in_the_new_one(

@@ -140,7 +140,7 @@ async def test_killed_imports_lose_and_double_nothing(folder: Path, rounds: int,
     source = [killed_commands.reading(number) for number in numbers]
     await CsvSink(folder / killed_commands.SOURCE).write(source)
     rounds = max(rounds // 4, 20)  # each takes long
-    await kill_commands(folder, rounds, seed, "import", longest=0.6)
+    await kill_commands(folder, rounds, seed, "import", longest=0.3)
 
     content = (folder / killed_commands.SOURCE).read_bytes()
     complete = [*folder.glob("complete-*"), *(folder / name for name in killed_commands.TARGETS)]
