@@ -28,16 +28,14 @@ from sst_cloud.collector.outbox import Outbox
 
 async def hold():
     async with Outbox(Path(sys.argv[1])):
-        child = 0
-        if sys.argv[2] == "fork":
-            child = os.fork()
-            if not child:
-                os.read(0, 1)
-                os._exit(0)
+        if sys.argv[2] == "fork" and os.fork():
+            await asyncio.Event().wait()
         if sys.argv[2] == "command":
-            command = await asyncio.create_subprocess_exec("cat", stdout=2)
-            child = command.pid
-        print(child, flush=True)
+            await asyncio.create_subprocess_exec("cat", stdout=2)
+        print(flush=True)  # a fork says it itself: it closes the folder when it first runs
+        if sys.argv[2] == "fork":
+            os.read(0, 1)
+            os._exit(0)
         await asyncio.Event().wait()
 
 asyncio.run(hold())
