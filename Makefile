@@ -22,6 +22,8 @@ FLOORS := .venv-floors/bin
 PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
 # The tests start many programs, each of which would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
+# Their output is buffered, as it is for most users.
+unexport PYTHONUNBUFFERED
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -4,10 +4,11 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from io import TextIOWrapper
 from keyword import iskeyword
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
@@ -111,8 +112,17 @@ def app() -> None:
 
 def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> int:
     """Run a command line; returns the exit status."""
-    settings = settings or Settings()
-    args = sys.argv[1:] if args is None else args
+    try:
+        return _run(sys.argv[1:] if args is None else args, settings or Settings())
+    finally:
+        try:
+            if sys.stderr is not None:
+                sys.stderr.flush()
+        except OSError:
+            _give_up(sys.stderr)  # or Python would exit with a status of its own
+
+
+def _run(args: Sequence[str], settings: Settings) -> int:
     _write_utf8()
     with settings.logging_to_stderr():
         try:
@@ -127,12 +137,12 @@ def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> 
         except (click.Abort, KeyboardInterrupt):
             return _INTERRUPTED
         except BrokenPipeError:
-            _give_up_stdout()  # the reader has closed the pipe
+            _give_up(sys.stdout)  # the reader has closed the pipe
         except SSTCloudError as error:
             say(f"Error: {_sentence(error)}")
             return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
         except OSError as error:
-            _give_up_stdout()  # usually the cause: it goes to a full disk
+            _give_up(sys.stdout)  # usually the cause: it goes to a full disk
             where = f"{error.filename}: " if error.filename else ""
             say(f"Error: {where}{error.strerror or error}")
             return 1
@@ -158,9 +168,9 @@ def _write_utf8() -> None:
         sys.stdout.reconfigure(encoding=None if told else "utf-8", errors="replace")
 
 
-def _give_up_stdout() -> None:
-    """Discard remaining output, or Python would complain again on exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _give_up(stream: TextIO) -> None:
+    """Discard what remains to be written, or Python would complain again on exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def invoke(args: Sequence[str], settings: Settings) -> None:
@@ -171,7 +181,8 @@ def invoke(args: Sequence[str], settings: Settings) -> None:
 
 def _explain(error: click.ClickException, args: Sequence[str]) -> None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        error.show()
+        with suppress(OSError):
+            error.show()
         return
     words = error.format_message()
     for word in args:  # click quotes some of them

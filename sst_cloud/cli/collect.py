@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import time, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
@@ -238,8 +238,7 @@ async def _collect(  # noqa: PLR0913
     def saw(poll: Poll) -> None:
         lookout.saw(poll)
         if not quiet:
-            with suppress(OSError):  # stderr is closed, or goes to a full disk
-                _report(poll)
+            _report(poll)
 
     async with settings.client() as cloud:
         if every < _POLITE and not settings.asks_this_machine:
@@ -287,7 +286,7 @@ def _reporting_to(leaving: Leaving) -> Iterator[None]:
 def _undelivered(collector: Collector) -> SSTCloudError | None:
     """Say which sink did not receive everything; the error, if there is one."""
     for name, error in collector.errors.items():
-        click.echo(f"{name}: undelivered readings are kept for the next run.", err=True)
+        say(f"{name}: undelivered readings are kept for the next run.")
         return error
     return None
 
@@ -342,7 +341,7 @@ class _Pipe:
 def _report(poll: Poll) -> None:
     """Print a line for each poll to stderr."""
     if poll.error is not None:
-        click.echo(f"{format_time(poll.time)}  failed", err=True)
+        say(f"{format_time(poll.time)}  failed")
         return
     suspect = sum(reading.quality is Quality.SUSPECT for reading in poll.readings)
     parts = [f"{len(poll.readings)} readings"]
@@ -352,4 +351,4 @@ def _report(poll: Poll) -> None:
         parts.append(f"{suspect} suspect")
     if poll.redelivered:
         parts.append(f"{poll.redelivered} earlier ones reassessed")
-    click.echo(f"{format_time(poll.time)}  {', '.join(parts)}", err=True)
+    say(f"{format_time(poll.time)}  {', '.join(parts)}")

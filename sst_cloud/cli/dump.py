@@ -11,6 +11,7 @@ from sst_cloud.client import SSTCloud
 from sst_cloud.errors import AuthenticationError, SSTCloudError
 from sst_cloud.redaction import disguise
 
+from .output import say
 from .settings import Settings, account_options
 
 _OF_A_HOUSE: Final = ("", "networks/", "groups/", "counters/", "devices/")
@@ -29,7 +30,7 @@ def dump(settings: Settings, *, redact: bool) -> None:
     """
     found = asyncio.run(_dump(settings))
     if not redact:
-        click.echo("Warning: this contains secrets; do not share it.", err=True)
+        say("Warning: this contains secrets; do not share it.")
     shown = disguise(found) if redact else found
     click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
 

@@ -13,6 +13,8 @@ from sst_cloud.auth import Auth, PasswordAuth, StoredTokenAuth, TokenAuth
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.redaction import redact_text
 
+from .output import say
+
 _IN_CONTAINERS: Final = Path("/run/secrets")
 """Docker mounts secrets here, readable by everyone in the container."""
 
@@ -125,10 +127,7 @@ def read_secret(file: Path, what: str, *, warn: bool = True) -> str:
 
 def _warn_if_open(file: Path, mode: int) -> None:
     if os.name == "posix" and mode & stat.S_IROTH and _IN_CONTAINERS not in file.parents:
-        click.echo(
-            f"Warning: {file} is readable by everyone on this machine; run chmod 600 on it",
-            err=True,
-        )
+        say(f"Warning: {file} is readable by everyone on this machine; run chmod 600 on it")
 
 
 def checked(kind: Callable[..., Auth], *secrets: str) -> Auth:

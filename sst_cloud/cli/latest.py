@@ -11,7 +11,7 @@ from sst_cloud.readings import Reading
 from sst_cloud.wording import point_of, value_of, what
 
 from .config import config_option
-from .output import add_row, json_option, print_json, print_table, table
+from .output import add_row, json_option, print_json, print_table, say, table
 from .settings import Settings, state_option, verbose_option
 from .stores import Places, history, store_argument, zone_option
 from .titles import natural
@@ -43,7 +43,7 @@ def latest(
         print_json([reading.as_dict() for reading in readings])
         return
     if not readings:
-        click.echo("There are no such readings in the store.", err=True)
+        say("There are no such readings in the store.")
         return
     places = Places.known(settings.state, zone)
     places.say_if_guessed({reading.house_id for reading in readings})

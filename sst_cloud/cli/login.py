@@ -78,7 +78,7 @@ def _ask_email() -> str:
     except click.Abort:
         if sys.stdin.isatty():
             raise
-        click.echo(err=True)
+        say("")
         raise CredentialsMissingError(
             "cannot ask without a terminal: pass --email, and the password on standard input"
         ) from None

@@ -6,6 +6,7 @@ rich is imported only when a table is printed: long-running commands print none.
 import json
 import sys
 from collections.abc import Container, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -92,8 +93,9 @@ def print_table(made: "Table") -> None:
 
 
 def say(line: str) -> None:
-    """Print a message to stderr."""
-    click.echo(printable(line), err=True)
+    """Print a message to stderr; if that fails, because its disk is full, go on without."""
+    with suppress(OSError):
+        click.echo(printable(line), err=True)
 
 
 def minute(moment: datetime | None) -> str:

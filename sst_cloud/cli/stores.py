@@ -19,6 +19,7 @@ from sst_cloud.nearest import totals_around
 from sst_cloud.readings import Reading
 from sst_cloud.sink import CheckedHistory, History, Sink
 
+from .output import say
 from .settings import Settings
 from .units import LITRES_PER_M3, FiniteRange
 
@@ -128,10 +129,7 @@ class Places:
     def say_if_guessed(self, house_ids: set[int]) -> None:
         """Print to stderr if this machine's time zone is used for some house."""
         if not self.given and not house_ids.issubset(self.zones):
-            click.echo(
-                f"Note: using this machine's time zone, {self.default}; change it with --timezone",
-                err=True,
-            )
+            say(f"Note: using this machine's time zone, {self.default}; change it with --timezone")
 
 
 def _zone_of_this_machine() -> tzinfo:
@@ -194,9 +192,7 @@ async def volumes(
     if ahead:
         are = "1 reading is" if len(ahead) == 1 else f"{len(ahead)} readings are"
         day = f"{'up to ' * (len(ahead) > 1)}{ahead[-1]:%Y-%m-%d}"
-        click.echo(
-            f"Note: {are} dated in the future ({day}) and skipped; was a clock wrong?", err=True
-        )
+        say(f"Note: {are} dated in the future ({day}) and skipped; was a clock wrong?")
 
 
 def utc(moment: datetime) -> datetime:

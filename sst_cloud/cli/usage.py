@@ -118,7 +118,7 @@ def usage(  # noqa: PLR0913  one per option
         from .plot import draw  # noqa: PLC0415
 
         draw(uses, by, plot)
-        click.echo(f"Saved {plot}.", err=True)
+        say(f"Saved {plot}.")
     if as_json:
         print_json(uses)
     elif as_csv:

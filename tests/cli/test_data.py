@@ -388,6 +388,44 @@ def test_a_full_disk_is_said(logged_in: FakeCloud, command: str) -> None:
     assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("nonsense", 2),
+        ("", 2),
+        ("status --state none", 1),
+        ("report sqlite:none.db", 1),
+        ("read --url http://127.0.0.1:9", 4),
+        ("houses --token invalid", 3),
+    ],
+)
+def test_exit_status_is_the_same_if_messages_cannot_be_written(
+    logged_in: FakeCloud, here: Path, command: str, status: int, buffered: bool
+) -> None:
+    """The disk that they go to is full."""
+    environ = os.environ | ({} if buffered else {"PYTHONUNBUFFERED": "1"})
+    with Path("/dev/full").open("w") as full:
+        words = [*PROGRAM, *command.split()]
+        done = subprocess.run(
+            words, stdout=subprocess.DEVNULL, stderr=full, env=environ, check=False
+        )
+    assert done.returncode == status
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_collector_goes_on_if_its_warnings_cannot_be_written(
+    logged_in: FakeCloud, here: Path
+) -> None:
+    words = [*PROGRAM, "collect", "--once", "--state", "state", "--sink", "sqlite:home.db"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*words, "--on-event", "no-such-command"], stderr=full, check=False)
+    assert done.returncode == 1, "the handler is missing"
+    delivered = {sink.name: sink.delivered for sink in read_status(here / "state").sinks}
+    assert delivered == {"sqlite:home.db": 52, "no-such-command": 0}
+
+
 @pytest.mark.parametrize("told", ["", "ascii"])
 def test_a_pipe_gets_utf8_unless_python_is_told_otherwise(logged_in: FakeCloud, told: str) -> None:
     """As on Windows, where the machine's own encoding cannot hold every name."""
