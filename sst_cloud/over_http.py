@@ -1,5 +1,6 @@
 """HTTP as all clients use it: how much is read, what failures mean, when to retry."""
 
+import logging
 import os
 import re
 import socket
@@ -12,6 +13,8 @@ from typing import Final
 import aiohttp
 
 from .redaction import redact_text
+
+_log = logging.getLogger(__name__)
 
 ERROR_LIMIT: Final = 256 * 1024
 """Bytes of an error's body that are read; nobody explains an error at greater length."""
@@ -87,6 +90,25 @@ def is_this_machine(host: str | None) -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+class PlainHttpWarning:
+    """Warns once of credentials that are sent unencrypted, where somebody may listen in."""
+
+    def __init__(self, scheme: str, host: str | None, name: str | None = None) -> None:
+        """`name` is what the message calls the server, by default `host`."""
+        self._name = name or host
+        self._is_due = scheme == "http" and not is_this_machine(host)
+
+    def credentials_sent(self) -> None:
+        """To be called before they are."""
+        if self._is_due:
+            self._is_due = False
+            _log.warning(
+                "credentials are sent to %s unencrypted: anyone on the way can read them; use a "
+                "URL that begins with https://",
+                self._name,
+            )
 
 
 def what_failed(

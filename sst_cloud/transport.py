@@ -34,8 +34,8 @@ from .errors import (
 from .over_http import (
     DETAIL,
     ERROR_LIMIT,
+    PlainHttpWarning,
     describe,
-    is_this_machine,
     read_body,
     seconds_until,
     what_failed,
@@ -105,7 +105,7 @@ class Transport:
             raise ValueError("max_concurrency must be at least 1")
         self._base = str(url).rstrip("/")
         self._host = url.host
-        self._is_open_to_all = url.scheme == "http" and not is_this_machine(url.host)
+        self._plain_http = PlainHttpWarning(url.scheme, url.host)
         self._session = session
         self._owns_session = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -204,13 +204,8 @@ class Transport:
         self._secrets.add(*secrets)
         if token is not None and len(token) >= _UNMISTAKABLE:
             self._tokens.add(token)
-        if secrets and self._is_open_to_all:
-            self._is_open_to_all = False  # said once
-            _log.warning(
-                "credentials are sent to %s unencrypted: anyone on the way can read them; use a "
-                "URL that begins with https://",
-                self._host,
-            )
+        if secrets:
+            self._plain_http.credentials_sent()
 
     async def _content(
         self, response: aiohttp.ClientResponse, path: str, read: Callable[[Any], T]

@@ -1,7 +1,6 @@
 """Requests to InfluxDB: credentials, and what its refusals and failures mean."""
 
 import asyncio
-import logging
 import re
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping
@@ -19,8 +18,8 @@ from yarl import URL
 from sst_cloud.errors import SinkError, SinkOptionsError, SinkRefusedError, SinkUnavailableError
 from sst_cloud.over_http import (
     ERROR_LIMIT,
+    PlainHttpWarning,
     http_date,
-    is_this_machine,
     read_body,
     seconds_until,
     what_failed,
@@ -28,8 +27,6 @@ from sst_cloud.over_http import (
 from sst_cloud.sent_secrets import Secrets
 
 from ._partial_write import Complaint, shorten
-
-_log = logging.getLogger(__name__)
 
 TOKEN: Final = "INFLUXDB_TOKEN"  # noqa: S105  a name
 PASSWORD: Final = "INFLUXDB_PASSWORD"  # noqa: S105
@@ -102,7 +99,7 @@ class Server:
         quoted = [quote(secret, safe="") for secret in long]
         self.in_data = Secrets(*long, *quoted, *map(quote, quoted))
         """Never data, even where an answer has them among its data; tags are written quoted."""
-        self._is_open_to_all = url.scheme == "http" and not is_this_machine(url.host)
+        self._plain_http = PlainHttpWarning(url.scheme, url.host, self.host)
         self._session = session
         self._owns_session = session is None
         self._timeout = timeout
@@ -176,13 +173,8 @@ class Server:
         headers: dict[str, str],
         **more: Any,
     ) -> Any:
-        if self._is_open_to_all and self._headers:
-            self._is_open_to_all = False  # said once
-            _log.warning(
-                "credentials are sent to %s unencrypted: anyone on the way can read them; use an "
-                "address that begins with https://",
-                self.host,
-            )
+        if self._headers:
+            self._plain_http.credentials_sent()
         if self._session is None:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -17,7 +17,7 @@ from sst_cloud.clock import Clock
 from sst_cloud.collector.handler import Handler
 from sst_cloud.collector.handlers import is_mail_address
 from sst_cloud.errors import SinkOptionsError
-from sst_cloud.over_http import DETAIL
+from sst_cloud.over_http import DETAIL, is_this_machine
 from sst_cloud.sent_secrets import Secrets
 
 from . import smtp
@@ -26,7 +26,6 @@ from .settings import Settings
 
 _PORTS: Final = {"smtp": 587, "smtps": 465}
 _HOW: Final = "SST_CLOUD_SMTP must look like smtps://me@mail.example.com or smtp://me@host:587"
-_HERE: Final = ("localhost", "127.0.0.1", "::1")
 _SAID: Final = 200
 """Characters of a mail server's response that are shown."""
 _TELLING: Final = 6
@@ -120,7 +119,7 @@ class _Server:
                 server.starttls(context=context)
                 secure = True
             if self.user and self.password:
-                if not secure and self.host not in _HERE:
+                if not secure and not is_this_machine(self.host):
                     raise click.ClickException(
                         f"{self.host} offers no TLS, so the password was not sent; try smtps://"
                     )

@@ -1,6 +1,5 @@
 """A URL to which every event is posted."""
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -12,13 +11,11 @@ from yarl import URL
 from sst_cloud._version import __version__
 from sst_cloud.clock import Clock
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
-from sst_cloud.over_http import is_this_machine, seconds_until, what_failed
+from sst_cloud.over_http import PlainHttpWarning, seconds_until, what_failed
 from sst_cloud.redaction import name_of, redact_text
 from sst_cloud.sent_secrets import Secrets
 
 from .handler import LIMIT, Handler, NotWantedError, as_json
-
-_log = logging.getLogger(__name__)
 
 _CONNECT_LIMIT: Final = 10.0
 _OK: Final = range(200, 300)
@@ -55,11 +52,8 @@ class WebhookHandler(Handler):
         port = "" if self._url.is_default_port() else f":{self._url.port}"
         self.name: str = name_of(f"{self._url.scheme}://{self._host}{port}/", str(self._url))
         self._secrets = Secrets(*_secrets(self._url))
-        self._is_open_to_all = (
-            self._url.scheme == "http"
-            and not is_this_machine(self._host)
-            and _has_credentials(self._url)
-        )
+        self._has_credentials = _has_credentials(self._url)
+        self._plain_http = PlainHttpWarning(self._url.scheme, self._host)
         self._timeout = aiohttp.ClientTimeout(total=limit, sock_connect=_CONNECT_LIMIT)
         self._session: aiohttp.ClientSession | None = None
 
@@ -71,13 +65,8 @@ class WebhookHandler(Handler):
 
     async def check(self) -> None:
         """Warn of credentials sent unencrypted; more cannot be checked without an event."""
-        if self._is_open_to_all:
-            self._is_open_to_all = False  # said once
-            _log.warning(
-                "credentials are sent to %s unencrypted: anyone on the way can read them; use a "
-                "URL that begins with https://",
-                self._host,
-            )
+        if self._has_credentials:
+            self._plain_http.credentials_sent()
 
     async def send(self, content: Mapping[str, Any]) -> None:
         """Post one JSON object. Redirects are not followed, and an answer's body is not read."""

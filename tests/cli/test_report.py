@@ -401,7 +401,7 @@ def test_a_password_is_not_sent_in_the_clear(
     monkeypatch.setenv("SST_CLOUD_SMTP", f"smtp://me@example.com@127.0.0.1:{port}")
     monkeypatch.setenv("SST_CLOUD_SMTP_PASSWORD", "right")
     assert sst(*STORE, *MAIL).status == 0, "nobody listens on the way to this very machine"
-    monkeypatch.setattr(sending, "_HERE", ())
+    monkeypatch.setattr(sending, "is_this_machine", lambda _: False)
     status, _, err = sst(*STORE, *MAIL)
     assert status == 1
     assert "127.0.0.1 offers no TLS, so the password was not sent; try smtps://" in err
