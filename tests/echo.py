@@ -7,11 +7,12 @@ import json
 import quopri
 import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final, Self
 from urllib.parse import quote, unquote_plus
 
 from data.test_sent_secrets import FORMS as WHOLE
+from sst_cloud import SinkError
 
 FORMS: Final[Mapping[str, Callable[[str], str]]] = {
     **WHOLE,
@@ -97,6 +98,14 @@ def all_of(error: BaseException | None) -> str:
             shown += "".join(traceback.format_exception(each))
             waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
     return shown
+
+
+async def outcome(call: Awaitable[object]) -> str:
+    """Everything that a call of a sink can show: its result, or its error and those behind it."""
+    try:
+        return repr(await call)
+    except SinkError as error:
+        return all_of(error)
 
 
 def leaked(text: str, *secrets: str) -> list[str]:

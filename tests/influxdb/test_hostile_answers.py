@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from echo import FORMS, PLACES, Echo, all_of, http, leaked
+from echo import FORMS, PLACES, Echo, all_of, http, leaked, outcome
 from influxdb.stand_in import CHECK
 from linear import LIMIT, growth
 from sst_cloud import Quantity, Reading, SinkRefusedError, SinkUnavailableError
@@ -45,21 +45,14 @@ async def sinks(answer: Answer) -> AsyncIterator[Sequence[InfluxDBSink]]:
         yield two, one
 
 
+async def volumes(sink: InfluxDBSink) -> list[Reading]:
+    return [reading async for reading in sink.read(Quantity.VOLUME)]
+
+
 async def everything(sink: InfluxDBSink) -> str:
     """What every request of a sink shows: errors with all behind them, reasons, readings."""
-
-    async def read() -> list[Reading]:
-        return [reading async for reading in sink.read(Quantity.VOLUME)]
-
-    shown = ""
-    for attempt in (sink.check(), sink.write(meters(3)), sink.latest(), read()):
-        try:
-            result = await attempt
-        except SinkError as error:
-            shown += all_of(error)
-        else:
-            shown += repr(result)
-    return shown
+    calls = (sink.check(), sink.write(meters(3)), sink.latest(), volumes(sink))
+    return "".join([await outcome(call) for call in calls])
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -75,16 +68,12 @@ async def test_nothing_that_was_sent_comes_out_of_an_answer_that_repeats_it(
 
     async with sinks(answer) as both:
         for sink, secrets in zip(both, SECRETS, strict=True):
-            shown = await everything(sink)
-            assert leaked(shown + caplog.text, *secrets) == []
+            assert leaked(await everything(sink) + caplog.text, *secrets) == []
             for name, form in FORMS.items():
                 for secret in secrets:
                     written = f"sorry: {form(secret)}."
-                    try:
-                        shown = repr(await sink.write(meters(1)))
-                    except SinkError as error:
-                        shown = all_of(error)
-                    assert (name, leaked(shown + caplog.text, *secrets)) == (name, [])
+                    result = await outcome(sink.write(meters(1)))
+                    assert (name, leaked(result + caplog.text, *secrets)) == (name, [])
             written = ""
 
 
@@ -128,11 +117,8 @@ async def test_nothing_that_was_sent_comes_out_of_the_answer_to_a_query(
     for content in contents:
         body = json.dumps(content)
         async with sinks(lambda sent, body=body: http(200, body)) as both:  # type: ignore[misc]
-            try:
-                shown = repr([reading async for reading in both[0].read(Quantity.VOLUME)])
-            except SinkError as error:
-                shown = all_of(error)
-        assert leaked(shown + caplog.text, TOKEN) == []
+            result = await outcome(volumes(both[0]))
+        assert leaked(result + caplog.text, TOKEN) == []
 
 
 async def test_an_answer_with_a_short_password_is_not_shown() -> None:
