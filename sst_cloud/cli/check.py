@@ -109,20 +109,26 @@ def _print(findings: Sequence[Finding]) -> None:
 
 
 async def _try(name: str, attempt: Callable[[], Awaitable[str]]) -> Finding:
-    ok = False
     try:
-        said = await attempt()
-        ok = True
-    except click.ClickException as error:
-        said = error.format_message()
-    except TimeoutError as error:
-        ours = isinstance(error, SSTCloudError)
-        said = str(error) if ours else f"no response within {_LIMIT:g} s"
-    except SSTCloudError as error:
-        said = str(error)
+        return Finding(redact_text(name), True, _one_line(await attempt()))
     except Exception as error:  # noqa: BLE001  a third-party sink may raise anything
-        said = f"{type(error).__name__}: {error}"
-    return Finding(redact_text(name), ok, redact_text(" ".join(said.split())))
+        return _failed(name, error)
+
+
+def _failed(name: str, error: Exception) -> Finding:
+    if isinstance(error, click.ClickException):
+        reason = error.format_message()
+    elif isinstance(error, SSTCloudError):
+        reason = str(error)
+    elif isinstance(error, TimeoutError):
+        reason = f"no response within {_LIMIT:g} s"
+    else:
+        reason = f"{type(error).__name__}: {error}"
+    return Finding(redact_text(name), False, _one_line(reason))
+
+
+def _one_line(text: str) -> str:
+    return redact_text(" ".join(text.split()))
 
 
 async def _read(settings: Settings, wanted: Sequence[str]) -> str:
@@ -157,22 +163,27 @@ def _write_nothing(folder: Path) -> None:
 
 
 async def _try_sink(url: str, settings: Settings) -> Finding:
+    try:
+        sink = settings.open_sink(url)
+    except Exception as error:  # noqa: BLE001  a third-party sink may raise anything
+        return _failed(name_of_refused(url), error)
+
     async def ask() -> str:
-        async with asyncio.timeout(_LIMIT), settings.open_sink(url) as sink:
+        async with asyncio.timeout(_LIMIT), sink:
             await sink.check()
         return ""
 
-    try:
-        settings.open_sink(url)
-        name = sink_name(url)
-    except Exception:  # noqa: BLE001  a third-party sink may raise anything
-        name = name_of_refused(url)
-    return await _try(name, ask)
+    return await _try(sink_name(url), ask)
 
 
 async def _try_handler(text: str, settings: Settings) -> Finding:
+    try:
+        handler = handler_for(text, settings)
+    except SSTCloudError as error:
+        return _failed("--on-event", error)
+
     async def ask() -> str:
-        async with handler_for(text, settings) as handler:
+        async with handler:
             await handler.check()
         return (
             "not tested, as that would post something"
@@ -180,8 +191,4 @@ async def _try_handler(text: str, settings: Settings) -> Finding:
             else ""
         )
 
-    try:
-        name = handler_for(text, settings).name
-    except SSTCloudError:
-        name = "--on-event"
-    return await _try(name, ask)
+    return await _try(handler.name, ask)
