@@ -133,9 +133,9 @@ def what_failed(
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"{host} cannot be reached: {_said(error.os_error)}"
     # The text of a ClientResponseError contains the whole URL.
-    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    said = " ".join(mask(said[:DETAIL]).split())[:_MAX_REASON]
-    return f"the connection to {host} was lost: {said or type(error).__name__}"
+    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    text = " ".join(mask(text[:DETAIL]).split())[:_MAX_REASON]
+    return f"the connection to {host} was lost: {text or type(error).__name__}"
 
 
 def _said(error: OSError) -> str:

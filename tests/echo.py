@@ -88,16 +88,16 @@ class Echo:
 
 def all_of(error: BaseException | None) -> str:
     """Everything that an exception, and those behind it, can show."""
-    shown = ""
+    text = ""
     waiting, known = [error], set[int]()
     while waiting:
         each = waiting.pop()
         if each is not None and id(each) not in known:
             known.add(id(each))
-            shown += f"{each!s} {each!r} {vars(each)!r} {each.args!r}"
-            shown += "".join(traceback.format_exception(each))
+            text += f"{each!s} {each!r} {vars(each)!r} {each.args!r}"
+            text += "".join(traceback.format_exception(each))
             waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
-    return shown
+    return text
 
 
 async def outcome(call: Awaitable[object]) -> str:

@@ -65,7 +65,7 @@ class Complaint:
         text = body.decode("utf-8", "replace")
         try:
             content = json.loads(text) if is_whole else None
-            said = _text_of(content) if isinstance(content, Mapping) else ""
+            complaint = _text_of(content) if isinstance(content, Mapping) else ""
         except (ValueError, RecursionError):
             content = None
         if not isinstance(content, Mapping):
@@ -76,10 +76,10 @@ class Complaint:
         data = content.get("data")
         entries = data if isinstance(data, list) else [data]
         return cls(
-            shorten(said, mask) or "no reason given",
+            shorten(complaint, mask) or "no reason given",
             is_json=True,
             mask=mask,
-            text=said,
+            text=complaint,
             data=[entry for entry in entries if isinstance(entry, Mapping)],
         )
 
@@ -167,8 +167,8 @@ def _end_of_line(quoted: str, known: Container[str], lengths: Container[int]) ->
 
 def _text_of(content: Mapping[str, Any]) -> str:
     """The message in an answer; raises RecursionError."""
-    said = content.get("error") or content.get("message") or content.get("code") or ""
-    return said if isinstance(said, str) else json.dumps(said)
+    text = content.get("error") or content.get("message") or content.get("code") or ""
+    return text if isinstance(text, str) else json.dumps(text)
 
 
 def shorten(text: str, mask: Mask) -> str:

@@ -246,8 +246,8 @@ class _Reader:
     def _variable(self, name: str) -> str:
         value = os.environ.get(name)
         if not value:
-            shown = name if _PLAIN.fullmatch(name) else MASK
-            raise self._error(f"the environment variable {shown!r} is not set")
+            masked = name if _PLAIN.fullmatch(name) else MASK
+            raise self._error(f"the environment variable {masked!r} is not set")
         self._variables.add(name)
         return value
 

@@ -121,8 +121,8 @@ def read_secret(file: Path, what: str, *, warn: bool = True) -> str:
             if warn:
                 _warn_if_open(file, mode)
             return secret
-    shown = redact_text(str(file))  # it may be the secret, where the name of its file belongs
-    raise CredentialsMissingError(f"the {what} cannot be read from {shown}: {reason}")
+    masked = redact_text(str(file))  # it may be the secret, where the name of its file belongs
+    raise CredentialsMissingError(f"the {what} cannot be read from {masked}: {reason}")
 
 
 def _warn_if_open(file: Path, mode: int) -> None:

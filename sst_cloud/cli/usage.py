@@ -111,7 +111,7 @@ def usage(  # noqa: PLR0913  one per option
         gap=gap,
         max_flow=max_flow,
     )
-    seen = asyncio.run(_count(settings, store, tally, Wanted(wanted), water))
+    coverage = asyncio.run(_count(settings, store, tally, Wanted(wanted), water))
     uses = tally.usages()
     places.say_if_guessed({use.house_id for use in uses})
     if plot is not None:
@@ -124,12 +124,12 @@ def usage(  # noqa: PLR0913  one per option
     elif as_csv:
         _print_csv(uses)
     elif not uses:
-        say(window.why_nothing(now, seen.oldest) or seen.why_nothing())
+        say(window.why_nothing(now, coverage.oldest) or coverage.why_nothing())
     elif plot is None:
         from .tables import print_usage  # noqa: PLC0415  needs rich
 
         print_usage(uses, by, gap)
-        if window.last is not None and window.leaves_out(seen.oldest):
+        if window.last is not None and window.leaves_out(coverage.oldest):
             say(f"Note: showing the last {window.last.days} days; use --from for more")
 
 
@@ -156,14 +156,14 @@ class _Seen:
 async def _count(
     settings: Settings, store: str, tally: Tally, wanted: Wanted, water: str | None
 ) -> _Seen:
-    seen = _Seen()
+    coverage = _Seen()
     now = settings.clock.now()
     async for reading in volumes(settings, store, tally.since, tally.until, now):
         if reading in wanted and water in (None, reading.water):
             tally.add(reading)
-            seen.add(reading)
+            coverage.add(reading)
     wanted.complain()
-    return seen
+    return coverage
 
 
 def only_one_form(*, as_json: bool, as_csv: bool) -> None:

@@ -61,14 +61,14 @@ def one_of_ours(error: Exception, name: str) -> SSTCloudError:
         words = str(error)
     except Exception:  # noqa: BLE001  its __str__ fails
         words = ""
-    shown = redact_text(words[:DETAIL])
+    masked = redact_text(words[:DETAIL])
     if not (isinstance(error, SSTCloudError) and words):
-        return SinkUnavailableError(f"{type(error).__name__}: {shown}"[:_REASON])
-    if shown == words and len(words) <= _REASON:
+        return SinkUnavailableError(f"{type(error).__name__}: {masked}"[:_REASON])
+    if masked == words and len(words) <= _REASON:
         return error
     if isinstance(error, SinkRefusedError):
-        return SinkRefusedError(shown[:_REASON])
-    return SinkUnavailableError(shown[:_REASON], retry_after=getattr(error, "retry_after", None))
+        return SinkRefusedError(masked[:_REASON])
+    return SinkUnavailableError(masked[:_REASON], retry_after=getattr(error, "retry_after", None))
 
 
 def rejections_of(report: Any, items: Sequence[Any]) -> Sequence[Any]:

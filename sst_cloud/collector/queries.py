@@ -164,12 +164,12 @@ def too_old(database: sqlite3.Connection, stream: str, now: int, oldest: int) ->
     ).fetchone()
     upto = young[0] - 1 if young else newest(database, stream)
     key = f"{_OWN}too old {stream}"
-    found = _all_notes(database).get(key)
-    since, until = map(int, found.split()) if found else (now, 0)
+    stored = _all_notes(database).get(key)
+    since, until = map(int, stored.split()) if stored else (now, 0)
     seen_for_a_day = now - _DAY - since >= 0
     confirmed = min(upto, until) if seen_for_a_day else 0
     gone = confirmed < first(database, stream)
-    if found is None or now < since or (seen_for_a_day and gone):
+    if stored is None or now < since or (seen_for_a_day and gone):
         note(database, {key: f"{now} {upto}"})
     return confirmed
 

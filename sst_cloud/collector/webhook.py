@@ -131,5 +131,5 @@ def _is_secret(part: str | None) -> bool:
 
 
 def _has_credentials(url: URL) -> bool:
-    shown = f"{url.scheme}://{url.raw_authority}/?{url.raw_query_string}"
-    return redact_text(shown) != shown
+    text = f"{url.scheme}://{url.raw_authority}/?{url.raw_query_string}"
+    return redact_text(text) != text

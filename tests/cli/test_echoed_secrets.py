@@ -67,12 +67,12 @@ def test_a_collector_keeps_nothing_of_it(
 ) -> None:
     caplog.set_level(logging.DEBUG, "sst_cloud")
     url = store(partial_write if place == "partial write" else PLACES[place])
-    shown = str(sst("-vv", "check", *STATE, "--sink", url))
-    shown += str(sst("-vv", "collect", "--once", *STATE, "--sink", url))
+    output = str(sst("-vv", "check", *STATE, "--sink", url))
+    output += str(sst("-vv", "collect", "--once", *STATE, "--sink", url))
     status = sst("status", "--json", *STATE)
-    shown += status.out + str(sst("status", *STATE)) + str(sst("dead-letters", "list", *STATE))
+    output += status.out + str(sst("status", *STATE)) + str(sst("dead-letters", "list", *STATE))
     assert "influxdb:" in status.out
-    assert leaked(shown + caplog.text, TOKEN) == []
+    assert leaked(output + caplog.text, TOKEN) == []
     names = set[str]()
     for file in Path("state").iterdir():
         names.add(file.name)

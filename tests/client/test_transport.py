@@ -367,13 +367,13 @@ async def test_nothing_that_was_sent_comes_out_of_an_answer_that_repeats_it(
     async with Echo(answer) as echo, SSTCloud(auth, base_url=echo.url, clock=clock) as client:
         with pytest.raises(SSTCloudError) as caught:
             await client.houses()
-    shown = all_of(caught.value) + caplog.text
+    exposed = all_of(caught.value) + caplog.text
     for secret in SENT:
         for form in (secret, quote(secret, safe=""), secret[:8]):
-            assert form not in shown
+            assert form not in exposed
     for offset in range(3):
         core = base64.b64encode(b" " * offset + token.encode()).decode()[4:20]
-        assert core not in shown
+        assert core not in exposed
 
 
 @pytest.mark.parametrize("escaped", [False, True])

@@ -282,10 +282,10 @@ def polled(snapshot: Snapshot) -> Snapshot:
 def of_other_houses(size: int) -> Run:
     """Houses by id, none of which are there."""
     houses = Listing(House(id=at) for at in range(size))
-    wanted = list(range(size, 2 * size))
+    house_ids = list(range(size, 2 * size))
 
     async def poll() -> Snapshot:
-        return await SSTCloud(TokenAuth("token")).snapshot(houses=houses, house_ids=wanted)
+        return await SSTCloud(TokenAuth("token")).snapshot(houses=houses, house_ids=house_ids)
 
     return lambda: asyncio.run(poll())
 
