@@ -115,11 +115,14 @@ class SqliteFile:
     def leftovers(self) -> Iterator[Path]:
         """Files beside it without which some of the data is missing, or only half of it written."""
         real = real_path(self.path)
+        status = status_of(real)
+        nothing_written = status is not None and not status.st_size
         for suffix in _LEFTOVERS:
             side = real.with_name(real.name + suffix)
             with suppress(FileNotFoundError), side.open("rb") as file:
                 begin = file.read(_HEADER)
-                needed = begin.startswith(_JOURNAL) and (any(begin[16:20]) or not self.is_empty())
+                # That of the first write of all is, unless its file is there and still empty.
+                needed = begin.startswith(_JOURNAL) and (any(begin[16:20]) or not nothing_written)
                 if needed or (begin and suffix == "-wal"):
                     yield side
 

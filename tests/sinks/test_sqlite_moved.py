@@ -175,6 +175,40 @@ async def test_leftover_of_a_killed_write_is_kept_where_the_file_is_moved_away(
     assert journals > 3
 
 
+async def test_journal_of_a_killed_first_write_is_kept_where_the_file_is_moved_away(
+    tmp_path: Path, steps: Steps, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half of the write may be in that file: with the journal, it is an empty store again."""
+    at, reached, journals = 0, True, 0
+    while reached:
+        at += 1
+        before, after = (tmp_path / f"{when}-{at}" for when in ("before", "after"))
+        before.mkdir()
+        async with SqliteSink(before / "home.db") as sink:
+            steps.begin(at, partial(shutil.copytree, before, after))
+            await sink.write(BATCH)
+            reached = steps.count >= at
+            steps.begin(-1, lambda: None)
+        if not reached:
+            break
+        if not (after / "home.db").exists():
+            continue
+        move(after)
+        caplog.clear()
+        async with SqliteSink(after / "home.db") as sink:
+            await sink.write(BATCH)
+        assert len(values(after / "home.db")) == len(BATCH)
+        for orphan in after.glob("*orphan*"):
+            journals += 1
+            assert orphan.name in caplog.text
+            orphan.rename(after / "moved.db-journal")
+        with closing(sqlite3.connect(after / "moved.db")) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        if (after / "moved.db").stat().st_size:
+            assert len(values(after / "moved.db")) == len(BATCH)
+    assert journals > 3
+
+
 @pytest.mark.parametrize("empty", [False, True])
 async def test_log_of_a_store_of_an_earlier_version_is_kept_where_it_was_moved_away(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, empty: bool
