@@ -22,7 +22,7 @@ _OK: Final = range(200, 300)
 _FAULTS: Final = 500
 _SHORT: Final = 6
 """Shorter parts of a path or query are not secret, nor are words."""
-_WORDS: Final = re.compile("[a-z]+([-_.][a-z]+)*|v[0-9]+")
+_WORDS: Final = re.compile("[a-z]++(?:[-_.][a-z]++)*+|v[0-9]++")
 _PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _ABOUT_CONTENT: Final = frozenset(
     {

@@ -68,7 +68,7 @@ MATCHES: Final[Mapping[str, str]] = {
     "[a-z][a-z_-]{0,30}": "an_option",
     "[A-Z][A-Z0-9_]{0,40}": "A_NAME",
     "[A-Za-z_][A-Za-z0-9_]*=.*": "NAME=value",
-    "[a-z]+([-_.][a-z]+)*|v[0-9]+": "api-name.x",
+    "[a-z]++(?:[-_.][a-z]++)*+|v[0-9]++": "api-name.x",
     # Damaged files
     "(?=[\\x04-\\x0c]\\0[\\x01-\\x06])": "\x05\0\x03",
     # The fake cloud
