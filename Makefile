@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev hooks servers test soak lint docs docs-serve devices-page signatures notebooks pictures bench wheel test-wheel test-floors image lambda deploy clean
+.PHONY: help demo dev hooks servers test soak lint docs docs-serve devices-page stubs signatures notebooks pictures bench wheel test-wheel test-floors image lambda deploy clean
 
 # One process per core; the tests of a file stay together, as they share fixtures.
 # Their order is set by tests/conftest.py.
@@ -50,12 +50,12 @@ endif
 
 soak: $(VENV)/.dev ## Kill what stores readings, and meet hostile answers, by the thousand: about an hour
 	$(BIN)/pytest -rP --show-capture=stdout --kill-rounds 1000 tests/collector/test_kill.py
-	$(BIN)/pytest -rP --show-capture=stdout --hostile-answers 200000 tests/client/test_hostile.py
+	$(BIN)/pytest -rP --show-capture=stdout --hostile-answers 200000 tests/cloud/test_hostile.py
 
 lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy sst_cloud sinks tests benchmarks examples/lambda_timestream docs
+	$(BIN)/mypy sst_cloud sinks tests benchmarks examples/lambda_timestream tools docs
 	$(BIN)/mypy examples/third_party_sink/src
 	$(BIN)/lint-imports
 
@@ -66,16 +66,19 @@ docs-serve: docs ## Build the documentation, and serve it at http://127.0.0.1:80
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8000
 
 devices-page: $(VENV)/.dev ## Regenerate the page of supported devices
-	$(BIN)/python tests/supported_devices.py
+	$(BIN)/python tools/supported_devices.py
+
+stubs: $(VENV)/.dev ## Regenerate the type stubs of packages that import on first use
+	$(BIN)/python tools/stubs.py
 
 signatures: $(VENV)/.dev ## Regenerate the listing of the public API
-	$(BIN)/python tests/typed/signatures.py
+	$(BIN)/python tools/public_signatures.py
 
 notebooks: $(VENV)/.dev ## Run the example notebooks, and update their output
-	$(BIN)/python tests/notebooks.py
+	$(BIN)/python tools/run_notebooks.py
 
 pictures: $(VENV)/.dev ## Regenerate the pictures in the documentation
-	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python tools/make_pictures.py
 
 bench: $(VENV)/.dev ## Run the benchmarks, and print ratios
 	$(BIN)/python -m benchmarks
@@ -101,13 +104,13 @@ test-wheel: ## Test the wheel in dist/, installed into .venv-wheel
 test-floors: $(VENV)/.dev ## Test with the oldest versions of the dependencies allowed
 	rm -rf .venv-floors
 	$(BIN)/python -m venv .venv-floors
-	$(FLOORS)/python -m pip install --quiet --disable-pip-version-check --no-compile $$($(BIN)/python tests/floors.py)
+	$(FLOORS)/python -m pip install --quiet --disable-pip-version-check --no-compile $$($(BIN)/python tools/lowest_versions.py)
 	$(FLOORS)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --editable .
 	$(FLOORS)/python -m pip check
 	$(FLOORS)/sst-cloud demo
 	$(BIN)/python -c '$(PACKAGES)' >"$$($(FLOORS)/python -c '$(PACKAGES)')/lent.pth"
 	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(FLOORS)/python -m pytest -q -p no:cacheprovider \
-	  -p pytest_asyncio.plugin -p pytest_cov.plugin tests/client tests/cli tests/sinks tests/influxdb
+	  -p pytest_asyncio.plugin -p pytest_cov.plugin tests/cloud tests/cli tests/sinks
 
 image: ## Build the Docker image, and test it with a fake cloud; needs Docker
 	.ci/test-image

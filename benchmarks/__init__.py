@@ -1,5 +1,5 @@
-"""What is promised to be fast, measured side by side and told as ratios.
+"""Speed and memory against their limits, mostly as ratios to a baseline.
 
-Absolute times mean little on a machine that does other things too; a ratio of two things measured
-in turn, in one run, means much. So every figure here is the median of such ratios.
+Absolute times mean little on a busy machine; the ratio of two things that are measured in turn,
+in one run, is stable. So times are given as medians of such ratios.
 """

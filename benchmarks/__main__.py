@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, and print a table of what was promised and what was found."""
+"""`python -m benchmarks`: measure, and print a table of values and limits."""
 
 import argparse
 import platform
@@ -31,14 +31,14 @@ BENCHMARKS: tuple[Benchmark, ...] = (
 
 
 def main() -> int:
-    """Measure all, or those that are named. A limit that is missed is told, not an error."""
+    """Run all benchmarks, or some. A missed limit is reported, but is no error."""
     names = [benchmark.name for benchmark in BENCHMARKS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", action="append", choices=names, help="measure this one")
-    parser.add_argument("--runs", type=_positive, help="how often, rather than as each prefers")
+    parser.add_argument("--only", action="append", choices=names, help="run only this one")
+    parser.add_argument("--runs", type=_positive, help="number of runs; default: as each needs")
     options = parser.parse_args()
     print(f"Python {platform.python_version()}, {platform.machine()}; medians of ratios\n")
-    print(f"{'':24} {'found':>7}   {'limit':<8} {'':4}")
+    print(f"{'':24} {'value':>7}   {'limit':<8} {'':4}")
     for benchmark in BENCHMARKS:
         if options.only is None or benchmark.name in options.only:
             for figure in benchmark.run(options.runs or benchmark.runs):
@@ -48,9 +48,9 @@ def main() -> int:
 
 def _row(figure: Figure) -> str:
     sign = ">=" if figure.at_least else "<="
-    met = "met" if figure.met else "MISSED"
+    is_met = "met" if figure.is_met else "MISSED"
     limit = f"{sign} {figure.limit:g}"
-    return f"{figure.what:24} {figure.value:7.2f}   {limit:<8} {met:7} {figure.detail}"
+    return f"{figure.label:24} {figure.value:7.2f}   {limit:<8} {is_met:7} {figure.detail}"
 
 
 def _positive(text: str) -> int:

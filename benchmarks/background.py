@@ -15,32 +15,32 @@ import trustme
 
 @contextmanager
 def background(serve: Callable[..., None], *args: Any) -> Iterator[Connection]:
-    """Run `serve(pipe, *args)` in a process until the block ends; gives the pipe's other end.
+    """Run `serve(pipe, *args)` in a process until the block ends; yields the pipe's other end.
 
     The server ends when its pipe does.
     """
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=serve, args=(there, *args), daemon=True)
+    parent_end, child_end = context.Pipe()
+    process = context.Process(target=serve, args=(child_end, *args), daemon=True)
     process.start()
-    there.close()
+    child_end.close()
     try:
-        yield here
+        yield parent_end
     finally:
-        here.close()
+        parent_end.close()
         process.join(timeout=10)
 
 
 @attrs.frozen
 class Certificate:
-    """A certificate for this machine, and a bundle of authorities that has its own."""
+    """A certificate for this machine, and a bundle of authorities with its issuer."""
 
     server: Path
     bundle: Path
 
     @classmethod
-    def made_in(cls, folder: Path) -> "Certificate":
-        """The bundle is the usual one, a hundred and more authorities, and one of our own."""
+    def create_in(cls, folder: Path) -> "Certificate":
+        """The bundle is the usual one, of over a hundred authorities, and one of our own."""
         authority = trustme.CA()
         server, bundle = folder / "server.pem", folder / "bundle.pem"
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(server))
@@ -55,6 +55,6 @@ class Certificate:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What makes Python, requests and botocore take this bundle for theirs."""
+        """Variables that make Python, requests and botocore use this bundle."""
         names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
         return dict.fromkeys(names, str(self.bundle))

@@ -1,4 +1,4 @@
-"""What the Timestream sink adds to the requests it sends: their fill, and the processor's time."""
+"""The Timestream sink: records per request, and processor time beside a bare client."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ AT_ONCE = 8
 
 
 class _Recorder:
-    """Stands in for a client, and keeps the requests it is given."""
+    """A client that only records its requests."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -35,7 +35,7 @@ class _Recorder:
 
 
 def measure(runs: int) -> Sequence[Figure]:
-    """The same requests, made and sent by the sink, and ready-made by a bare client."""
+    """The same requests, built and sent by the sink, or only sent by a bare client."""
     os.environ.update(CREDENTIALS)
     batch = readings(ROWS)
     recorder = _Recorder()
@@ -47,7 +47,7 @@ def measure(runs: int) -> Sequence[Figure]:
         counts = service.records()
         pairs = alternate(
             lambda: asyncio.run(_through_sink(service, batch)),
-            lambda: asyncio.run(_bare(service, recorder.requests)),
+            lambda: asyncio.run(_through_client(service, recorder.requests)),
             runs,
         )
     if sum(counts) != ROWS:
@@ -71,17 +71,17 @@ async def _through_sink(service: RemoteTimestream, batch: Sequence[Reading]) -> 
     return seconds
 
 
-async def _bare(service: RemoteTimestream, requests: Sequence[dict[str, Any]]) -> float:
-    todo = iter(requests)
+async def _through_client(service: RemoteTimestream, requests: Sequence[dict[str, Any]]) -> float:
+    remaining = iter(requests)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(_client(service))
 
-        async def work() -> None:
-            for request in todo:
+        async def send_requests() -> None:
+            for request in remaining:
                 await client.write_records(**request)
 
         started = process_time()
-        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+        await asyncio.gather(*(send_requests() for _ in range(AT_ONCE)))
         return process_time() - started
 
 

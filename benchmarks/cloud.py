@@ -13,8 +13,8 @@ from .background import Certificate, background
 
 
 @attrs.frozen
-class Seen:
-    """What the cloud was asked since it was last told to forget."""
+class ReceivedRequests:
+    """The requests that the cloud received since it was last asked."""
 
     paths: tuple[str, ...]
     most_at_once: int
@@ -22,17 +22,17 @@ class Seen:
 
 @attrs.frozen
 class RemoteCloud:
-    """The fake cloud as seen from here."""
+    """The fake cloud, as its clients know it."""
 
     url: str
     token: str = attrs.field(repr=False)
     pipe: Connection = attrs.field(repr=False)
 
-    def seen(self) -> Seen:
-        """What was asked since the last time this was called."""
-        self.pipe.send("seen")
-        seen: Seen = self.pipe.recv()
-        return seen
+    def received(self) -> ReceivedRequests:
+        """The requests since this was last called."""
+        self.pipe.send("received")
+        requests: ReceivedRequests = self.pipe.recv()
+        return requests
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def remote_cloud(
 ) -> Iterator[RemoteCloud]:
     """Start a cloud of so many houses, each with so many modules of two meters.
 
-    Every answer comes `latency` seconds late.
+    Every response is delayed by `latency` seconds.
     """
     with background(_serve, houses, devices, latency, tls) as pipe:
         url, token = pipe.recv()
@@ -67,10 +67,10 @@ def account(houses: int, devices: int) -> FakeAccount:
 def _serve(
     pipe: Connection, houses: int, devices: int, latency: float, tls: Certificate | None
 ) -> None:
-    asyncio.run(_answer(pipe, account(houses, devices), latency, tls))
+    asyncio.run(_serve_requests(pipe, account(houses, devices), latency, tls))
 
 
-async def _answer(
+async def _serve_requests(
     pipe: Connection, account: FakeAccount, latency: float, tls: Certificate | None
 ) -> None:
     async with FakeCloud([account], tls=tls.context() if tls else None) as cloud:
@@ -81,6 +81,7 @@ async def _answer(
                 await asyncio.to_thread(pipe.recv)
             except EOFError:
                 return
-            pipe.send(Seen(tuple(seen.path for seen in cloud.requests), cloud.most_at_once))
+            paths = tuple(request.path for request in cloud.requests)
+            pipe.send(ReceivedRequests(paths, cloud.most_at_once))
             cloud.requests.clear()
             cloud.most_at_once = 0

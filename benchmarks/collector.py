@@ -1,4 +1,4 @@
-"""What the collector costs: per poll, per reading that waits, and while it does nothing."""
+"""The cost of the collector: per poll, per queued reading, and while idle."""
 
 import asyncio
 import json
@@ -27,10 +27,11 @@ from sst_cloud import (
     TokenAuth,
     WriteReport,
 )
-from sst_cloud.collector import Collector, Start, Status, read_status
-from sst_cloud.collector.entries import Entry
-from sst_cloud.collector.outbox import Outbox
+from sst_cloud.collector import Collector
 from sst_cloud.errors import OutboxError
+from sst_cloud.outbox import Start, Status, read_status
+from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.outbox import Outbox
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
 
@@ -40,11 +41,11 @@ from .sqlite import METERS, readings
 
 ROUND_TRIP = 0.05
 POLL_LIMIT = 10.0
-WAITING = 1_000_000
-AT_ONCE = 10_000
+QUEUED = 1_000_000
+APPENDED_AT_ONCE = 10_000
 DRAIN_LIMIT = 20_000
 MEMORY_LIMIT = 60.0
-SOME = 100_000
+NEW_READINGS = 100_000
 WEEK = 7 * 24 * 3 * METERS
 DEAD_LIMIT = 1.05
 IDLE_SECONDS = 60.0
@@ -52,7 +53,7 @@ IDLE_LIMIT = 0.1
 RESIDENT_LIMIT = 1.35
 
 
-_AT_HOME = """
+_COLLECT = """
 import sys
 sys.modules["tornado"] = None
 from sst_cloud.cli import main
@@ -61,8 +62,8 @@ main()
 """tenacity imports tornado where it is installed, as it is here, beside Jupyter: 2 MB."""
 
 
-class Nothing:
-    """A source with nothing to say."""
+class EmptySource:
+    """A source without readings."""
 
     async def snapshot(self) -> Snapshot:
         """A house without devices."""
@@ -70,34 +71,34 @@ class Nothing:
 
 
 @attrs.define
-class Timed:
-    """A source that tells how long its last answer took."""
+class TimedSource:
+    """A source that measures its last snapshot."""
 
     source: Source
-    took: float = 0.0
+    seconds: float = 0.0
 
     async def snapshot(self) -> Snapshot:
-        """The same as without."""
+        """The snapshot of the other source."""
         started = perf_counter()
         try:
             return await self.source.snapshot()
         finally:
-            self.took = perf_counter() - started
+            self.seconds = perf_counter() - started
 
 
-class Dead(CsvSink):
+class DeadSink(CsvSink):
     """A sink that cannot be reached."""
 
     async def write(self, _: Sequence[Reading]) -> WriteReport:
-        """Never."""
+        """Always fails."""
         raise SinkUnavailableError("no route to host")
 
 
 def poll(runs: int) -> Sequence[Figure]:
-    """What a poll takes beside its own requests, until all three sinks have it on the disk."""
+    """Time of a poll beyond its requests, until all three sinks have stored it on disk."""
     with remote_cloud(1, 3, ROUND_TRIP) as cloud, TemporaryDirectory(prefix="sst-cloud-") as folder:
-        added, alone, synced = asyncio.run(_polls(cloud, Path(folder), runs))
-    base = f"ms; the network {milliseconds(alone)}, a synced write {milliseconds(synced)}"
+        added, source_only, synced = asyncio.run(_polls(cloud, Path(folder), runs))
+    base = f"ms; the network {milliseconds(source_only)}, a synced write {milliseconds(synced)}"
     return [Figure("a poll to 3 sinks, adds", median(added) * 1000, POLL_LIMIT, base)]
 
 
@@ -109,24 +110,24 @@ async def _polls(
         "csv": CsvSink(folder / "one.csv"),
         "another": CsvSink(folder / "two.csv"),
     }
-    added, alone, synced = [], [], []
+    added, source_only, synced = [], [], []
     async with SSTCloud(TokenAuth(cloud.token), base_url=cloud.url) as client:
-        source = Timed(client)
+        source = TimedSource(client)
         collector = Collector(source, sinks, folder / "state")
         async with collector:
             await collector.run(1)
             for _ in range(runs):
-                whole = await timed(collector.run(1))
-                alone.append(source.took)
-                added.append(whole - source.took)
+                total = await timed(collector.run(1))
+                source_only.append(source.seconds)
+                added.append(total - source.seconds)
                 synced.append(_synced(folder / "synced"))
             status = await collector.status()
     _check_delivered(status, status.readings)
-    return added, alone, synced
+    return added, source_only, synced
 
 
 def _synced(path: Path) -> float:
-    """What the disk takes for 4 KB."""
+    """Seconds to write and sync 4 KB."""
     with path.open("ab", buffering=0) as file:
         started = perf_counter()
         file.write(bytes(4096))
@@ -135,53 +136,53 @@ def _synced(path: Path) -> float:
 
 
 @attrs.frozen
-class Done:
-    """What a process took for its work."""
+class ProcessCost:
+    """Time and memory of a process."""
 
     seconds: float
-    worked: float
+    processor_seconds: float
     """Seconds of a processor."""
     peak: float
-    """The most memory it ever held, in MB."""
+    """Its peak memory in MB."""
 
 
 def drain(runs: int) -> Sequence[Figure]:
-    """Readings that wait, to an SQLite file; and the most that a process ever holds."""
+    """Rate at which queued readings reach an SQLite file, and peak memory."""
     idle, busy = [], []
     with TemporaryDirectory(prefix="sst-cloud-") as name:
         for run in range(runs):
             one, million = Path(name) / f"one {run}", Path(name) / f"million {run}"
-            _of_its_own("fill", one, 1)
-            _of_its_own("fill", million, WAITING)
-            idle.append(_of_its_own("drain", one).peak)
-            busy.append(_of_its_own("drain", million))
+            _run_in_process("fill", one, 1)
+            _run_in_process("fill", million, QUEUED)
+            idle.append(_run_in_process("drain", one).peak)
+            busy.append(_run_in_process("drain", million))
             shutil.rmtree(million)
-    rate = median(WAITING / done.seconds for done in busy)
-    work = median(done.worked for done in busy) / WAITING * 1e6
-    above = median(done.peak - base for done, base in zip(busy, idle, strict=True))
-    detail = f"to SQLite; {work:.0f} µs of a processor each"
+    rate = median(QUEUED / cost.seconds for cost in busy)
+    processor_time = median(cost.processor_seconds for cost in busy) / QUEUED * 1e6
+    increase = median(cost.peak - base for cost, base in zip(busy, idle, strict=True))
+    detail = f"to SQLite; {processor_time:.0f} µs of a processor each"
     return [
         Figure("drain, readings per s", rate, DRAIN_LIMIT, detail, at_least=True),
-        Figure("drain, memory", above, MEMORY_LIMIT, f"MB above one's {median(idle):.0f} MB"),
+        Figure("drain, memory", increase, MEMORY_LIMIT, f"MB above one's {median(idle):.0f} MB"),
     ]
 
 
 async def _fill(folder: Path, count: int) -> None:
     waiting = readings(count)
     async with Outbox(folder / "state") as outbox:
-        for start in range(0, count, AT_ONCE):
-            await outbox.append(Entry(waiting[start : start + AT_ONCE]))
+        for start in range(0, count, APPENDED_AT_ONCE):
+            await outbox.append(Entry(waiting[start : start + APPENDED_AT_ONCE]))
 
 
-def _of_its_own(*what: object) -> Done:
-    """Let a process of its own do something."""
-    command = (sys.executable, "-m", f"{__package__}.collector", *map(str, what))
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    return Done(**json.loads(done.stdout))
+def _run_in_process(*arguments: object) -> ProcessCost:
+    """Run `main` in a process of its own."""
+    command = (sys.executable, "-m", f"{__package__}.collector", *map(str, arguments))
+    process = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return ProcessCost(**json.loads(process.stdout))
 
 
 def dead_sink(runs: int) -> Sequence[Figure]:
-    """The same for some readings, with and without a sink that is away and a week behind."""
+    """Delivery of new readings, with and without a dead sink that is a week behind."""
     with TemporaryDirectory(prefix="sst-cloud-") as name:
         full = Path(name) / "full"
         asyncio.run(_fill_with_dead(full))
@@ -199,35 +200,35 @@ def dead_sink(runs: int) -> Sequence[Figure]:
 
 
 async def _fill_with_dead(folder: Path) -> None:
-    """A week for the dead one alone, then what both have not received."""
+    """A week for the dead sink only, then readings that neither sink has received."""
     await _fill(folder, WEEK)
     async with _collector(folder, dead=True, start=Start.BEGINNING) as collector:
         await collector.run(1)
-    await _fill(folder, SOME)
+    await _fill(folder, NEW_READINGS)
 
 
 def _collector(folder: Path, *, dead: bool, start: Start) -> Collector:
     sinks: dict[str, Sink] = {"sqlite": SqliteSink(folder / "home.db")}
     if dead:
-        sinks["dead"] = Dead(folder / "dead.csv")
-    return Collector(Nothing(), sinks, folder / "state", start=start)
+        sinks["dead"] = DeadSink(folder / "dead.csv")
+    return Collector(EmptySource(), sinks, folder / "state", start=start)
 
 
 async def _drain(folder: Path, *, dead: bool) -> float:
-    """Seconds until the sink that is alive has received all."""
+    """Seconds until the working sink has received everything."""
     collector = _collector(folder, dead=dead, start=Start.BEGINNING)
     started = perf_counter()
     async with collector:
         await collector.run(1)
         seconds = perf_counter() - started
         status = await collector.status()
-    _check_delivered(status, status.readings, but="dead")
+    _check_delivered(status, status.readings, except_for="dead")
     return seconds
 
 
-def _check_delivered(status: Status, count: int, *, but: str = "") -> None:
+def _check_delivered(status: Status, count: int, *, except_for: str = "") -> None:
     for sink in status.sinks:
-        if sink.name != but and (sink.delivered != count or sink.waiting):
+        if sink.name != except_for and (sink.delivered != count or sink.waiting):
             raise RuntimeError(f"{sink.name} has received {sink.delivered} of {count} readings")
 
 
@@ -240,9 +241,9 @@ def idle(_: int) -> Sequence[Figure]:
         _running(*_collect(Path(name), cloud)) as collect,
     ):
         _wait_for_delivery(Path(name) / "state", collect)
-        before, started = _worked(collect), perf_counter()
+        before, started = _processor_seconds(collect), perf_counter()
         sleep(IDLE_SECONDS)
-        share = 100 * (_worked(collect) - before) / (perf_counter() - started)
+        share = 100 * (_processor_seconds(collect) - before) / (perf_counter() - started)
         ours, base = _resident(collect), _resident(bare)
     detail = f"MB {ours:.1f}, import aiohttp {base:.1f}"
     return [
@@ -257,8 +258,8 @@ def _bare() -> Sequence[str]:
 
 def _collect(folder: Path, cloud: RemoteCloud) -> Sequence[str]:
     return (
-        *(sys.executable, "-c", _AT_HOME, "collect", "--quiet"),
-        *("--every", "12h"),  # or else a poll may fall into the time that is measured
+        *(sys.executable, "-c", _COLLECT, "collect", "--quiet"),
+        *("--every", "12h"),  # otherwise a poll may fall into the measured time
         *("--url", cloud.url, "--token", cloud.token, "--state", str(folder / "state")),
         *("--sink", f"sqlite:{folder / 'home.db'}", "--sink", f"csv:{folder / 'home.csv'}"),
     )
@@ -285,22 +286,22 @@ def _wait_for_delivery(state: Path, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"the collector ended with exit code {process.returncode}")
 
 
-def _worked(process: subprocess.Popen[bytes]) -> float:
-    """Seconds that a process has had of a processor, in all its threads."""
+def _processor_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Processor seconds of a process, in all its threads."""
     tasks = Path(f"/proc/{process.pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def _resident(process: subprocess.Popen[bytes]) -> float:
-    """MB of a process that are in memory."""
+    """Resident memory of a process in MB."""
     return _memory(process.pid, "VmRSS")
 
 
-def _memory(process: int | str, what: str) -> float:
+def _memory(process: int | str, field: str) -> float:
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith(f"{what}:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) / 1000
-    raise RuntimeError("the system does not say what a process holds")
+    raise RuntimeError("the system does not report a process's memory")
 
 
 POLL = Benchmark("collector-poll", 15, poll)
@@ -309,12 +310,12 @@ DEAD = Benchmark("collector-dead-sink", 5, dead_sink)
 IDLE = Benchmark("collector-idle", 1, idle)
 
 
-def main(what: str, folder: str, count: str = "0") -> None:
-    """What is measured in a process of its own."""
-    work = _fill(Path(folder), int(count)) if what == "fill" else _drain(Path(folder), dead=False)
+def main(action: str, folder: str, count: str = "0") -> None:
+    """Fill or drain an outbox, and print the cost."""
+    work = _fill(Path(folder), int(count)) if action == "fill" else _drain(Path(folder), dead=False)
     seconds = asyncio.run(work) or 0.0
-    done = Done(seconds, process_time(), _memory("self", "VmHWM"))
-    print(json.dumps(attrs.asdict(done)))
+    cost = ProcessCost(seconds, process_time(), _memory("self", "VmHWM"))
+    print(json.dumps(attrs.asdict(cost)))
 
 
 if __name__ == "__main__":

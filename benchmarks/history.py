@@ -1,4 +1,4 @@
-"""What `sst-cloud import` holds in memory for a history of a million readings."""
+"""Peak memory of `sst-cloud import` for a million readings."""
 
 import os
 import subprocess
@@ -24,28 +24,28 @@ START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def measure(runs: int) -> Sequence[Figure]:
-    """The most that a process ever holds, above one that imports a single row."""
+    """Peak memory, above that of importing a single row."""
     with TemporaryDirectory(prefix="sst-cloud-") as folder, remote_timestream() as service:
         one, half, million = (Path(folder) / f"{name}.csv" for name in ("one", "half", "million"))
         write_history(one, 1)
         write_history(million, ROWS)
         timestream = f"timestream:{DATABASE}/{TABLE}?location=home&endpoint_url={service.url}"
 
-        def into_timestream(path: Path) -> _Run:
-            run = _import(path, timestream)
-            # One more than the rows: the record by which the sink asks whether it may write.
+        def into_timestream(path: Path) -> _ImportCost:
+            cost = _import(path, timestream)
+            # One more than the rows: the sink's check sends a record, too.
             rows = ROWS if path is million else 1
             if (arrived := sum(service.records())) != rows + 1:
                 raise RuntimeError(f"{arrived} records arrived, not {rows} and one")
-            return run
+            return cost
 
-        def into_half(path: Path) -> _Run:
+        def into_half(path: Path) -> _ImportCost:
             rows = ROWS if path is million else 1
             write_history(half, rows // 2)
-            run = _import(path, f"csv:{half}")
+            cost = _import(path, f"csv:{half}")
             if half.read_bytes() != path.read_bytes():
                 raise RuntimeError(f"{half} is not a copy of {path}")
-            return run
+            return cost
 
         return [
             _figure(
@@ -58,44 +58,44 @@ def measure(runs: int) -> Sequence[Figure]:
 
 
 @attrs.frozen
-class _Run:
+class _ImportCost:
     peak: float
-    """The most memory held, in MB."""
+    """Peak memory in MB."""
     seconds: float
 
 
-def _figure(what: str, pairs: Sequence[tuple[_Run, _Run]]) -> Figure:
-    above = median(busy.peak - idle.peak for idle, busy in pairs)
+def _figure(label: str, pairs: Sequence[tuple[_ImportCost, _ImportCost]]) -> Figure:
+    increase = median(busy.peak - idle.peak for idle, busy in pairs)
     seconds = median(busy.seconds for _, busy in pairs)
     detail = f"MB above one row's {median(idle.peak for idle, _ in pairs):.0f} MB"
-    return Figure(what, above, LIMIT, f"{detail}; {ROWS / seconds:,.0f} rows/s")
+    return Figure(label, increase, LIMIT, f"{detail}; {ROWS / seconds:,.0f} rows/s")
 
 
 def write_history(path: Path, rows: int) -> None:
     """Readings of twenty meters, twenty minutes apart, as our CSV sink writes them."""
-    kinds = [reading.as_dict() for reading in readings(METERS)]
+    templates = [reading.as_dict() for reading in readings(METERS)]
     with path.open("w", newline="", encoding="utf-8") as file:
-        file.write(",".join(kinds[0]) + "\r\n")
+        file.write(",".join(templates[0]) + "\r\n")
         for number in range(rows):
-            kind = kinds[number % METERS]
+            template = templates[number % METERS]
             time = format_time(START + timedelta(minutes=20) * (number // METERS))
-            cells = {**kind, "time": time, "value": 100_000 + number}
+            cells = {**template, "time": time, "value": 100_000 + number}
             file.write(",".join(map(str, cells.values())) + "\r\n")
 
 
-def _import(path: Path, sink: str) -> _Run:
+def _import(path: Path, sink: str) -> _ImportCost:
     """Import a file.
 
-    The process itself says what it held: what the system tells of an ended one counts its parent's,
-    too.
+    The process itself prints its peak: what the system reports of an ended process includes its
+    parent's memory.
     """
     command = (sys.executable, "-c", _IMPORT, "import", path, "--sink", sink)
     environ = {**os.environ, **CREDENTIALS}
     started = perf_counter()
-    done = subprocess.run(
+    process = subprocess.run(
         command, env=environ, cwd=path.parent, stdout=subprocess.PIPE, text=True, check=True
     )
-    return _Run(int(done.stdout.splitlines()[-1]) / 1000, perf_counter() - started)
+    return _ImportCost(int(process.stdout.splitlines()[-1]) / 1000, perf_counter() - started)
 
 
 _IMPORT = """
@@ -103,7 +103,7 @@ import atexit
 from sst_cloud.cli import main
 
 @atexit.register
-def tell():
+def print_peak():
     with open("/proc/self/status") as status:
         print(status.read().split("VmHWM:")[1].split()[0])
 

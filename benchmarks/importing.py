@@ -1,9 +1,9 @@
-"""What `import sst_cloud` costs, beside its three dependencies alone.
+"""Time of `import sst_cloud`, beside that of its three dependencies.
 
-The package imports its modules when their names are asked for, so that the client, which needs
-most of them, is measured too.
+The package imports its modules when their names are first used, so the client, which needs most of
+them, is measured too.
 
-Measured on an installed wheel, whose modules are compiled, as users have it: an editable install
+Measured on an installed wheel, whose modules are compiled, as for users: an editable install
 is compiled at every import where PYTHONDONTWRITEBYTECODE is set.
 """
 
@@ -37,7 +37,7 @@ print(json.dumps({{"seconds": seconds, "ours": ours, "loaded": loaded}}))
 
 
 def measure(runs: int) -> Sequence[Figure]:
-    """Fresh processes in turn."""
+    """In fresh processes, in turn."""
     with TemporaryDirectory(prefix="sst-cloud-") as folder:
         install(Path(folder))
         probe = partial(_probe, folder)
@@ -52,7 +52,7 @@ def measure(runs: int) -> Sequence[Figure]:
                 runs,
             )
 
-        package, client = pairs("sst_cloud"), pairs("sst_cloud.client")
+        package, client = pairs("sst_cloud"), pairs("sst_cloud.cloud.client")
     loaded = ours["loaded"]
     base = "aiohttp, attrs and cattrs"
     return [
@@ -74,22 +74,22 @@ def install(folder: Path) -> None:
     build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(root))
     subprocess.run([*pip, *build], check=True)
     wheel = next(folder.glob("*.whl"))
-    into = ("install", "--no-deps", "--compile", "--target", str(folder), str(wheel))
-    subprocess.run([*pip, *into], check=True)
+    install_arguments = ("install", "--no-deps", "--compile", "--target", str(folder), str(wheel))
+    subprocess.run([*pip, *install_arguments], check=True)
 
 
 def _probe(folder: str, modules: str) -> dict[str, Any]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     probe = _PROBE.format(folder=folder, modules=modules, unwanted=UNWANTED)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", probe],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         check=True,
     )
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    result: dict[str, Any] = json.loads(process.stdout)
+    return result
 
 
 IMPORTING = Benchmark("import", 15, measure)

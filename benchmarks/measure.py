@@ -1,4 +1,4 @@
-"""What a measurement is, and how two things are measured side by side."""
+"""Benchmarks, their figures, and measuring two things in turn."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
@@ -9,9 +9,9 @@ import attrs
 
 @attrs.frozen
 class Figure:
-    """One number that was promised, as measured."""
+    """A measured number and its limit."""
 
-    what: str
+    label: str
     value: float
     limit: float
     detail: str
@@ -20,14 +20,14 @@ class Figure:
     """Whether `limit` is the least the value may be, rather than the most."""
 
     @property
-    def met(self) -> bool:
-        """Whether the promise is kept."""
+    def is_met(self) -> bool:
+        """Whether it is within the limit."""
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
 @attrs.frozen
 class Benchmark:
-    """Something to measure; `run` takes how many times, and gives its figures."""
+    """Something to measure; `run` takes the number of runs, and returns figures."""
 
     name: str
     runs: int
@@ -43,13 +43,13 @@ class Pairs:
 
     @property
     def ratio(self) -> float:
-        """The median of the ratios, pair by pair: what slows both at once cancels out."""
+        """The median of the ratios of each pair: what slows down both cancels out."""
         return median(a / b for a, b in zip(self.ours, self.base, strict=True))
 
-    def figure(self, what: str, limit: float, ours: str, base: str) -> Figure:
-        """Tell the ratio, and both medians under these names."""
+    def figure(self, label: str, limit: float, ours: str, base: str) -> Figure:
+        """The ratio as a figure; its detail has both medians, under these names."""
         return Figure(
-            what,
+            label,
             self.ratio,
             limit,
             f"{ours} {milliseconds(self.ours)}, {base} {milliseconds(self.base)}",
@@ -57,7 +57,7 @@ class Pairs:
 
 
 def alternate(ours: Callable[[], float], base: Callable[[], float], runs: int) -> Pairs:
-    """Measure two things in turn, after one go of each that does not count.
+    """Measure two things in turn, after one run of each that does not count.
 
     Both return the seconds they took. Which goes first alternates too.
     """
@@ -80,5 +80,5 @@ async def timed(work: Awaitable[object]) -> float:
 
 
 def milliseconds(seconds: Sequence[float]) -> str:
-    """The median, for people."""
+    """The median, as text."""
     return f"{median(seconds) * 1000:.1f} ms"

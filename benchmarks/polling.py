@@ -1,4 +1,4 @@
-"""What a poll costs beside the least that the chain of its answers allows."""
+"""Time of a poll, beside the minimum that its round trips allow."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,7 +6,7 @@ from math import ceil
 
 from sst_cloud import SSTCloud, TokenAuth
 
-from .cloud import RemoteCloud, Seen, remote_cloud
+from .cloud import ReceivedRequests, RemoteCloud, remote_cloud
 from .measure import Benchmark, Figure, Pairs, timed
 
 ROUND_TRIP = 0.05
@@ -22,11 +22,11 @@ def counters(runs: int) -> Sequence[Figure]:
     with remote_cloud(houses=1, devices=1, latency=ROUND_TRIP) as cloud:
         cold = asyncio.run(_cold(cloud, _read_counters, runs))
         warm = asyncio.run(_warm(cloud, _read_counters, runs))
-        requests = len(_asked(cloud, _read_counters).paths)
-    least = [2 * ROUND_TRIP] * runs
+        requests = len(_requests_of(cloud, _read_counters).paths)
+    minimum = [2 * ROUND_TRIP] * runs
     return [
-        Pairs(cold, least).figure("one house, cold", COUNTERS_LIMIT, "took", "two round trips"),
-        Pairs(warm, least).figure("one house, warm", COUNTERS_LIMIT, "took", "two round trips"),
+        Pairs(cold, minimum).figure("one house, cold", COUNTERS_LIMIT, "took", "two round trips"),
+        Pairs(warm, minimum).figure("one house, warm", COUNTERS_LIMIT, "took", "two round trips"),
         Figure("one house, requests", requests, 2, "houses, then counters"),
     ]
 
@@ -34,33 +34,33 @@ def counters(runs: int) -> Sequence[Figure]:
 def snapshot(runs: int) -> Sequence[Figure]:
     """Ten houses with three modules each: devices, counters and radio sensors."""
     with remote_cloud(houses=10, devices=3, latency=ROUND_TRIP) as cloud:
-        seen = _asked(cloud, SSTCloud.snapshot)
+        received = _requests_of(cloud, SSTCloud.snapshot)
         cold = asyncio.run(_cold(cloud, SSTCloud.snapshot, runs))
         warm = asyncio.run(_warm(cloud, SSTCloud.snapshot, runs))
-        at_once = cloud.seen().most_at_once
-    trips = _least_trips(seen)
-    least = [trips * ROUND_TRIP] * runs
-    base = f"{trips} round trips"
-    asked = f"{len(seen.paths)} requests each"
+        max_concurrency = cloud.received().most_at_once
+    round_trips = _min_round_trips(received)
+    minimum = [round_trips * ROUND_TRIP] * runs
+    base = f"{round_trips} round trips"
+    detail = f"{len(received.paths)} requests each"
     return [
-        Pairs(cold, least).figure("ten houses, cold", SNAPSHOT_LIMIT, "took", base),
-        Pairs(warm, least).figure("ten houses, warm", SNAPSHOT_LIMIT, "took", base),
-        Figure("ten houses, at once", at_once, AT_ONCE, asked),
+        Pairs(cold, minimum).figure("ten houses, cold", SNAPSHOT_LIMIT, "took", base),
+        Pairs(warm, minimum).figure("ten houses, warm", SNAPSHOT_LIMIT, "took", base),
+        Figure("ten houses, at once", max_concurrency, AT_ONCE, detail),
     ]
 
 
-def _asked(cloud: RemoteCloud, read: Read) -> Seen:
-    """What one read asks the cloud."""
-    cloud.seen()
-    asyncio.run(_new(cloud, read))
-    return cloud.seen()
+def _requests_of(cloud: RemoteCloud, read: Read) -> ReceivedRequests:
+    """The requests of one read."""
+    cloud.received()
+    asyncio.run(_read_with_new_client(cloud, read))
+    return cloud.received()
 
 
-def _least_trips(seen: Seen) -> int:
-    """Everything depends on the list of houses; that sensors depend on devices, too, only adds."""
-    if seen.paths[0] != "/houses/" or seen.paths.count("/houses/") != 1:
-        raise RuntimeError(f"the least time is reckoned for another order: {seen.paths[:3]}")
-    return 1 + ceil((len(seen.paths) - 1) / AT_ONCE)
+def _min_round_trips(received: ReceivedRequests) -> int:
+    """The minimum: first the list of houses, then all else concurrently."""
+    if received.paths[0] != "/houses/" or received.paths.count("/houses/") != 1:
+        raise RuntimeError(f"the minimum assumes another order of requests: {received.paths[:3]}")
+    return 1 + ceil((len(received.paths) - 1) / AT_ONCE)
 
 
 def _client(cloud: RemoteCloud) -> SSTCloud:
@@ -72,15 +72,15 @@ async def _read_counters(client: SSTCloud) -> None:
         await client.counters(house.id)
 
 
-async def _new(cloud: RemoteCloud, read: Read) -> None:
+async def _read_with_new_client(cloud: RemoteCloud, read: Read) -> None:
     async with _client(cloud) as client:
         await read(client)
 
 
 async def _cold(cloud: RemoteCloud, read: Read, runs: int) -> list[float]:
-    """Seconds with a new client each time: making it, connecting, reading, closing."""
-    await _new(cloud, read)
-    return [await timed(_new(cloud, read)) for _ in range(runs)]
+    """Seconds with a new client each time: create, connect, read, close."""
+    await _read_with_new_client(cloud, read)
+    return [await timed(_read_with_new_client(cloud, read)) for _ in range(runs)]
 
 
 async def _warm(cloud: RemoteCloud, read: Read, runs: int) -> list[float]:

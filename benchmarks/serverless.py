@@ -1,7 +1,7 @@
-"""The Lambda beside one of the old shape: requests and boto3, one request after another.
+"""The Lambda beside the old one, which uses requests and boto3, one request after another.
 
-Both run from folders as they are deployed, compiled, with nothing else on the path; every answer
-of the cloud and of Timestream comes 100 ms late, over TLS as in life.
+Both run from folders as they are deployed, compiled, with nothing else on the path; every response
+of the cloud and of Timestream is delayed by 100 ms, over TLS as in reality.
 """
 
 import json
@@ -35,27 +35,27 @@ FUNCTIONS = Path(__file__).parent / "functions"
 
 
 def cold(runs: int) -> Sequence[Figure]:
-    """From the start of a process to the first answer; one house."""
-    with _rivals(houses=1) as (ours, base):
+    """From the start of a process to the first result; one house."""
+    with _both_functions(houses=1) as (ours, base):
         pairs = alternate(ours.cold, base.cold, runs)
-    return [pairs.figure("Lambda, cold", COLD_LIMIT, "took", "the old shape")]
+    return [pairs.figure("Lambda, cold", COLD_LIMIT, "took", "the old function")]
 
 
 def warm(runs: int) -> Sequence[Figure]:
-    """From a request to its answer, in a process that has answered before; one house."""
-    with _rivals(houses=1) as (ours, base):
+    """From a request to its result, in a process that has run before; one house."""
+    with _both_functions(houses=1) as (ours, base):
         pairs = _warm(ours, base, runs)
-    return [pairs.figure("Lambda, warm", WARM_LIMIT, "took", "the old shape")]
+    return [pairs.figure("Lambda, warm", WARM_LIMIT, "took", "the old function")]
 
 
 def houses(runs: int) -> Sequence[Figure]:
-    """Ten houses; the old shape takes them one after another, each with a write of its own."""
-    with _rivals(houses=10) as (ours, base):
+    """Ten houses; the old one takes them one after another, each with a write of its own."""
+    with _both_functions(houses=10) as (ours, base):
         pairs = _warm(ours, base, runs)
         first = alternate(ours.cold, base.cold, max(1, runs // 3))
     return [
-        pairs.figure("Lambda, ten houses", HOUSES_LIMIT, "took", "the old shape"),
-        first.figure("Lambda, ten, cold", HOUSES_LIMIT, "took", "the old shape"),
+        pairs.figure("Lambda, ten houses", HOUSES_LIMIT, "took", "the old function"),
+        first.figure("Lambda, ten, cold", HOUSES_LIMIT, "took", "the old function"),
     ]
 
 
@@ -69,7 +69,7 @@ class Deployed:
 
     @contextmanager
     def running(self) -> Iterator["subprocess.Popen[str]"]:
-        """A process of it; a line in makes it run once."""
+        """A process that runs it once for every line of input."""
         command = (sys.executable, "-I", "-S", str(FUNCTIONS / "drive.py"), str(self.folder))
         environ = {"PATH": os.environ["PATH"], **self.environ}
         with subprocess.Popen(
@@ -85,7 +85,7 @@ class Deployed:
             process.stdin.close()
 
     def invoke(self, process: "subprocess.Popen[str]") -> None:
-        """Run it once, and see that it answers as it should."""
+        """Run it once, and check its result."""
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write("\n")
@@ -95,7 +95,7 @@ class Deployed:
             raise RuntimeError(f"{self.folder} answers {answer}")
 
     def cold(self) -> float:
-        """Seconds from the start of a process to its first answer."""
+        """Seconds from the start of a process to its first result."""
         started = perf_counter()
         with self.running() as process:
             self.invoke(process)
@@ -114,10 +114,10 @@ def _warm(ours: Deployed, base: Deployed, runs: int) -> Pairs:
 
 
 @contextmanager
-def _rivals(houses: int) -> Iterator[tuple[Deployed, Deployed]]:
-    """Both functions, before the same cloud and the same Timestream."""
+def _both_functions(houses: int) -> Iterator[tuple[Deployed, Deployed]]:
+    """Both functions, with the same cloud and the same Timestream."""
     new, old = folders()
-    tls = Certificate.made_in(new.parent)
+    tls = Certificate.create_in(new.parent)
     with (
         remote_cloud(houses, devices=1, latency=LATENCY, tls=tls) as cloud,
         remote_timestream(LATENCY, tls) as timestream,
@@ -140,12 +140,12 @@ def _rivals(houses: int) -> Iterator[tuple[Deployed, Deployed]]:
 @cache
 def folders() -> tuple[Path, Path]:
     """Our function as `make lambda` builds it, and the baseline with the same boto3; compiled."""
-    made = Path(mkdtemp(prefix="sst-cloud-"))
-    new, old = made / "new", made / "old"
+    folder = Path(mkdtemp(prefix="sst-cloud-"))
+    new, old = folder / "new", folder / "old"
     arch = "arm64" if machine() in ("aarch64", "arm64") else "x86_64"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     build = (ROOT / "examples/lambda_timestream/build.py", "--arch", arch, "--python", version)
-    archive = made / "lambda.zip"
+    archive = folder / "lambda.zip"
     command = (sys.executable, *build, "--compiler", sys.executable, "--output", archive)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     with zipfile.ZipFile(archive) as content:

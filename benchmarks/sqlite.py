@@ -1,4 +1,4 @@
-"""What the SQLite sink costs beside a bare `executemany` of the same rows."""
+"""Time of a write of the SQLite sink, beside `executemany` of the same rows."""
 
 import asyncio
 import sqlite3
@@ -44,7 +44,7 @@ def readings(count: int) -> list[Reading]:
 
 
 def measure(runs: int) -> Sequence[Figure]:
-    """A write that is durable when it is done, into a new file each time."""
+    """A durable write, into a new file each time."""
     first, *batch = readings(1 + ROWS)
     rows = [tuple(reading.as_dict().values()) for reading in batch]
 

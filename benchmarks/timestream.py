@@ -1,4 +1,4 @@
-"""A server that answers as Timestream does, late if asked to, and checks nothing."""
+"""A server that responds like Timestream, after a delay, and checks nothing."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ CREDENTIALS = {
 
 @attrs.frozen
 class RemoteTimestream:
-    """The server as seen from here."""
+    """The server, as its clients know it."""
 
     url: str
     pipe: Connection = attrs.field(repr=False)
@@ -38,16 +38,16 @@ class RemoteTimestream:
 def remote_timestream(
     latency: float = 0.0, tls: Certificate | None = None
 ) -> Iterator[RemoteTimestream]:
-    """Start the server; every answer comes `latency` seconds late."""
+    """Start the server; every response is delayed by `latency` seconds."""
     with background(_serve, latency, tls) as pipe:
         yield RemoteTimestream(pipe.recv(), pipe)
 
 
 def _serve(pipe: Connection, latency: float, tls: Certificate | None) -> None:
-    asyncio.run(_answer(pipe, latency, tls))
+    asyncio.run(_serve_requests(pipe, latency, tls))
 
 
-async def _answer(pipe: Connection, latency: float, tls: Certificate | None) -> None:
+async def _serve_requests(pipe: Connection, latency: float, tls: Certificate | None) -> None:
     counts: list[int] = []
 
     async def write_records(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Time as a parameter: the system clock, and one that is moved by hand."""
+"""Clocks, passed as parameters: the system's, and one for tests that is advanced by hand."""
 
 import asyncio
 from bisect import insort
@@ -55,7 +55,7 @@ class ManualClock:
         self._now += by if isinstance(by, timedelta) else timedelta(seconds=by)
 
     def _is_held(self) -> bool:
-        """Whether the clock must not advance now; for clocks that know of work in progress."""
+        """Whether the clock must not advance now; for subclasses that know of work in progress."""
         return False
 
     async def sleep(self, seconds: float) -> None:
@@ -69,3 +69,21 @@ class ManualClock:
             self._now = max(self._now, sleeper[0])
         finally:
             self._sleepers.remove(sleeper)
+
+
+async def sleep_unless(clock: Clock, seconds: float, *events: asyncio.Event) -> None:
+    """Sleep for this many seconds, or until one of the events is set."""
+    if any(event.is_set() for event in events):
+        return
+    waits = [asyncio.create_task(_until(event)) for event in events]
+    waits.append(asyncio.create_task(clock.sleep(seconds)))
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
+async def _until(event: asyncio.Event) -> None:
+    await event.wait()

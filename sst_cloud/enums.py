@@ -113,7 +113,7 @@ class Quantity(StrEnum):
     @property
     def is_whole(self) -> bool:
         """Whether the value is normally a whole number, even if a store returns it as a float."""
-        return self in _WHOLE
+        return self in _WHOLE_NUMBERS
 
     @property
     def unit(self) -> str:
@@ -131,7 +131,7 @@ _BOOLEANS: Final = frozenset(
         Quantity.ONLINE,
     }
 )
-_WHOLE: Final = frozenset({Quantity.VOLUME, Quantity.BATTERY, Quantity.SIGNAL})
+_WHOLE_NUMBERS: Final = frozenset({Quantity.VOLUME, Quantity.BATTERY, Quantity.SIGNAL})
 _UNITS: Final = {
     Quantity.VOLUME: "L",
     Quantity.AIR_TEMPERATURE: "°C",

@@ -131,10 +131,18 @@ class SinkRefusedError(SinkError):
 
 
 class OutboxError(SSTCloudError):
-    """The outbox cannot be used: it is in use, is not an outbox, or the disk is full."""
+    """The outbox cannot be used: it is not an outbox, is damaged, or the disk is full."""
 
 
-PASSING: Final = (
+class OutboxInUseError(OutboxError):
+    """Another collector is using the folder."""
+
+
+class OutboxMissingError(OutboxError):
+    """There is no outbox in the folder: no collector has been started with it yet."""
+
+
+TRANSIENT: Final = (
     TransportError,
     ServiceUnavailableError,
     RateLimitedError,

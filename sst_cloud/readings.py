@@ -43,17 +43,17 @@ def _to_second(moment: datetime) -> datetime:
         raise ValueError("the time of a reading must be in the years 1 to 9999") from None
 
 
-def _printable(text: str) -> str:
+def _encodable(text: str) -> str:
     if not isinstance(text, str):
         raise ValueError(f"a reading's text must be str, not {type(text).__name__}")  # noqa: TRY004
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _name(text: str | None) -> str | None:
-    return None if text is None else _printable(text) or None
+    return None if text is None else _encodable(text) or None
 
 
-def _whole(number: int) -> int:
+def _int64(number: int) -> int:
     if isinstance(number, bool) or not isinstance(number, int):
         raise ValueError(f"a reading's id must be an int, not {type(number).__name__}")  # noqa: TRY004
     if not -_INT64 <= number < _INT64:
@@ -62,7 +62,7 @@ def _whole(number: int) -> int:
 
 
 def _line(number: int | None) -> int | None:
-    return None if number is None else _whole(number)
+    return None if number is None else _int64(number)
 
 
 def _water(water: str | None) -> Water | None:
@@ -81,16 +81,16 @@ class Reading:
     quantity: Quantity = attrs.field(converter=Quantity)
     value: Value = attrs.field()
     """Litres for `volume` (the meter's cumulative total, int), otherwise in `unit`."""
-    unit: str = attrs.field(converter=_printable)
+    unit: str = attrs.field(converter=_encodable)
     """`L`, `°C`, `%`, or an empty string for booleans and levels."""
-    house_id: int = attrs.field(converter=_whole)
-    house: str = attrs.field(converter=_printable)
-    device_id: int = attrs.field(converter=_whole)
-    device: str = attrs.field(converter=_printable)
-    model: str = attrs.field(converter=_printable)
+    house_id: int = attrs.field(converter=_int64)
+    house: str = attrs.field(converter=_encodable)
+    device_id: int = attrs.field(converter=_int64)
+    device: str = attrs.field(converter=_encodable)
+    model: str = attrs.field(converter=_encodable)
     """Product name: `Neptun ProW+ WiFi` …"""
     point: Point = attrs.field(converter=Point)
-    point_id: str = attrs.field(converter=_printable)
+    point_id: str = attrs.field(converter=_encodable)
     """Stable within the device: the counter's id, the line's key, the sensor's serial number …"""
     name: str | None = attrs.field(converter=_name, default=None)
     """The owner's name for it; never an empty string."""
@@ -112,7 +112,7 @@ class Reading:
         elif isinstance(value, float) and not math.isfinite(value):
             raise ValueError("a reading must be a finite number")
         elif isinstance(value, int):
-            _whole(value)
+            _int64(value)
         elif self.quantity is Quantity.VOLUME:
             raise ValueError("a volume must be a whole number of litres")
 

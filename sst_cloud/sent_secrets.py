@@ -1,25 +1,29 @@
-"""Secrets that are sent to a server, masked in whatever it sends back."""
+"""Masks secrets that were sent to a server in what it sends back; warns if they go unencrypted."""
 
+import logging
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from html import unescape
+from ipaddress import ip_address
 from itertools import takewhile
 from sys import maxunicode
 from typing import Any, Final
 
 from .redaction import MASK, redact_text
 
-_TELLING: Final = 8
-"""So many first characters of a secret are masked like all of it: whoever echoes it may cut it."""
-_SHORT: Final = 6
-"""Shorter secrets cannot be told from ordinary text."""
-_LONG: Final = 4096
-"""Characters of a text that is searched for encodings inside it, which takes time and memory."""
-_LAYERS: Final = 6
+_log = logging.getLogger(__name__)
+
+_HEAD_LENGTH: Final = 8
+"""The beginning of a secret, if at least this long, is masked too: an echo may be cut."""
+_MIN_LENGTH: Final = 6
+"""Shorter secrets cannot be distinguished from ordinary text."""
+_MAX_SEARCHED: Final = 4096
+"""Longer texts are not searched for encoded secrets, which takes time and memory."""
+_MAX_LAYERS: Final = 6
 """How many encodings, one inside the other, are undone: JSON in HTML in a URL, for example."""
 _BLANK: Final = frozenset(b" \t\r\n\v\f\0")
-"""Passed over: lines are wrapped, and every other byte of UTF-16 is 0."""
+"""Ignored: lines are wrapped, and every other byte of UTF-16 is 0."""
 _ESCAPE: Final = re.compile(
     rb"%(?P<url>[0-9a-f]{2})|\\x(?P<repr>[0-9a-f]{2})|=(?P<quoted>[0-9a-f]{2})|=\r?\n"
     rb"|\\(?-i:u)(?P<high>d[89ab][0-9a-f]{2})\\u(?P<low>d[c-f][0-9a-f]{2})|\\(?-i:u)(?P<json>[0-9a-f]{4})"
@@ -44,9 +48,9 @@ class Secrets:
     def __init__(self, *secrets: str) -> None:
         self._secrets: set[str] = set()
         self._needles: dict[bytes, bytes] = {}
-        """What to look for, and how much of its beginning tells, in lower case, without blanks."""
+        """What to search for → its shortest beginning to mask; lower case, without blanks."""
         self._short: set[bytes] = set()
-        """Those of secrets too short to be masked alone."""
+        """The needles of secrets too short to be masked alone."""
         self.add(*secrets)
 
     def __repr__(self) -> str:
@@ -58,7 +62,7 @@ class Secrets:
             self._secrets.add(secret)
             needles = dict(_needles(secret))
             self._needles |= needles
-            if len("".join(secret.split())) < _SHORT:
+            if len("".join(secret.split())) < _MIN_LENGTH:
                 self._short |= needles.keys()
 
     def mask(self, text: str) -> str:
@@ -74,36 +78,36 @@ class Secrets:
         return redact_text(masked + text[end:])
 
     def are_in(self, body: bytes) -> bool:
-        """Whether a body of any length may have one of them; encodings inside it are not undone."""
+        """Whether a body of any length may contain one of them; its encodings are not undone."""
         folded = body.lower()
         return any(head in folded for head in self._needles.values())
 
     def mask_all(self, content: Any) -> Any:
-        """A copy of JSON with every text in it masked; a long text that has a secret, wholly."""
+        """A copy of JSON with every text masked; a long one with a secret is replaced wholly."""
         if isinstance(content, dict):
             return {self.mask(key): self.mask_all(item) for key, item in content.items()}
         if isinstance(content, list):
             return [self.mask_all(item) for item in content]
         if not isinstance(content, str):
             return content
-        if len(content) <= _LONG:
+        if len(content) <= _MAX_SEARCHED:
             return self.mask(content)
         return MASK if self.are_in(content.encode("utf-8", "surrogatepass")) else content
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where the secrets are: start and end of each occurrence, in any order."""
+        """The start and end of each occurrence of a secret, in any order."""
         octets: list[_Octet] = [
-            (octet, at, at + 1)
-            for at, char in enumerate(text)
+            (octet, index, index + 1)
+            for index, char in enumerate(text)
             for octet in char.encode("utf-8", "surrogatepass")
         ]
-        for _ in range(_LAYERS):
-            solid = [octet for octet in octets if octet[0] not in _BLANK]
-            folded = _text(solid).lower()
+        for _ in range(_MAX_LAYERS):
+            compact = [octet for octet in octets if octet[0] not in _BLANK]
+            folded = _text(compact).lower()
             for needle, head in self._needles.items():
                 for first, last in _occurrences(needle, head, folded):
-                    whole = needle in self._short
-                    yield (0, len(text)) if whole else (solid[first][1], solid[last][2])
+                    is_short = needle in self._short
+                    yield (0, len(text)) if is_short else (compact[first][1], compact[last][2])
             decoded = _decoded(octets)
             if len(decoded) == len(octets):
                 return
@@ -111,55 +115,55 @@ class Secrets:
 
 
 def _needles(secret: str) -> Iterator[tuple[bytes, bytes]]:
-    """What to look for, each with its beginning."""
+    """The texts to search for, each with its beginning."""
     for text in {secret, secret.replace(" ", "+")}:
         for raw in {text.encode("utf-8", "surrogatepass"), _as_in_a_repr(text)}:
-            yield from _with_head(raw, raw[:_TELLING])
+            yield from _with_head(raw, raw[:_HEAD_LENGTH])
             for encoded in (raw.hex().encode(), *_in_base64(raw)):
-                if len(encoded) >= _SHORT:
-                    yield encoded.lower(), encoded[:_TELLING].lower()
-            # A secret may itself have what looks like an escape, and is undone with those around.
+                if len(encoded) >= _MIN_LENGTH:
+                    yield encoded.lower(), encoded[:_HEAD_LENGTH].lower()
+            # A secret may itself contain what looks like an escape, which is undone in a text, too.
             octets = [(octet, 0, 0) for octet in raw]
-            begin = octets[:_TELLING]
-            for _ in range(_LAYERS):
-                octets, begin = _decoded(octets), _decoded(begin)
-                yield from _with_head(_text(octets), _text(begin))
+            head = octets[:_HEAD_LENGTH]
+            for _ in range(_MAX_LAYERS):
+                octets, head = _decoded(octets), _decoded(head)
+                yield from _with_head(_text(octets), _text(head))
 
 
 def _as_in_a_repr(text: str) -> bytes:
-    """With the bytes that the escapes of `ascii` and `repr` stand for."""
+    """As the bytes that the escapes of `ascii` and `repr` stand for."""
     return b"".join(
         char.encode("latin-1" if char < "\u0100" else "utf-8", "surrogatepass") for char in text
     )
 
 
-def _with_head(raw: bytes, begin: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _with_head(raw: bytes, head: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Without blanks; the beginning is at least as long as a secret that can be masked alone."""
-    solid = _solid(raw)
-    if solid:
-        yield solid, solid[: max(len(_solid(begin)), _SHORT)]
+    compact = _without_blanks(raw)
+    if compact:
+        yield compact, compact[: max(len(_without_blanks(head)), _MIN_LENGTH)]
 
 
 def _in_base64(raw: bytes) -> Iterator[bytes]:
-    """Wherever it begins, without the characters at both ends that depend on its neighbours."""
+    """In Base64 at each offset, without the characters at both ends that depend on neighbours."""
     for encode in (b64encode, urlsafe_b64encode):
         for offset in range(3):
             end = 8 * (offset + len(raw)) // 6
             yield encode(bytes(offset) + raw)[-(-8 * offset // 6) : end]
 
 
-def _solid(raw: bytes) -> bytes:
+def _without_blanks(raw: bytes) -> bytes:
     return bytes(octet for octet in raw.lower() if octet not in _BLANK)
 
 
 def _occurrences(needle: bytes, head: bytes, text: bytes) -> Iterator[tuple[int, int]]:
-    """First and last index of a needle, or of a beginning of it that tells."""
-    at = text.find(head)
-    while at >= 0:
-        pairs = zip(needle, text[at : at + len(needle)], strict=False)
-        last = at - 1 + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        yield at, last
-        at = text.find(head, last + 1)
+    """First and last index of each occurrence of a needle, or of a beginning with its head."""
+    index = text.find(head)
+    while index >= 0:
+        pairs = zip(needle, text[index : index + len(needle)], strict=False)
+        last = index - 1 + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        yield index, last
+        index = text.find(head, last + 1)
 
 
 def _decoded(octets: Sequence[_Octet]) -> list[_Octet]:
@@ -210,3 +214,33 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((start, stop))
     return merged
+
+
+def is_local(host: str | None) -> bool:
+    """Whether a host name or address is this machine's own, so that no network is involved."""
+    name = (host or "").lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class PlainHttpWarning:
+    """Warns once of credentials that are sent over the network unencrypted."""
+
+    def __init__(self, scheme: str, host: str | None, name: str | None = None) -> None:
+        """`name` is what the message calls the server, by default `host`."""
+        self._name = name or host
+        self._is_due = scheme == "http" and not is_local(host)
+
+    def credentials_sent(self) -> None:
+        """Warn, if it is time to: call it before credentials are sent."""
+        if self._is_due:
+            self._is_due = False
+            _log.warning(
+                "credentials are sent to %s unencrypted: anyone on the way can read them; use a "
+                "URL that begins with https://",
+                self._name,
+            )

@@ -1,24 +1,19 @@
-"""Readings in words, for a terminal or a notebook."""
+"""Readings and their parts in words, and text that is safe for a terminal."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+import re
+from collections.abc import Mapping
+from typing import Final
 
 from .enums import Quantity
-from .models import Device, House, Snapshot
 from .models.wireless_sensor import LOW_BATTERY
 from .readings import Reading, Value
 
-_TROUBLES: Final[Mapping[tuple[Quantity, Value], str]] = {
+_PROBLEMS: Final[Mapping[tuple[Quantity, Value], str]] = {
     (Quantity.LEAK, True): "leak",
     (Quantity.SENSOR_LOST, True): "sensor lost",
     (Quantity.BATTERY_LOW, True): "battery low",
     (Quantity.ONLINE, False): "offline",
 }
-
-NO_HOUSES: Final = (
-    "the account has no houses; if it was migrated to the ATLAS app, it has left SST Cloud for good"
-)
 
 
 def value_of(reading: Reading) -> str:
@@ -30,24 +25,24 @@ def value_of(reading: Reading) -> str:
     return f"{reading.value} {reading.unit}".rstrip()
 
 
-def what(reading: Reading) -> str:
-    """What is measured: hot or cold for a meter, otherwise the quantity."""
+def label_of(reading: Reading) -> str:
+    """What is measured: hot or cold water for a meter, otherwise the quantity."""
     return reading.water or str(reading.quantity).replace("_", " ")
 
 
 def point_of(reading: Reading) -> str:
     """The owner's name for the point, or else its kind."""
     kind = str(reading.point).replace("_", " ")
-    plain = reading.point_id == reading.point
-    return reading.name or (kind if plain else f"{kind} {reading.point_id}")
+    is_module = reading.point_id == reading.point
+    return reading.name or (kind if is_module else f"{kind} {reading.point_id}")
 
 
-def trouble(reading: Reading) -> str | None:
-    """What needs attention, in two words; None if all is well."""
+def problem_of(reading: Reading) -> str | None:
+    """A problem that a reading shows, in two words; None if there is none."""
     percent = reading.quantity is Quantity.BATTERY and reading.unit == Quantity.BATTERY.unit
     if percent and reading.value < LOW_BATTERY:
         return f"battery {value_of(reading)}"
-    return _TROUBLES.get((reading.quantity, reading.value))
+    return _PROBLEMS.get((reading.quantity, reading.value))
 
 
 def count(number: int, noun: str) -> str:
@@ -55,30 +50,25 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-class Reported(NamedTuple):
-    """A device and its readings; None if only its meters could be read."""
-
-    id: int
-    device: Device | None
-    readings: list[Reading]
+_BREAKS: Final = re.compile(r"[\t\n\r]+")
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Unicode's control characters, and those that change the writing direction."""
 
 
-def by_house(snapshot: Snapshot, readings: Iterable[Reading]) -> list[tuple[House, list[Reported]]]:
-    """The houses of a snapshot, each once, with the devices of which anything is known."""
-    found: dict[int, dict[int, Reported]] = defaultdict(dict)
-    for device in snapshot.devices:
-        found[device.house_id][device.id] = Reported(device.id, device, [])
-    for reading in readings:
-        id_ = reading.device_id
-        devices = found[reading.house_id]
-        devices.setdefault(id_, Reported(id_, None, [])).readings.append(reading)
-    houses = {house.id: house for house in snapshot.houses}
-    return [(house, list(found[id_].values())) for id_, house in houses.items()]
+def printable(text: str) -> str:
+    """On one line, without characters that a terminal would interpret."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub(" ", text))
 
 
-def by_point(readings: Iterable[Reading]) -> list[Sequence[Reading]]:
-    """The readings of one device, grouped by part."""
-    points: dict[tuple[str, str], list[Reading]] = defaultdict(list)
-    for reading in readings:
-        points[reading.point, reading.point_id].append(reading)
-    return list(points.values())
+def point_in_words(reading: Reading) -> str:
+    """Where a reading comes from: `Kitchen sink of Bathroom in Flat`."""
+    device = device_in_words(reading.house_id, reading.device_id, reading.house, reading.device)
+    if reading.point.value == reading.point_id:  # the device itself
+        return device
+    point = reading.name or f"{reading.point.replace('_', ' ')} {reading.point_id}"
+    return f"{point} of {device}"
+
+
+def device_in_words(house_id: int, device_id: int, house: str, device: str) -> str:
+    """A device and its house, by name if they have one: `Bathroom in Flat`."""
+    return f"{device or f'device {device_id}'} in {house or f'house {house_id}'}"

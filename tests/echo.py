@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final, Self
 from urllib.parse import quote, unquote_plus
 
-from data.test_sent_secrets import FORMS as WHOLE
 from sst_cloud import SinkError
+from test_sent_secrets import FORMS as WHOLE
 
 FORMS: Final[Mapping[str, Callable[[str], str]]] = {
     **WHOLE,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sst_cloud import Counter, Device, DeviceType, House, Snapshot, WirelessSensor
-from sst_cloud.shapes import sensors_of_one_device
-from sst_cloud.structuring import Structurer
+from sst_cloud.cloud.devices.wireless_sensor import sensor_list_fields
+from sst_cloud.cloud.structuring import Structurer
 
 ROOT: Final = Path(__file__).parent / "payloads"
 RECORDED: Final = Path(
@@ -76,7 +76,7 @@ def sensors(name: str) -> list[WirelessSensor]:
         payload,
         WirelessSensor,
         f"/{name}/",
-        each=sensors_of_one_device(payload),
+        element_fields=sensor_list_fields(payload),
         house_id=owner["house"],
         device_id=owner["id"],
     )

@@ -1,1 +1,1 @@
-"""Programs that run by themselves: the old function's shape, and what drives a function."""
+"""Programs that run by themselves: a function like the old one, and a driver of functions."""

@@ -1,4 +1,4 @@
-"""A Lambda of the shape of the old one: synchronous, one request after another."""
+"""A Lambda like the old one: synchronous, one request after another."""
 
 import os
 import time

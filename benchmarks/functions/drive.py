@@ -5,11 +5,11 @@ import sys
 
 
 class Context:
-    """What Lambda tells a function about its run."""
+    """The context that Lambda passes to a function."""
 
     @staticmethod
     def get_remaining_time_in_millis():
-        """As much as it may ever have."""
+        """The maximum of Lambda."""
         return 900_000
 
 

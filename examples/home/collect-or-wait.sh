@@ -4,7 +4,7 @@
 # then it waits for an hour before it exits, or until it is stopped or sent HUP.
 [ "${1-}" = collect ] || exec sst-cloud "$@"
 
-# A signal ends `wait` before the program ends, which may then have ended before it is looked at.
+# A signal interrupts `wait`: wait again, unless the program has ended meanwhile.
 wait_for() {
   while wait "$1"; status=$?; [ "$status" -gt 128 ] && kill -0 "$1" 2>/dev/null; do :; done
   if [ "$status" -gt 128 ]; then

@@ -23,9 +23,9 @@ ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
 GLIBC = ("2014", "_2_28", "_2_34")
 """What Amazon Linux 2023, the system under Python 3.12 and newer, is compatible with."""
 SERVICES = ("secretsmanager", "ssm", "sts", "sso", "sso-oidc", "timestream-write")
-"""The services of AWS the function asks, and those its credentials may come from."""
-UNUSED = ("bin", "boto3/data", "boto3/examples", "**/*.pyi", "**/*.c", "**/*.pyx", "**/tests")
-MODELS = "*/*/service-2.json.gz"
+"""AWS services that the function calls, and those that its credentials may come from."""
+UNUSED_FILES = ("bin", "boto3/data", "boto3/examples", "**/*.pyi", "**/*.c", "**/*.pyx", "**/tests")
+SERVICE_MODELS = "*/*/service-2.json.gz"
 LIMIT = 250_000_000
 """Bytes that Lambda takes, unzipped."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -33,7 +33,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build, and say how large it is."""
+    """Build the zip, and print its size."""
     parser = argparse.ArgumentParser(prog="make lambda", description=__doc__)
     parser.add_argument("--arch", choices=ARCHITECTURES, default="arm64")
     parser.add_argument("--python", default="3.13", help="minor version, like the template's")
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with TemporaryDirectory(prefix="sst-cloud-") as folder:
         code = Path(folder) / "code"
         install(code, options.arch, options.python)
-        before = size(code)
+        installed_size = size(code)
         trim(code)
         compiler = find_python(options.python, options.compiler)
         if compiler is not None:
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pack(code, options.output)
         print(f"{options.output}: {options.arch}, Python {options.python}")
         print(f"  zipped    {megabytes(options.output.stat().st_size)}")
-        print(f"  unzipped  {megabytes(size(code))}, of these compiled {compiled(code)}")
-        print(f"  trimmed   {megabytes(before)} as installed, before compiling")
+        print(f"  unzipped  {megabytes(size(code))}, of these compiled {compiled_size(code)}")
+        print(f"  trimmed   {megabytes(installed_size)} as installed, before compiling")
     if compiler is None:
         print(
             f"NOT COMPILED: {options.compiler or 'the path'} has no Python {options.python}, so "
@@ -70,24 +70,27 @@ def install(folder: Path, arch: str, python: str) -> None:
     """Put the handler, the library and what it needs into a folder."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     with TemporaryDirectory(prefix="sst-cloud-") as wheels:
-        ready = ["--no-build-isolation"] if find_spec("hatchling") else []
-        build = [*pip, "wheel", *ready, "--no-deps", f"--wheel-dir={wheels}", str(ROOT)]
+        build_options = ["--no-build-isolation"] if find_spec("hatchling") else []
+        build = [*pip, "wheel", *build_options, "--no-deps", f"--wheel-dir={wheels}", str(ROOT)]
         subprocess.run(build, check=True)
         wheel = next(Path(wheels).glob("*.whl"))
         platforms = [f"--platform=manylinux{glibc}_{ARCHITECTURES[arch]}" for glibc in GLIBC]
         version = (f"--python-version={python}", "--implementation=cp")
-        into = ("--only-binary=:all:", "--no-compile", f"--target={folder}")
-        what = (f"{wheel}[timestream]", "--requirement", HERE / "requirements.txt")
-        subprocess.run([*pip, "install", *platforms, *version, *into, *what], check=True)
-    shutil.copy(HERE / "handler.py", folder)
+        install_options = ("--only-binary=:all:", "--no-compile", f"--target={folder}")
+        packages = (f"{wheel}[timestream]", "--requirement", HERE / "requirements.txt")
+        subprocess.run(
+            [*pip, "install", *platforms, *version, *install_options, *packages], check=True
+        )
+    for module in ("handler.py", "aws_secret.py"):
+        shutil.copy(HERE / module, folder)
 
 
 def trim(folder: Path) -> None:
-    """Remove what the function never reads, most of it descriptions of services of AWS."""
+    """Remove what the function never reads: mostly descriptions of AWS services."""
     data = folder / "botocore" / "data"
-    unwanted = [path for path in data.iterdir() if path.is_dir() and path.name not in SERVICES]
-    unwanted += [path for pattern in UNUSED for path in folder.glob(pattern)]
-    for path in unwanted:
+    unused = [path for path in data.iterdir() if path.is_dir() and path.name not in SERVICES]
+    unused += [path for pattern in UNUSED_FILES for path in folder.glob(pattern)]
+    for path in unused:
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -96,8 +99,10 @@ def trim(folder: Path) -> None:
 
 
 def trim_endpoints(data: Path) -> None:
-    """Keep the addresses of the services that are left: a start reads them all, 1.2 MB as JSON."""
-    models = [json.loads(gzip.decompress(each.read_bytes())) for each in data.glob(MODELS)]
+    """Keep only the endpoints of the remaining services: every start reads them, 1.2 MB of JSON."""
+    models = [
+        json.loads(gzip.decompress(model.read_bytes())) for model in data.glob(SERVICE_MODELS)
+    ]
     prefixes = {model["metadata"]["endpointPrefix"] for model in models}
     path = data / "endpoints.json"
     endpoints = json.loads(path.read_bytes())
@@ -107,21 +112,21 @@ def trim_endpoints(data: Path) -> None:
     path.write_text(json.dumps(endpoints, separators=(",", ":")))
 
 
-def find_python(version: str, named: str | None = None) -> str | None:
-    """A Python of just this minor version: the one named, or this one, or one on the path."""
-    for name in [named] if named else [sys.executable, f"python{version}", "python3"]:
+def find_python(version: str, requested: str | None = None) -> str | None:
+    """A Python of this minor version: the requested one; else this one, or one on the path."""
+    for name in [requested] if requested else [sys.executable, f"python{version}", "python3"]:
         path = shutil.which(name)
         if path is None:
             continue
         check = "import sys; print('%d.%d' % sys.version_info[:2], sys.implementation.name)"
-        done = subprocess.run([path, "-c", check], capture_output=True, text=True, check=False)
-        if done.stdout.split() == [version, "cpython"]:
+        result = subprocess.run([path, "-c", check], capture_output=True, text=True, check=False)
+        if result.stdout.split() == [version, "cpython"]:
             return path
     return None
 
 
 def compile_all(folder: Path, python: str) -> None:
-    """Compile everything; what is compiled is then trusted without a look at its source."""
+    """Compile everything; Python then never compares it with its source."""
     mode = ("--invalidation-mode", "unchecked-hash")
     paths = ("-s", folder, "-p", "/var/task")
     subprocess.run(
@@ -150,13 +155,13 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in files(folder))
 
 
-def compiled(folder: Path) -> str:
-    """How much of it is compiled code, for people."""
+def compiled_size(folder: Path) -> str:
+    """The size of the compiled code in a folder, as text."""
     return megabytes(sum(path.stat().st_size for path in files(folder) if path.suffix == ".pyc"))
 
 
 def megabytes(count: int) -> str:
-    """For people."""
+    """A number of bytes as text."""
     return f"{count / 1e6:.1f} MB"
 
 

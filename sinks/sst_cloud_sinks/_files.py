@@ -5,17 +5,17 @@ from pathlib import Path
 from stat import S_ISDIR
 from typing import Literal
 
+from sst_cloud.atomic_files import is_temporary
 from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
-from sst_cloud.files import is_temporary
 
-Done = Literal["written", "read"]
-"""What is done to a file, for messages."""
+FileAccess = Literal["written", "read"]
+"""How a file is accessed, as messages word it."""
 
 
 def status_of(path: Path) -> os.stat_result | None:
-    """What is at a path; None if nothing is. Raises OSError where that is not known.
+    """The status of the file at a path; None if there is none. Raises OSError if it is unknown.
 
-    `Path.exists` takes some errors for an answer, and not the same ones in every Python.
+    `Path.exists` takes some errors for a no, and not the same ones in every Python.
     """
     try:
         return path.stat()
@@ -23,19 +23,21 @@ def status_of(path: Path) -> os.stat_result | None:
         return None
 
 
-def file_error(path: Path, error: OSError | ValueError, done: Done = "written") -> SinkError:
-    """The sink's error for one of the file system; a ValueError is an invalid path."""
+def file_error(
+    path: Path, error: OSError | ValueError, access: FileAccess = "written"
+) -> SinkError:
+    """The sink's error for an error of the file system; a ValueError means an invalid path."""
     if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.parent.is_dir():
-        return _no_folder(path)
+        return _missing_folder(path)
     temporary = isinstance(error, OSError) and is_temporary(error)
     reason = getattr(error, "strerror", None) or error
     return (SinkUnavailableError if temporary else SinkRefusedError)(
-        f"{path} cannot be {done}: {reason}"
+        f"{path} cannot be {access}: {reason}"
     )
 
 
 def shortage() -> OSError | None:
-    """What keeps this process from opening any file at all, such as too many open ones."""
+    """The error that keeps this process from opening any file, such as too many open ones."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
@@ -43,7 +45,7 @@ def shortage() -> OSError | None:
     return None
 
 
-def check_there(path: Path) -> None:
+def check_exists(path: Path) -> None:
     """Raise `SinkRefusedError` if there is no such file, or it may not be read."""
     try:
         status = status_of(path)
@@ -65,7 +67,7 @@ def check_writable(path: Path) -> None:
     if status is not None:
         _check_no_folder(path, status)
     if folder is None or not S_ISDIR(folder.st_mode):
-        raise _no_folder(path)
+        raise _missing_folder(path)
     if not os.access(path if status is not None else path.parent, os.W_OK):
         raise SinkRefusedError(f"{path} cannot be written: permission denied")
 
@@ -75,5 +77,5 @@ def _check_no_folder(path: Path, status: os.stat_result) -> None:
         raise SinkRefusedError(f"{path} is a folder; give the path of a file")
 
 
-def _no_folder(path: Path) -> SinkError:
+def _missing_folder(path: Path) -> SinkError:
     return SinkRefusedError(f"the folder {path.parent} does not exist; create it first")

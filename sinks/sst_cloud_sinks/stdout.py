@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TextIO
 from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
 from sst_cloud.readings import Quality, Reading
 from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport, choice
-from sst_cloud.text import printable
+from sst_cloud.wording import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _COLUMNS: Final = ("time", "house", "device", "name", "quantity", "value", "water", "quality")
-_WIDE: Final = 250
-"""Width of a table in a pipe or a file: nothing is cut."""
+_WIDTH_IF_NO_TERMINAL: Final = 250
+"""Characters: in a pipe or a file, nothing is cut."""
 
 
 class StdoutSink:
@@ -63,7 +63,7 @@ class StdoutSink:
 
     async def check(self) -> None:
         """Raise `SinkUnavailableError` if standard output is closed."""
-        if self._out.closed:
+        if self._output.closed:
             raise SinkUnavailableError("standard output is closed")
 
     async def write(self, readings: Sequence[Reading]) -> WriteReport:
@@ -74,21 +74,21 @@ class StdoutSink:
         return WriteReport(accepted=len(readings))
 
     @property
-    def _out(self) -> TextIO:
+    def _output(self) -> TextIO:
         return self._stream or sys.stdout
 
     def _print(self, readings: Sequence[Reading]) -> None:
         if self._format == "table":
-            from rich.console import Console  # noqa: PLC0415  people only
+            from rich.console import Console  # noqa: PLC0415  only for tables
 
-            width = None if self._out.isatty() else _WIDE
-            console = Console(file=self._out, width=width)
+            width = None if self._output.isatty() else _WIDTH_IF_NO_TERMINAL
+            console = Console(file=self._output, width=width)
             with console.capture() as text:  # rich itself would exit on a closed pipe
                 console.print(_table(readings))
-            self._out.writelines(f"{line.rstrip()}\n" for line in text.get().splitlines())
+            self._output.writelines(f"{line.rstrip()}\n" for line in text.get().splitlines())
         else:
-            self._out.write("".join(f"{_json(reading)}\n" for reading in readings))
-        self._out.flush()
+            self._output.write("".join(f"{_json(reading)}\n" for reading in readings))
+        self._output.flush()
 
 
 def _json(reading: Reading) -> str:
@@ -97,7 +97,7 @@ def _json(reading: Reading) -> str:
 
 def _table(readings: Sequence[Reading]) -> "Table":
     try:
-        from rich.table import Table  # noqa: PLC0415  people only
+        from rich.table import Table  # noqa: PLC0415  only for tables
         from rich.text import Text  # noqa: PLC0415
     except ImportError:
         raise SinkOptionsError(
@@ -110,11 +110,11 @@ def _table(readings: Sequence[Reading]) -> "Table":
         columns.remove("time")
         table.title = rows[0]["time"]
     for column in columns:
-        right = column == "value"
+        is_value = column == "value"
         table.add_column(
             column,
-            justify="right" if right else "left",
-            no_wrap=right or column == "time",
+            justify="right" if is_value else "left",
+            no_wrap=is_value or column == "time",
             overflow="fold",
         )
     for row in rows:
@@ -127,20 +127,20 @@ def _row(reading: Reading) -> dict[str, str]:
         "time": reading.time.strftime("%Y-%m-%d %H:%M:%SZ"),
         "house": reading.house,
         "device": reading.device or str(reading.device_id),
-        "name": reading.name or _point(reading),
+        "name": reading.name or _point_name(reading),
         "quantity": str(reading.quantity).replace("_", " "),
-        "value": f"{_people(reading)} {reading.unit}".rstrip(),
+        "value": f"{_value_text(reading)} {reading.unit}".rstrip(),
         "water": reading.water or "",
         "quality": "" if reading.quality is Quality.GOOD else reading.quality,
     }
 
 
-def _point(reading: Reading) -> str:
+def _point_name(reading: Reading) -> str:
     kind = str(reading.point).replace("_", " ")
     return kind if reading.point_id == reading.point else f"{kind} {reading.point_id}"
 
 
-def _people(reading: Reading) -> str:
+def _value_text(reading: Reading) -> str:
     if isinstance(reading.value, bool):
         return "yes" if reading.value else "no"
     return f"{reading.value:,}".replace(",", " ")

@@ -1,4 +1,4 @@
-"""The commands, imported when run, and how their errors are shown."""
+"""The command group: imports a command when it is run, and prints its errors."""
 
 import importlib
 import os
@@ -16,6 +16,8 @@ from sst_cloud._version import __version__
 from sst_cloud.errors import (
     AuthenticationError,
     BadCredentialsError,
+    OutboxInUseError,
+    OutboxMissingError,
     ServiceUnavailableError,
     SinkOptionsError,
     SSTCloudError,
@@ -25,7 +27,7 @@ from sst_cloud.errors import (
 )
 from sst_cloud.redaction import redact_text
 
-from .output import say
+from .output import print_message
 from .settings import Settings, account_options
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -54,7 +56,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "fake": ("fake", "Run a fake cloud on this machine."),
     "demo": ("demo", "Simulate a day of water usage in a few seconds."),
 }
-"""Command → its module and its line in the help, so that the help need not import it."""
+"""Command → its module, and its line in the help, which does not import the module."""
 
 _EXIT_CODES: Final[Sequence[tuple[type[SSTCloudError], int]]] = (
     (AuthenticationError, 3),
@@ -66,8 +68,8 @@ _EXIT_CODES: Final[Sequence[tuple[type[SSTCloudError], int]]] = (
 )
 _INTERRUPTED: Final = 130
 _PROGRAM: Final = "sst-cloud"
-_COMPLETE: Final = "_SST_CLOUD_COMPLETE"
-"""Set by a shell that asks for completions."""
+_COMPLETE_VARIABLE: Final = "_SST_CLOUD_COMPLETE"
+"""The environment variable that a shell sets to get completions."""
 
 
 class _LazyGroup(click.Group):
@@ -77,7 +79,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"{__package__}.{_COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"{__package__}.commands.{_COMMANDS[cmd_name][0]}")
         function = cmd_name.replace("-", "_") + "_" * iskeyword(cmd_name)
         command: click.Command = getattr(module, function)
         return command
@@ -87,8 +89,8 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            near = get_close_matches(name, _COMMANDS)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            matches = get_close_matches(name, _COMMANDS)
+            hint = f"; did you mean {' or '.join(matches)}?" if matches else ""
             raise click.UsageError(f"there is no command {name!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -119,57 +121,57 @@ def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> 
             if sys.stderr is not None:
                 sys.stderr.flush()
         except OSError:
-            _give_up(sys.stderr)  # or Python would exit with a status of its own
+            _discard_output(sys.stderr)  # or Python would exit with another status
 
 
 def _run(args: Sequence[str], settings: Settings) -> int:
-    _write_utf8()
+    _set_encoding()
     with settings.logging_to_stderr():
         try:
             _complete(settings)
             invoke(args, settings)
             sys.stdout.flush()
-        except click.exceptions.Exit as done:
-            return done.exit_code
+        except click.exceptions.Exit as exit_:
+            return exit_.exit_code
         except click.ClickException as error:
-            _explain(error, args)
+            _print_click_error(error, args)
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
             return _INTERRUPTED
         except BrokenPipeError:
-            _give_up(sys.stdout)  # the reader has closed the pipe
+            _discard_output(sys.stdout)  # the reader has closed the pipe
         except SSTCloudError as error:
-            say(f"Error: {_sentence(error)}")
+            print_message(f"Error: {_error_message(error)}")
             return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
         except OSError as error:
-            _give_up(sys.stdout)  # usually the cause: it goes to a full disk
-            where = f"{error.filename}: " if error.filename else ""
-            say(f"Error: {where}{error.strerror or error}")
+            _discard_output(sys.stdout)  # usually the cause: its disk is full
+            file = f"{error.filename}: " if error.filename else ""
+            print_message(f"Error: {file}{error.strerror or error}")
             return 1
     return 0
 
 
 def _complete(settings: Settings) -> None:
     """Print completions for a shell, and exit."""
-    if told := os.environ.get(_COMPLETE):
+    if instruction := os.environ.get(_COMPLETE_VARIABLE):
         from click.shell_completion import shell_complete  # noqa: PLC0415
 
-        status = shell_complete(app, {"obj": settings}, _PROGRAM, _COMPLETE, told)
+        status = shell_complete(app, {"obj": settings}, _PROGRAM, _COMPLETE_VARIABLE, instruction)
         raise click.exceptions.Exit(status)
 
 
-def _write_utf8() -> None:
+def _set_encoding() -> None:
     """Write UTF-8 to pipes and files on every system, unless Python was configured otherwise.
 
     Characters that a terminal cannot show are replaced.
     """
     if isinstance(sys.stdout, TextIOWrapper):
-        told = sys.stdout.isatty() or "PYTHONIOENCODING" in os.environ
-        sys.stdout.reconfigure(encoding=None if told else "utf-8", errors="replace")
+        configured = sys.stdout.isatty() or "PYTHONIOENCODING" in os.environ
+        sys.stdout.reconfigure(encoding=None if configured else "utf-8", errors="replace")
 
 
-def _give_up(stream: TextIO) -> None:
-    """Discard what remains to be written, or Python would complain again on exit."""
+def _discard_output(stream: TextIO) -> None:
+    """Discard unwritten output, or Python would report the error again on exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -179,22 +181,26 @@ def invoke(args: Sequence[str], settings: Settings) -> None:
         app.invoke(ctx)
 
 
-def _explain(error: click.ClickException, args: Sequence[str]) -> None:
+def _print_click_error(error: click.ClickException, args: Sequence[str]) -> None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         with suppress(OSError):
             error.show()
         return
-    words = error.format_message()
-    for word in args:  # click quotes some of them
-        words = words.replace(word, redact_text(word))
-    say(f"Error: {words}")
+    message = error.format_message()
+    for arg in args:  # click quotes some of them
+        message = message.replace(arg, redact_text(arg))
+    print_message(f"Error: {message}")
     if isinstance(error, click.UsageError) and error.ctx is not None:
-        say(f"See: {error.ctx.command_path} --help")
+        print_message(f"See: {error.ctx.command_path} --help")
 
 
-def _sentence(error: SSTCloudError) -> str:
+def _error_message(error: SSTCloudError) -> str:
     if isinstance(error, BadCredentialsError):
         return f"the cloud refused the e-mail or the password: {error.detail}"
     if isinstance(error, TokenRejectedError):
         return f"the cloud refused the token: {error.detail} Run `sst-cloud login` for a new one."
+    if isinstance(error, OutboxInUseError):
+        return f"{error}; use another folder with --state"
+    if isinstance(error, OutboxMissingError):
+        return f"{error}; run `sst-cloud collect` first"
     return str(error)

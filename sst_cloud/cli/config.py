@@ -11,15 +11,15 @@ from typing import Any, Final, TypeVar
 import attrs
 import click
 
-from sst_cloud.auth import TOKEN_VARIABLES
 from sst_cloud.redaction import MASK
 
-from .identity import Account, read_secret
+from .collect_options import options_of_file
+from .credential_sources import ACCOUNT_VARIABLES, Account, read_secret
 from .settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_ACCOUNT: Final = (
+_ACCOUNT_KEYS: Final = (
     "url",
     "email",
     "token_file",
@@ -27,18 +27,12 @@ _ACCOUNT: Final = (
     "password_file",
     "password_env",
 )
-_LITERAL: Final = ("token", "password")
+_SECRET_KEYS: Final = ("token", "password")
 _TABLES: Final = ("account", "secrets", "handlers")
-_NOT_HERE: Final = frozenset({"config", "help", *_ACCOUNT, *_LITERAL})
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLAIN: Final = re.compile(r"[A-Z][A-Z0-9_]{0,40}")
-"""A variable's name that may be shown: anything else may be the secret itself."""
-_OF_ACCOUNT: Final = {
-    **dict.fromkeys(TOKEN_VARIABLES, "token_file or token_env"),
-    "SST_CLOUD_EMAIL": "email",
-    "SST_CLOUD_PASSWORD": "password_file or password_env",
-}
-_KINDS: Final[Mapping[type, str]] = {
+_VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HARMLESS_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,40}")
+"""A variable's name that is safe to print: anything else may be the secret itself."""
+_TYPE_NAMES: Final[Mapping[type, str]] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -56,36 +50,23 @@ def config_option(command: F) -> F:
         envvar="SST_CLOUD_CONFIG",
         is_eager=True,
         expose_value=False,
-        callback=_load,
+        callback=_load_config,
         help="Read options from this TOML file; the command line takes precedence.",
     )(command)
 
 
-def _load(ctx: click.Context, _param: click.Parameter, file: Path | None) -> None:
+def _load_config(ctx: click.Context, _param: click.Parameter, file: Path | None) -> None:
     if file is None:
         return
-    from .collect import collect  # noqa: PLC0415  circular: it has this option
-
-    config = Config.read(file, options_of(collect), ctx)  # one file serves all commands
-    known = {param.name for param in ctx.command.params}
-    found = {name: value for name, value in config.options.items() if name in known}
-    ctx.default_map = {**(ctx.default_map or {}), **found}
+    config = Config.read(file, options_of_file(), ctx)  # one file serves all commands
+    own_options = {param.name for param in ctx.command.params}
+    defaults = {name: value for name, value in config.options.items() if name in own_options}
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
     settings = ctx.ensure_object(Settings)
-    settings.file = config.account
-    settings.file_secrets = config.secrets
+    settings.config_account = config.account
+    settings.config_secrets = config.secrets
     settings.handler_env = config.handler_env
-    settings.variables = config.variables
-
-
-def options_of(command: click.Command) -> dict[str, click.Option]:
-    """The options that a file can set, by their names there."""
-    options = [param for param in command.params if isinstance(param, click.Option)]
-    named = {_long_name(option): option for option in options}
-    return {key: option for key, option in named.items() if key not in _NOT_HERE}
-
-
-def _long_name(option: click.Option) -> str:
-    return max(option.opts, key=len).removeprefix("--").replace("-", "_")
+    settings.config_variables = config.variables
 
 
 @attrs.frozen
@@ -118,18 +99,18 @@ class _Reader:
         self._variables: set[str] = set()
 
     def read(self) -> Config:
-        content = self._content()
-        account = self._table(content, "account")
-        secrets = self._table(content, "secrets")
-        handlers = self._table(content, "handlers")
+        content = self._parse_toml()
+        account = self._pop_table(content, "account")
+        secrets = self._pop_table(content, "secrets")
+        handlers = self._pop_table(content, "handlers")
         values = {}
         for key, value in content.items():
-            if key in (*_ACCOUNT, *_LITERAL):
+            if key in (*_ACCOUNT_KEYS, *_SECRET_KEYS):
                 raise self._error(f"{key} belongs in the table [account]")
             if key not in self._options:
-                raise self._unknown(key, [*self._options, *_TABLES])
+                raise self._unknown_key(key, [*self._options, *_TABLES])
             option = self._options[key]
-            values[option.name or key] = self._checked(key, option, value)
+            values[option.name or key] = self._validate(key, option, value)
         return Config(
             values,
             self._account(account),
@@ -138,7 +119,7 @@ class _Reader:
             self._variables,
         )
 
-    def _content(self) -> dict[str, Any]:
+    def _parse_toml(self) -> dict[str, Any]:
         try:
             return tomllib.loads(
                 self._file.read_text(encoding="utf-8-sig")
@@ -150,27 +131,29 @@ class _Reader:
         except RecursionError:
             raise self._error("is not a configuration: it is nested too deeply") from None
 
-    def _table(self, content: dict[str, Any], name: str) -> dict[str, Any]:
+    def _pop_table(self, content: dict[str, Any], name: str) -> dict[str, Any]:
         table = content.pop(name, {})
         if not isinstance(table, dict):
-            raise self._error(f"[{name}] must be a table, not {_kind(table)}")
+            raise self._error(f"[{name}] must be a table, not {_type_name(table)}")
         return table
 
-    def _checked(self, key: str, option: click.Option, value: Any) -> Any:
-        """A validated value, as click expects it for a default."""
+    def _validate(self, key: str, option: click.Option, value: Any) -> Any:
+        """Validate a value; returns it as click expects a default."""
         if option.multiple:
             if not isinstance(value, list):
-                raise self._wrong(key, "a list, like [" + '"…"]', value)
-            made: Any = [self._single(f"an item of {key}", option, item) for item in value]
+                raise self._wrong_type(key, "a list, like [" + '"…"]', value)
+            default: Any = [
+                self._validate_single(f"an item of {key}", option, item) for item in value
+            ]
         else:
-            made = self._single(key, option, value)
+            default = self._validate_single(key, option, value)
         try:
-            option.type_cast_value(self._ctx, made)
+            option.type_cast_value(self._ctx, default)
         except click.BadParameter as error:
             raise self._error(f"{key}: {error.message}") from None
-        return made
+        return default
 
-    def _single(self, key: str, option: click.Option, value: Any) -> Any:
+    def _validate_single(self, key: str, option: click.Option, value: Any) -> Any:
         if option.is_flag:
             allowed: tuple[type, ...] = (bool,)
         elif isinstance(option.type, click.types.FloatParamType):
@@ -178,24 +161,24 @@ class _Reader:
         elif isinstance(option.type, click.types.IntParamType):
             allowed = (int,)
         else:
-            allowed = (str, *getattr(option.type, "also_takes", ()))
+            allowed = (str, *getattr(option.type, "extra_toml_types", ()))
         if type(value) not in allowed:  # to Python, True is an int
-            raise self._wrong(key, _KINDS[allowed[0]], value)
+            raise self._wrong_type(key, _TYPE_NAMES[allowed[0]], value)
         if isinstance(option.type, click.Path):
             return str(self._path(value))
         return value
 
     def _account(self, table: dict[str, Any]) -> Account:
         for key, value in table.items():
-            if key in _LITERAL:
+            if key in _SECRET_KEYS:
                 raise self._error(
                     f'a {key} does not belong here: write {key}_file = "…" or {key}_env = "…"'
                 )
-            if key not in _ACCOUNT:
-                raise self._unknown(key, _ACCOUNT)
+            if key not in _ACCOUNT_KEYS:
+                raise self._unknown_key(key, _ACCOUNT_KEYS)
             if not isinstance(value, str):
-                raise self._wrong(f"{key} in [account]", _KINDS[str], value)
-        for secret in _LITERAL:
+                raise self._wrong_type(f"{key} in [account]", _TYPE_NAMES[str], value)
+        for secret in _SECRET_KEYS:
             if f"{secret}_file" in table and f"{secret}_env" in table:
                 raise self._error(f"[account] has both {secret}_file and {secret}_env")
         files = {key: self._path(table[key]) for key in table if key.endswith("_file")}
@@ -211,28 +194,29 @@ class _Reader:
 
     def _sink_secrets(self, table: dict[str, Any]) -> dict[str, str]:
         for name in table:
-            if name in _OF_ACCOUNT:
+            if name in ACCOUNT_VARIABLES:
                 raise self._error(
-                    f"{name} does not belong in [secrets]: write {_OF_ACCOUNT[name]} in [account]"
+                    f"{name} does not belong in [secrets]: write {ACCOUNT_VARIABLES[name]} "
+                    "in [account]"
                 )
         return self._secrets("secrets", table)
 
     def _handler_env(self, table: dict[str, Any]) -> dict[str, str]:
         for key in table:
             if key != "env":
-                raise self._unknown(key, ["env"])
+                raise self._unknown_key(key, ["env"])
         env = table.get("env", {})
         if not isinstance(env, dict):
-            raise self._error(f"[handlers.env] must be a table, not {_kind(env)}")
+            raise self._error(f"[handlers.env] must be a table, not {_type_name(env)}")
         return self._secrets("handlers.env", env)
 
-    def _secrets(self, where: str, table: dict[str, Any]) -> dict[str, str]:
-        return {name: self._secret(where, name, source) for name, source in table.items()}
+    def _secrets(self, table_name: str, table: dict[str, Any]) -> dict[str, str]:
+        return {name: self._secret(table_name, name, source) for name, source in table.items()}
 
-    def _secret(self, where: str, name: str, source: Any) -> str:
-        if not _VARIABLE.fullmatch(name):
+    def _secret(self, table_name: str, name: str, source: Any) -> str:
+        if not _VARIABLE_NAME.fullmatch(name):
             raise self._error(
-                f"{name!r} in [{where}] is not a valid name for an environment variable"
+                f"{name!r} in [{table_name}] is not a valid name for an environment variable"
             )
         match source:
             case {"file": str(path), **others} if not others:
@@ -246,7 +230,7 @@ class _Reader:
     def _variable(self, name: str) -> str:
         value = os.environ.get(name)
         if not value:
-            masked = name if _PLAIN.fullmatch(name) else MASK
+            masked = name if _HARMLESS_NAME.fullmatch(name) else MASK
             raise self._error(f"the environment variable {masked!r} is not set")
         self._variables.add(name)
         return value
@@ -257,16 +241,18 @@ class _Reader:
             raise self._error(f"{text!r} is not a valid path: it contains a NUL")
         return self._file.absolute().parent / os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111  raises nothing
 
-    def _unknown(self, key: str, known: Iterable[str]) -> click.ClickException:
-        near = get_close_matches(key, [*known])
-        hint = f"did you mean {' or '.join(near)}?" if near else f"it knows {', '.join(known)}"
+    def _unknown_key(self, key: str, names: Iterable[str]) -> click.ClickException:
+        matches = get_close_matches(key, [*names])
+        hint = (
+            f"did you mean {' or '.join(matches)}?" if matches else f"use one of {', '.join(names)}"
+        )
         return self._error(f"there is no {key!r} here; {hint}")
 
-    def _wrong(self, key: str, expected: str, value: Any) -> click.ClickException:
-        return self._error(f"{key} must be {expected}, not {_kind(value)}")
+    def _wrong_type(self, key: str, expected: str, value: Any) -> click.ClickException:
+        return self._error(f"{key} must be {expected}, not {_type_name(value)}")
 
-    def _error(self, words: str) -> click.ClickException:
-        return ConfigError(f"{self._file}: {words}")
+    def _error(self, message: str) -> click.ClickException:
+        return ConfigError(f"{self._file}: {message}")
 
 
 class ConfigError(click.ClickException):
@@ -275,5 +261,5 @@ class ConfigError(click.ClickException):
     exit_code = 2
 
 
-def _kind(value: Any) -> str:
-    return _KINDS.get(type(value), f"a {type(value).__name__}")
+def _type_name(value: Any) -> str:
+    return _TYPE_NAMES.get(type(value), f"a {type(value).__name__}")

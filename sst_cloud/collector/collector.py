@@ -1,4 +1,4 @@
-"""The collector: poll, judge, watch, commit, deliver."""
+"""The collector: poll, validate, detect alarms, commit, deliver."""
 
 import asyncio
 import logging
@@ -14,44 +14,45 @@ from typing import Final, Self
 import attrs
 
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.errors import PASSING, AuthenticationError, OutboxError, SSTCloudError
-from sst_cloud.measurements import readings_from
+from sst_cloud.errors import TRANSIENT, AuthenticationError, OutboxError, SSTCloudError
+from sst_cloud.extraction import readings_from
 from sst_cloud.models import Snapshot
+from sst_cloud.monitoring.alarms import AlarmState, detect_alarms
+from sst_cloud.monitoring.events import Event
+from sst_cloud.monitoring.rules import AlarmRules, ValidationRules
+from sst_cloud.monitoring.validation import ValidationState, validate
+from sst_cloud.outbox.consumer import Consumer
+from sst_cloud.outbox.dead_letters import DeadLetters
+from sst_cloud.outbox.delivery import PAUSE, Delivery
+from sst_cloud.outbox.entries import Limits, Start
+from sst_cloud.outbox.outbox import Outbox
+from sst_cloud.outbox.state_folder import houses_note
+from sst_cloud.outbox.status import Status, Stream
 from sst_cloud.readings import Reading, format_time
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import Sink
-from sst_cloud.source import Source
-from sst_cloud.wording import NO_HOUSES
+from sst_cloud.source import NO_HOUSES, Source
 
-from .consumer import Consumer
-from .courier import PAUSE, Courier
-from .dead_letters import DeadLetters
-from .entries import Limits, Start
-from .events import Event
-from .grid import EVERY, wait_for_turn
-from .judge import JudgeState, judge
-from .keeper import Keeper
-from .looking import houses_note
-from .outbox import Outbox
-from .rules import JudgeRules, WatchRules
-from .status import Status, Stream
-from .watch import WatchState, watch
+from .commit_buffer import CommitBuffer
+from .schedule import EVERY, wait_for_poll
 
 _log = logging.getLogger(__name__)
 
 GRACE: Final = 3.0
 """Seconds that writes in progress get to finish on shutdown."""
-_CLOSING: Final = 1.0
-_PAUSE: Final = timedelta(seconds=PAUSE)
+_CLOSE_TIMEOUT: Final = 1.0
+"""Seconds that sinks get to close on shutdown."""
+_LOGIN_PAUSE: Final = timedelta(seconds=PAUSE)
+"""How long not to poll after a failed login: more of them might lock the account."""
 
 
 @attrs.frozen
 class Poll:
-    """One poll: the source's response, and what came of it."""
+    """One poll and its results."""
 
     time: datetime
     readings: Sequence[Reading] = ()
-    """Judged."""
+    """Validated."""
     redelivered: int = 0
     """Earlier readings that were suspect and are now good."""
     events: Sequence[Event] = ()
@@ -78,8 +79,8 @@ class Collector:
         every: timedelta = EVERY,
         start: Start = Start.NOW,
         limits: Limits | None = None,
-        judge_rules: JudgeRules | None = None,
-        watch_rules: WatchRules | None = None,
+        validation_rules: ValidationRules | None = None,
+        alarm_rules: AlarmRules | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = random_module.random,
         on_poll: Callable[[Poll], None] = lambda _: None,
@@ -88,39 +89,39 @@ class Collector:
         self._source = source
         self._every = every
         self._start = start
-        self._judge_rules = judge_rules or JudgeRules()
-        self._watch_rules = watch_rules or WatchRules()
+        self._validation_rules = validation_rules or ValidationRules()
+        self._alarm_rules = alarm_rules or AlarmRules()
         self._clock = clock or SystemClock()
         self._random = random
         self._on_poll = on_poll
         self._outbox = Outbox(folder, limits=limits, clock=self._clock)
-        letters = DeadLetters(folder)
-        self._couriers = [
-            Courier(
+        dead_letters = DeadLetters(folder)
+        self._deliveries = [
+            Delivery(
                 name,
                 consumer,
                 self._outbox,
                 stream=stream,
-                dead_letters=letters,
+                dead_letters=dead_letters,
                 clock=self._clock,
                 random=random,
             )
             for stream, consumers in ((Stream.READINGS, sinks), (Stream.EVENTS, handlers or {}))
             for name, consumer in consumers.items()
         ]
-        self._keeper = Keeper(self._outbox, self._couriers)
+        self._commit_buffer = CommitBuffer(self._outbox, self._deliveries)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = asyncio.Event()
-        self._told = asyncio.Event()
+        self._poll_now = asyncio.Event()
         self._notes: dict[str, str] = {}
-        self._judged = JudgeState()
-        self._watched = WatchState()
+        self._validation = ValidationState()
+        self._alarms = AlarmState()
         self._zones: Mapping[int, tzinfo] = {}
-        self._away: SSTCloudError | None = None
+        self._source_error: SSTCloudError | None = None
         self._wait_until: datetime | None = None
-        self._missing: set[str] = set()
-        """What was last logged as missing."""
-        self.turns: int = 0
+        self._logged_missing: set[str] = set()
+        """The messages of the last poll about what is unreadable or missing."""
+        self.polls_done: int = 0
         """How many polls have been completed."""
         self.latest: Sequence[Reading] = ()
         """The readings of the last successful poll."""
@@ -129,15 +130,15 @@ class Collector:
         """Open the outbox and start delivering. Raises `OutboxError` if it is in use."""
         await self._outbox.__aenter__()
         try:
-            for courier in self._couriers:
-                await self._outbox.join(courier.name, courier.stream, self._start)
+            for delivery in self._deliveries:
+                await self._outbox.join(delivery.name, delivery.stream, self._start)
             self._notes = await self._outbox.notes()
         except BaseException:
             await self._outbox.__aexit__(None, None, None)
             raise
-        self._judged = JudgeState.from_json(self._notes.get("judge", ""))
-        self._watched = WatchState.from_json(self._notes.get("watch", ""))
-        self._tasks = [asyncio.create_task(courier.run()) for courier in self._couriers]
+        self._validation = ValidationState.from_json(self._notes.get("validation", ""))
+        self._alarms = AlarmState.from_json(self._notes.get("alarms", ""))
+        self._tasks = [asyncio.create_task(delivery.run()) for delivery in self._deliveries]
         return self
 
     async def __aexit__(
@@ -150,13 +151,13 @@ class Collector:
 
         Raises `OutboxError` if readings or events that are not on disk yet cannot be written.
         """
-        saving = asyncio.create_task(self._keeper.save(self._notes))
+        save_task = asyncio.create_task(self._commit_buffer.save(self._notes))
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(GRACE):
-                    await asyncio.gather(*(courier.end() for courier in self._couriers))
-            await saving
-            await self._keeper.end()
+                    await asyncio.gather(*(delivery.end() for delivery in self._deliveries))
+            await save_task
+            await self._commit_buffer.end()
         except OutboxError as loss:
             if isinstance(exc, Exception) and not isinstance(exc, OutboxError):
                 unexpected = None if isinstance(exc, SSTCloudError) else exc
@@ -166,7 +167,7 @@ class Collector:
             for task in self._tasks:
                 task.cancel()
             if self._tasks:
-                await asyncio.wait(self._tasks, timeout=_CLOSING)
+                await asyncio.wait(self._tasks, timeout=_CLOSE_TIMEOUT)
             await self._outbox.__aexit__(None, None, None)
 
     async def run(self, polls: int | None = None) -> None:
@@ -178,25 +179,27 @@ class Collector:
         """
         for number in count(1):
             last = number == polls
-            await self._unless_stopped(self._turn(last=last))
-            self.turns += 1
+            await self._run_unless_stopped(self._poll(last=last))
+            self.polls_done += 1
             if last:
-                await self._unless_stopped(self._rest())
+                await self._run_unless_stopped(self._wait_idle())
             if last or self._stopped.is_set():
                 return
-            await wait_for_turn(self._clock, self._every, self._random, self._stopped, self._told)
-            self._told.clear()
+            await wait_for_poll(
+                self._clock, self._every, self._random, self._stopped, self._poll_now
+            )
+            self._poll_now.clear()
 
     def stop(self) -> None:
         """Make `run` return soon; safe to call from a signal handler of the event loop."""
         self._stopped.set()
 
-    def try_again(self) -> None:
+    def retry_now(self) -> None:
         """Poll now, and retry paused and failing sinks now."""
         self._wait_until = None
-        self._told.set()
-        for courier in self._couriers:
-            courier.try_again()
+        self._poll_now.set()
+        for delivery in self._deliveries:
+            delivery.retry_now()
 
     async def status(self) -> Status:
         """The collector's status. Raises `OutboxError`."""
@@ -205,52 +208,56 @@ class Collector:
     @property
     def errors(self) -> Mapping[str, SSTCloudError]:
         """The last error of each sink or handler, by name."""
-        return {c.name: c.error for c in self._couriers if c.error is not None}
+        return {
+            delivery.name: delivery.error
+            for delivery in self._deliveries
+            if delivery.error is not None
+        }
 
     @property
     def loss(self) -> OutboxError | None:
         """What would be lost if the program ended now; None if everything is on disk."""
-        return self._keeper.loss
+        return self._commit_buffer.loss
 
     @property
-    def _never_worked(self) -> bool:
+    def _has_never_succeeded(self) -> bool:
         return "last_success" not in self._notes
 
-    async def _turn(self, *, last: bool) -> None:
+    async def _poll(self, *, last: bool) -> None:
         if self._wait_until is not None:
-            left = self._wait_until - self._clock.now()
+            remaining = self._wait_until - self._clock.now()
             if (
-                timedelta(0) < left <= _PAUSE
-            ):  # otherwise it is over, or the clock has been set back
-                if self._keeper.error is not None:
-                    await self._keeper.keep((), (), self._notes)
+                timedelta(0) < remaining <= _LOGIN_PAUSE
+            ):  # otherwise the pause is over, or the clock has been set back
+                if self._commit_buffer.error is not None:
+                    await self._commit_buffer.commit((), (), self._notes)
                 return
         self._wait_until = None
-        asked = self._clock.now()
+        time = self._clock.now()
         try:
             snapshot = await self._source.snapshot()
             readings = readings_from(snapshot)
         except SSTCloudError as error:
-            await self._no_answer(asked, error, last=last)
+            await self._handle_failure(time, error, last=last)
         except Exception as error:
-            if last or self._never_worked:
+            if last or self._has_never_succeeded:
                 raise
             _log.exception("unexpected error while polling")
-            strange = SSTCloudError(redact_text(f"{type(error).__name__}: {error}"))
-            await self._no_answer(asked, strange, last=False)
+            unexpected = SSTCloudError(redact_text(f"{type(error).__name__}: {error}"))
+            await self._handle_failure(time, unexpected, last=False)
         else:
-            await self._answer(snapshot, readings)
+            await self._handle_snapshot(snapshot, readings)
 
-    async def _answer(self, snapshot: Snapshot, readings: Sequence[Reading]) -> None:
-        if self._away is not None:
+    async def _handle_snapshot(self, snapshot: Snapshot, readings: Sequence[Reading]) -> None:
+        if self._source_error is not None:
             _log.warning("the cloud is responding again")
-            self._away = None
-        self._tell_missing(snapshot)
-        verdict = judge(self._judged, readings, snapshot.counters, self._judge_rules)
-        here = self._clock.now().astimezone().tzinfo or UTC
-        self._zones = {house.id: house.zone or here for house in snapshot.houses}
-        self._judged = verdict.state
-        self.latest = verdict.readings
+            self._source_error = None
+        self._log_missing(snapshot)
+        result = validate(self._validation, readings, snapshot.counters, self._validation_rules)
+        local_zone = self._clock.now().astimezone().tzinfo or UTC
+        self._zones = {house.id: house.zone or local_zone for house in snapshot.houses}
+        self._validation = result.state
+        self.latest = result.readings
         if snapshot.houses:
             self._notes["houses"] = houses_note(snapshot.houses)
         self._notes |= {
@@ -258,71 +265,73 @@ class Collector:
             "source_error": "",
             "source_error_since": "",
         }
-        done = Poll(snapshot.time, verdict.readings, len(verdict.redelivered), verdict.events)
-        await self._finish(done, [*verdict.redelivered, *verdict.readings])
+        poll = Poll(snapshot.time, result.readings, len(result.redelivered), result.events)
+        await self._finish(poll, [*result.redelivered, *result.readings])
 
-    async def _no_answer(self, asked: datetime, error: SSTCloudError, *, last: bool) -> None:
-        if last or (self._never_worked and not isinstance(error, PASSING)):
+    async def _handle_failure(self, time: datetime, error: SSTCloudError, *, last: bool) -> None:
+        if last or (self._has_never_succeeded and not isinstance(error, TRANSIENT)):
             raise error
-        if self._away is None:
+        if self._source_error is None:
             _log.warning("cannot read the cloud: %s; retrying at every poll", error)
-            self._notes["source_error_since"] = format_time(asked)
-        elif type(error) is not type(self._away):
+            self._notes["source_error_since"] = format_time(time)
+        elif type(error) is not type(self._source_error):
             _log.info("still cannot read the cloud: %s", error)
-        self._away = error
-        if isinstance(error, AuthenticationError):  # repeated logins might lock the account
-            self._wait_until = asked + _PAUSE
-        failed = 1 + int(self._notes.get("failed_polls", 0))
-        self._notes |= {"source_error": str(error), "failed_polls": str(failed)}
-        await self._finish(Poll(asked, error=error), ())
+        self._source_error = error
+        if isinstance(error, AuthenticationError):
+            self._wait_until = time + _LOGIN_PAUSE
+        failed_polls = 1 + int(self._notes.get("failed_polls", 0))
+        self._notes |= {"source_error": str(error), "failed_polls": str(failed_polls)}
+        await self._finish(Poll(time, error=error), ())
 
-    async def _finish(self, done: Poll, readings: Sequence[Reading]) -> None:
-        """Watch, commit, report."""
-        noticed, self._watched = watch(
-            self._watched, done.readings, done.time, zones=self._zones, rules=self._watch_rules
+    async def _finish(self, poll: Poll, readings: Sequence[Reading]) -> None:
+        """Detect alarms, commit, and report the poll."""
+        alarms, self._alarms = detect_alarms(
+            self._alarms, poll.readings, poll.time, zones=self._zones, rules=self._alarm_rules
         )
-        events = (*done.events, *noticed)
+        events = (*poll.events, *alarms)
         for event in events:
             _log.warning("%s", event.message, extra={"event": event.as_dict()})
         self._notes |= {
             "polls": str(1 + int(self._notes.get("polls", 0))),
-            "last_poll": format_time(done.time),
-            "judge": self._judged.to_json(),
-            "watch": self._watched.to_json(),
+            "last_poll": format_time(poll.time),
+            "validation": self._validation.to_json(),
+            "alarms": self._alarms.to_json(),
         }
-        committed = await self._keeper.keep(readings, events, self._notes)
-        self._on_poll(attrs.evolve(done, events=events, committed=committed))
+        committed = await self._commit_buffer.commit(readings, events, self._notes)
+        self._on_poll(attrs.evolve(poll, events=events, committed=committed))
 
-    def _tell_missing(self, snapshot: Snapshot) -> None:
+    def _log_missing(self, snapshot: Snapshot) -> None:
         """Log what is unreadable or missing once, not at every poll."""
-        now = {f"{bad.kind} {bad.id} cannot be read: {bad.reason}" for bad in snapshot.unreadable}
+        messages = {
+            f"{item.kind} {item.id} cannot be read: {item.reason}" for item in snapshot.unreadable
+        }
         if not (snapshot.houses or snapshot.unreadable):
-            now.add(NO_HOUSES)
-        now |= {
+            messages.add(NO_HOUSES)
+        messages |= {
             f"the time zone of house {house.id} is not known; using this machine's time zone for "
             "its nights"
             for house in snapshot.houses
             if house.zone is None
         }
-        for words in sorted(now - self._missing):
-            _log.warning("%s", words)
-        self._missing = now
+        for message in sorted(messages - self._logged_missing):
+            _log.warning("%s", message)
+        self._logged_missing = messages
 
-    async def _rest(self) -> None:
+    async def _wait_idle(self) -> None:
         """Wait until every sink has received everything, or has failed."""
-        if self._keeper.error is not None:
-            raise self._keeper.error
-        await asyncio.gather(*(courier.rest() for courier in self._couriers))
+        if self._commit_buffer.error is not None:
+            raise self._commit_buffer.error
+        await asyncio.gather(*(delivery.wait_idle() for delivery in self._deliveries))
 
-    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> None:
+    async def _run_unless_stopped(self, work: Coroutine[None, None, None]) -> None:
         """Run to completion, or until `stop` is called."""
-        doing = asyncio.create_task(work)
-        stopped = asyncio.create_task(self._stopped.wait())
+        work_task = asyncio.create_task(work)
+        stop_task = asyncio.create_task(self._stopped.wait())
         try:
-            await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if doing.done():
-                doing.result()
+            await asyncio.wait({work_task, stop_task}, return_when=asyncio.FIRST_COMPLETED)
+            if work_task.done():
+                work_task.result()
         finally:
-            for task in (doing, stopped):
+            for task in (work_task, stop_task):
                 task.cancel()
-            await asyncio.gather(doing, stopped, return_exceptions=True)
+            await asyncio.gather(work_task, stop_task, return_exceptions=True)

@@ -24,10 +24,10 @@ from sst_cloud._version import __version__
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.enums import Quality, Quantity
 from sst_cloud.errors import SSTCloudError
+from sst_cloud.outbox.status import DeliveryState, Status
 from sst_cloud.readings import Reading, format_time
 
-from .grid import POLL_LIMIT
-from .status import Course, Status
+from .schedule import POLL_LIMIT
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -37,8 +37,17 @@ _log = logging.getLogger(__name__)
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-_POINT: Final = ("house_id", "house", "device_id", "device", "point", "point_id", "name", "water")
-_SINK: Final = ("sink", "stream")
+_POINT_LABELS: Final = (
+    "house_id",
+    "house",
+    "device_id",
+    "device",
+    "point",
+    "point_id",
+    "name",
+    "water",
+)
+_SINK_LABELS: Final = ("sink", "stream")
 
 
 @attrs.frozen
@@ -82,13 +91,13 @@ def exposition(status: Status, latest: Iterable[Reading]) -> bytes:
     from prometheus_client import generate_latest  # noqa: PLC0415
     from prometheus_client.registry import Collector  # noqa: PLC0415
 
-    class Once(Collector):
+    class StatusAndReadings(Collector):
         def collect(self) -> Iterator["Metric"]:
-            yield from _of_status(status)
-            yield from _of_sinks(status)
-            yield from _of_readings(tuple(latest))
+            yield from _status_metrics(status)
+            yield from _sink_metrics(status)
+            yield from _reading_metrics(tuple(latest))
 
-    return generate_latest(Once())
+    return generate_latest(StatusAndReadings())
 
 
 def _require_package() -> None:
@@ -100,7 +109,7 @@ def _require_package() -> None:
         ) from None
 
 
-def _of_status(status: Status) -> Iterator["Metric"]:
+def _status_metrics(status: Status) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415
     from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
 
@@ -110,37 +119,43 @@ def _of_status(status: Status) -> Iterator["Metric"]:
     yield Counter("sst_cloud_polls", "Polls attempted.", value=status.polls)
     yield Counter("sst_cloud_poll_failures", "Polls that failed.", value=status.failed_polls)
     yield Counter("sst_cloud_readings", "Readings committed.", value=status.readings)
-    lost = "Readings lost because disk and memory were full."
-    yield Counter("sst_cloud_lost_readings", lost, value=status.lost)
+    lost_help = "Readings lost because disk and memory were full."
+    yield Counter("sst_cloud_lost_readings", lost_help, value=status.lost)
     up = status.source_error is None and status.last_success is not None
     yield Gauge("sst_cloud_source_up", "Whether the last poll succeeded.", value=up)
     yield Gauge("sst_cloud_outbox_bytes", "Size of the outbox's contents.", value=status.size)
-    for name, words, moment in (
+    for name, description, moment in (
         ("poll", "Time of the last poll.", status.last_poll),
         ("poll_success", "Time of the last successful poll.", status.last_success),
     ):
         if moment is not None:
-            yield Gauge(f"sst_cloud_last_{name}_timestamp_seconds", words, value=moment.timestamp())
+            yield Gauge(
+                f"sst_cloud_last_{name}_timestamp_seconds", description, value=moment.timestamp()
+            )
 
 
-def _of_sinks(status: Status) -> Iterator["Metric"]:
+def _sink_metrics(status: Status) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415
     from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
 
-    waiting = Gauge("sst_cloud_sink_waiting", "Entries not delivered yet.", labels=_SINK)
-    lag = "When the oldest undelivered entry was committed."
-    oldest = Gauge("sst_cloud_sink_oldest_timestamp_seconds", lag, labels=_SINK)
-    delivered = Counter("sst_cloud_sink_delivered", "Entries delivered.", labels=_SINK)
-    rejected = Counter("sst_cloud_sink_rejected", "Entries permanently rejected.", labels=_SINK)
-    lost = "Entries dropped from the outbox undelivered."
-    dropped = Counter("sst_cloud_sink_dropped", lost, labels=_SINK)
-    done = "Time of the last delivery."
-    success = Gauge("sst_cloud_sink_last_success_timestamp_seconds", done, labels=_SINK)
-    doing = "State of the sink: 1 for the current one, 0 for the others."
-    course = Gauge("sst_cloud_sink_course", doing, labels=[*_SINK, "course"])
-    courses = [possible for possible in Course if possible is not Course.REMOVED]
+    waiting = Gauge("sst_cloud_sink_waiting", "Entries not delivered yet.", labels=_SINK_LABELS)
+    oldest_help = "When the oldest undelivered entry was committed."
+    oldest = Gauge("sst_cloud_sink_oldest_timestamp_seconds", oldest_help, labels=_SINK_LABELS)
+    delivered = Counter("sst_cloud_sink_delivered", "Entries delivered.", labels=_SINK_LABELS)
+    rejected = Counter(
+        "sst_cloud_sink_rejected", "Entries permanently rejected.", labels=_SINK_LABELS
+    )
+    dropped_help = "Entries dropped from the outbox undelivered."
+    dropped = Counter("sst_cloud_sink_dropped", dropped_help, labels=_SINK_LABELS)
+    success_help = "Time of the last delivery."
+    success = Gauge(
+        "sst_cloud_sink_last_success_timestamp_seconds", success_help, labels=_SINK_LABELS
+    )
+    state_help = "State of the sink: 1 for the current one, 0 for the others."
+    state = Gauge("sst_cloud_sink_state", state_help, labels=[*_SINK_LABELS, "state"])
+    states = [sink_state for sink_state in DeliveryState if sink_state is not DeliveryState.REMOVED]
     for sink in status.sinks:
-        if sink.course is Course.REMOVED:  # its lag does not matter
+        if sink.state is DeliveryState.REMOVED:  # its lag does not matter
             continue
         labels = [sink.name, sink.stream]
         waiting.add_metric(labels, sink.waiting)
@@ -150,28 +165,36 @@ def _of_sinks(status: Status) -> Iterator["Metric"]:
         for gauge, moment in ((oldest, sink.oldest), (success, sink.last_success)):
             if moment is not None:
                 gauge.add_metric(labels, moment.timestamp())
-        for possible in courses:
-            course.add_metric([*labels, possible.value], possible is sink.course)
-    yield from (waiting, oldest, delivered, rejected, dropped, success, course)
+        for sink_state in states:
+            state.add_metric([*labels, sink_state.value], sink_state is sink.state)
+    yield from (waiting, oldest, delivered, rejected, dropped, success, state)
 
 
-def _of_readings(latest: Sequence[Reading]) -> Iterator["Metric"]:
+def _reading_metrics(latest: Sequence[Reading]) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415
     from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
 
-    total = "Total of a meter. Suspect totals are omitted: they would look like resets."
-    litres = Counter("sst_cloud_water_litres", total, labels=_POINT)
+    litres_help = "Total of a meter. Suspect totals are omitted: they would look like resets."
+    litres = Counter("sst_cloud_water_litres", litres_help, labels=_POINT_LABELS)
     gauges = {
-        quantity: Gauge(f"sst_cloud_{known.name}", known.help, labels=_POINT)
-        for quantity, known in _GAUGES.items()
+        quantity: Gauge(f"sst_cloud_{gauge.name}", gauge.help, labels=_POINT_LABELS)
+        for quantity, gauge in _GAUGES.items()
     }
-    each = ["quantity", *_POINT]
-    time = Gauge("sst_cloud_reading_timestamp_seconds", "Time of the latest reading.", labels=each)
-    suspect = Gauge("sst_cloud_reading_suspect", "Whether the reading is suspect.", labels=each)
-    stale = Gauge("sst_cloud_reading_stale", "Whether the reading is stale.", labels=each)
+    labels_with_quantity = ["quantity", *_POINT_LABELS]
+    time = Gauge(
+        "sst_cloud_reading_timestamp_seconds",
+        "Time of the latest reading.",
+        labels=labels_with_quantity,
+    )
+    suspect = Gauge(
+        "sst_cloud_reading_suspect", "Whether the reading is suspect.", labels=labels_with_quantity
+    )
+    stale = Gauge(
+        "sst_cloud_reading_stale", "Whether the reading is stale.", labels=labels_with_quantity
+    )
     for reading in {reading.series: reading for reading in latest}.values():
         record = reading.as_dict()
-        labels = ["" if record[name] is None else str(record[name]) for name in _POINT]
+        labels = ["" if record[name] is None else str(record[name]) for name in _POINT_LABELS]
         if reading.quantity is not Quantity.VOLUME:
             scale = _GAUGES[reading.quantity].scale
             gauges[reading.quantity].add_metric(labels, reading.value * scale)
@@ -187,14 +210,14 @@ def _of_readings(latest: Sequence[Reading]) -> Iterator["Metric"]:
 
 
 @attrs.frozen(kw_only=True)
-class Vitals:
+class CollectorHealth:
     """What `/metrics` and `/health` need from the collector."""
 
     status: Callable[[], Awaitable[Status]]
     """May raise `SSTCloudError`: then the collector is unhealthy."""
     latest: Callable[[], Iterable[Reading]]
     """The newest reading of every series."""
-    trouble: Callable[[], str | None]
+    outbox_error: Callable[[], str | None]
     """Why the outbox cannot be written; None if the last commit succeeded."""
     every: timedelta
     """The interval between polls."""
@@ -206,23 +229,23 @@ class Vitals:
     def _now(self) -> datetime:
         return self.clock.now()
 
-    async def unwell(self) -> str | None:
+    async def problem(self) -> str | None:
         """What is wrong with the collector itself, not counting an unavailable cloud or sink."""
         try:
             status = await self.status()
         except SSTCloudError as error:
             return str(error)
-        if reason := self.trouble():
+        if reason := self.outbox_error():
             return f"the outbox cannot be written: {reason}"
-        tried = max(filter(None, (self.since, status.last_poll)))
-        if self.clock.now() - tried > 2 * self.every + POLL_LIMIT:
-            because = f"; then: {status.source_error}" if status.source_error else ""
-            return f"no poll has been attempted since {format_time(tried)}{because}"
+        last_attempt = max(filter(None, (self.since, status.last_poll)))
+        if self.clock.now() - last_attempt > 2 * self.every + POLL_LIMIT:
+            cause = f"; then: {status.source_error}" if status.source_error else ""
+            return f"no poll has been attempted since {format_time(last_attempt)}{cause}"
         return None
 
 
 @asynccontextmanager
-async def serving(vitals: Vitals, host: str, port: int) -> AsyncIterator[int]:
+async def serve_metrics(health: CollectorHealth, host: str, port: int) -> AsyncIterator[int]:
     """Serve `/metrics` and `/health`; yields the port, which the system chooses for port 0.
 
     At most 32 connections are open at a time, each for 10 s, one request and its answer.
@@ -231,41 +254,41 @@ async def serving(vitals: Vitals, host: str, port: int) -> AsyncIterator[int]:
     _require_package()
     from aiohttp import web  # noqa: PLC0415  takes a megabyte or two
 
-    from .bounded_server import MOST, BoundedServer  # noqa: PLC0415
+    from .bounded_server import MAX_CONNECTIONS, BoundedServer  # noqa: PLC0415
 
-    runner = web.ServerRunner(BoundedServer(_pages(vitals)), shutdown_timeout=1)
+    runner = web.ServerRunner(BoundedServer(_pages(health)), shutdown_timeout=1)
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port, backlog=MOST).start()
+            await web.TCPSite(runner, host, port, backlog=MAX_CONNECTIONS).start()
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise SSTCloudError(f"{host}:{port} cannot be used for metrics: {reason}") from None
-        bound: int = runner.addresses[0][1]
-        _log.info("serving metrics at http://%s:%d/metrics", host, bound)
-        yield bound
+        bound_port: int = runner.addresses[0][1]
+        _log.info("serving metrics at http://%s:%d/metrics", host, bound_port)
+        yield bound_port
     finally:
         await runner.cleanup()
 
 
-def _pages(vitals: Vitals) -> Mapping[str, Callable[[], Awaitable["web.Response"]]]:
+def _pages(health: CollectorHealth) -> Mapping[str, Callable[[], Awaitable["web.Response"]]]:
     from aiohttp import web  # noqa: PLC0415
 
-    async def metrics() -> web.Response:
+    async def metrics_page() -> web.Response:
         try:
-            status = await vitals.status()
+            status = await health.status()
         except SSTCloudError as error:
             return web.Response(status=503, text=f"{error}\n")
-        body = exposition(status, vitals.latest())
+        body = exposition(status, health.latest())
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
-    async def health() -> web.Response:
-        reason = await vitals.unwell()
-        answer = {"status": "ok"} if reason is None else {"status": "unwell", "reason": reason}
-        return web.json_response(answer, status=200 if reason is None else 503)
+    async def health_page() -> web.Response:
+        reason = await health.problem()
+        body = {"status": "ok"} if reason is None else {"status": "unhealthy", "reason": reason}
+        return web.json_response(body, status=200 if reason is None else 503)
 
     async def index() -> web.Response:
         links = (f'<a href="{path}">{path}</a>' for path in ("/metrics", "/health"))
         return web.Response(text=f"{' '.join(links)}\n", content_type="text/html")
 
-    return {"/": index, "/metrics": metrics, "/health": health}
+    return {"/": index, "/metrics": metrics_page, "/health": health_page}

@@ -13,9 +13,9 @@ from sst_cloud.clock import Clock, SystemClock
 
 _log = logging.getLogger(__name__)
 
-_SOCKET: Final = "NOTIFY_SOCKET"
-_LIMIT: Final = "WATCHDOG_USEC"
-_FOR: Final = "WATCHDOG_PID"
+_SOCKET_VARIABLE: Final = "NOTIFY_SOCKET"
+_WATCHDOG_VARIABLE: Final = "WATCHDOG_USEC"
+_PID_VARIABLE: Final = "WATCHDOG_PID"
 _MICRO: Final = 1e-6
 
 
@@ -31,24 +31,26 @@ class Notifier:
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Notifier":
         """From systemd's variables: NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID."""
         environ = os.environ if environ is None else environ
-        limit = environ.get(_LIMIT, "")
-        ours = environ.get(_FOR, str(os.getpid())) == str(os.getpid())
+        interval = environ.get(_WATCHDOG_VARIABLE, "")
+        is_for_us = environ.get(_PID_VARIABLE, str(os.getpid())) == str(os.getpid())
         return cls(
-            environ.get(_SOCKET) or None,
-            int(limit) * _MICRO if limit.isdecimal() and int(limit) and ours else None,
+            environ.get(_SOCKET_VARIABLE) or None,
+            int(interval) * _MICRO
+            if interval.isdecimal() and int(interval) and is_for_us
+            else None,
         )
 
     def ready(self) -> None:
         """Startup is complete; the first poll starts."""
-        self._tell("READY=1")
+        self._send("READY=1")
 
-    def status(self, words: str) -> None:
+    def status(self, text: str) -> None:
         """One line for `systemctl status`."""
-        self._tell(f"STATUS={' '.join(words.split())}")
+        self._send(f"STATUS={' '.join(text.split())}")
 
     def stopping(self) -> None:
         """The service is shutting down."""
-        self._tell("STOPPING=1")
+        self._send("STOPPING=1")
 
     async def keep_alive(
         self, is_alive: Callable[[], bool] = lambda: True, clock: Clock | None = None
@@ -62,10 +64,10 @@ class Notifier:
             return
         while True:
             if is_alive():
-                self._tell("WATCHDOG=1")
+                self._send("WATCHDOG=1")
             await clock.sleep(self._watchdog / 2)
 
-    def _tell(self, message: str) -> None:
+    def _send(self, message: str) -> None:
         if self._address is None:
             return
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
@@ -73,5 +75,5 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
                 channel.setblocking(False)
                 channel.sendto(message.encode("utf-8", "replace"), address)
-        except OSError as error:  # the service matters, not its supervisor
+        except OSError as error:  # the service can do without
             _log.debug("cannot send %s to systemd: %s", message.partition("=")[0], error)

@@ -1,8 +1,9 @@
-"""The objects of a cloud account. They know nothing of JSON or HTTP."""
+"""Houses, devices, meters and what else an account has. They know nothing of JSON or HTTP."""
 
 from ._base import Entity
 from .counter import Counter
-from .device import Device, TimeSetting
+from .device import Device, TimeSetting, UnknownDevice
+from .group import Group
 from .house import House, Workdays
 from .leak_module import (
     LeakModule,
@@ -14,9 +15,10 @@ from .leak_module import (
     WiredLine,
 )
 from .listing import Listing, Unreadable
-from .network import Group, Network, News
+from .network import Network
+from .news import News
 from .snapshot import Snapshot
-from .thermostat import Schedule, ScheduleEntry, Thermostat, UnknownDevice
+from .thermostat import Schedule, ScheduleEntry, Thermostat
 from .user import Profile, User
 from .wireless_sensor import WirelessSensor
 

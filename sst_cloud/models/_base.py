@@ -7,32 +7,35 @@ import attrs
 
 from sst_cloud.redaction import MASK, is_sensitive
 
-from ._notebook import Shown
+from ._notebook import NotebookView
 
 T = TypeVar("T")
 
 
-def _masked(value: object) -> str:
+def _masked_repr(value: object) -> str:
     return repr(MASK if value else value)
 
 
 def _mask_sensitive(
     _cls: type, fields: "list[attrs.Attribute[Any]]"
 ) -> "list[attrs.Attribute[Any]]":
-    return [f.evolve(repr=_masked) if f.repr and is_sensitive(f.name) else f for f in fields]
+    return [
+        field.evolve(repr=_masked_repr) if field.repr and is_sensitive(field.name) else field
+        for field in fields
+    ]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(attrs.field,))
 def model(cls: type[T]) -> type[T]:
     """Make a class a model. Sensitive fields are masked in its repr."""
-    decorate: Callable[[type[T]], type[T]] = attrs.frozen(
+    freeze: Callable[[type[T]], type[T]] = attrs.frozen(
         kw_only=True, field_transformer=_mask_sensitive
     )
-    return decorate(cls)
+    return freeze(cls)
 
 
 @model
-class Entity(Shown):
+class Entity(NotebookView):
     """An object of the cloud. `raw` is the original payload, including unknown fields."""
 
     raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)

@@ -1,25 +1,12 @@
-"""The models' only link to the higher layers that render them and make data frames.
-
-Those are imported only when a notebook needs them, so that using a model loads neither.
-"""
-
-from typing import Any
+"""The models' only link to a higher layer: `display.html`, imported when a notebook needs it."""
 
 
-class Shown:
+class NotebookView:
     """An object with an HTML view for notebooks."""
 
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        from sst_cloud.html import html  # noqa: PLC0415
+        from sst_cloud.display.html import html  # noqa: PLC0415
 
         return html(self)
-
-
-def frame(snapshot: Any, library: Any) -> Any:
-    """The readings of a snapshot as a data frame."""
-    from sst_cloud.dataframes import readings_frame  # noqa: PLC0415
-    from sst_cloud.measurements import readings_from  # noqa: PLC0415
-
-    return readings_frame(readings_from(snapshot), library=library)

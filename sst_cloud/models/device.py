@@ -1,4 +1,4 @@
-"""The fields that all devices have."""
+"""Devices, with the fields that all of them have."""
 
 from collections.abc import Mapping
 from datetime import datetime, time
@@ -73,3 +73,8 @@ class Device(Entity):
     def model(self) -> str:
         """The product name, such as `Neptun ProW+ WiFi`."""
         return MODELS[self.type] if isinstance(self.type, DeviceType) else f"type {self.type}"
+
+
+@model
+class UnknownDevice(Device):
+    """A device of an unknown type, with the fields that all devices have."""

@@ -7,14 +7,14 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from ._base import model
-from ._notebook import Shown
+from ._notebook import NotebookView
 
 T = TypeVar("T")
 
 
 @model
 class Unreadable:
-    """Something in the cloud that could not be read, with the reason."""
+    """Something that could not be read, with the reason."""
 
     kind: str
     """`house`, `device`, `counter`, or the plural if a whole list is missing."""
@@ -27,7 +27,7 @@ class Unreadable:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-class Listing(Shown, list[T], Generic[T]):
+class Listing(NotebookView, list[T], Generic[T]):
     """A list of what could be read; `unreadable` has the rest."""
 
     unreadable: tuple[Unreadable, ...]

@@ -33,8 +33,8 @@ class Schedule:
     def at(self, local: datetime) -> int:
         """The scheduled temperature in degrees Celsius at a local time."""
         minute = local.weekday() * MINUTES_A_DAY + local.hour * 60 + local.minute
-        at = bisect_right(self.entries, minute, key=lambda entry: entry.minute)
-        return self.entries[at - 1].temperature
+        following = bisect_right(self.entries, minute, key=lambda entry: entry.minute)
+        return self.entries[following - 1].temperature
 
 
 @model
@@ -71,8 +71,8 @@ class Thermostat(Device):
             return self.air_temperature
         if self.controlling_sensor is TemperatureSensor.FLOOR:
             return self.floor_temperature
-        known = [t for t in (self.air_temperature, self.floor_temperature) if t is not None]
-        return known[0] if len(known) == 1 else None
+        temperatures = [t for t in (self.air_temperature, self.floor_temperature) if t is not None]
+        return temperatures[0] if len(temperatures) == 1 else None
 
     def target_at(self, moment: datetime, zone: tzinfo | None) -> float | None:
         """The target temperature at a moment; `zone` is its house's time zone.
@@ -87,8 +87,3 @@ class Thermostat(Device):
         if self.mode is ThermostatMode.CHART and self.schedule is not None and zone is not None:
             return self.schedule.at(moment.astimezone(zone))
         return None
-
-
-@model
-class UnknownDevice(Device):
-    """A device of an unknown type, with the fields that all devices have."""

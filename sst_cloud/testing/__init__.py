@@ -8,56 +8,43 @@ async with FakeCloud() as cloud:
     cloud.clock.advance(600)
 """
 
-from typing import TYPE_CHECKING
-
 from sst_cloud._lazy import lazily
 
-from .account import (
-    FakeAccount,
-    FakeGroup,
-    FakeHouse,
-    FakeNetwork,
-    FakeNews,
-    demo_account,
-    every_device_account,
+__all__, __getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "fake.account": (
+            "FakeAccount",
+            "FakeGroup",
+            "FakeHouse",
+            "FakeNetwork",
+            "FakeNews",
+        ),
+        "fake.cloud": (
+            "FakeCloud",
+            "SeenRequest",
+        ),
+        "fake.counter": ("FakeCounter",),
+        "fake.demo_account": (
+            "demo_account",
+            "every_device_account",
+        ),
+        "fake.device": ("FakeDevice",),
+        "fake.faults": (
+            "Drop",
+            "Fault",
+            "Hang",
+            "Html",
+            "Latency",
+            "Status",
+            "Truncated",
+        ),
+        "fake.leak_module": (
+            "FakeModule",
+            "FakeSensor",
+        ),
+        "fake.routes": ("SeenCommand",),
+        "fake.thermostat": ("FakeThermostat",),
+        "sink_contract": ("SinkContract",),
+    },
 )
-from .counter import FakeCounter
-from .device import FakeDevice
-from .fake_cloud import FakeCloud, SeenRequest
-from .faults import Drop, Fault, Hang, Html, Latency, Status, Truncated
-from .module import FakeModule, FakeSensor
-from .routes import SeenCommand
-from .thermostat import FakeThermostat
-
-if TYPE_CHECKING:
-    from .sink_contract import SinkContract
-
-__all__ = [
-    "Drop",
-    "FakeAccount",
-    "FakeCloud",
-    "FakeCounter",
-    "FakeDevice",
-    "FakeGroup",
-    "FakeHouse",
-    "FakeModule",
-    "FakeNetwork",
-    "FakeNews",
-    "FakeSensor",
-    "FakeThermostat",
-    "Fault",
-    "Hang",
-    "Html",
-    "Latency",
-    "SeenCommand",
-    "SeenRequest",
-    "SinkContract",
-    "Status",
-    "Truncated",
-    "demo_account",
-    "every_device_account",
-]
-
-
-if not TYPE_CHECKING:  # it needs pytest, which users of the fake cloud may not have
-    __getattr__ = lazily(__name__, {"SinkContract": "sink_contract"})

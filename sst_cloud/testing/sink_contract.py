@@ -1,4 +1,4 @@
-"""The conformance suite for sinks: what their callers rely on.
+"""The conformance suite for sinks: tests of what their callers rely on.
 
 class TestMySink(SinkContract):
     @pytest.fixture
@@ -15,8 +15,8 @@ import attrs
 try:
     import pytest
 except ModuleNotFoundError:
-    needs = "SinkContract needs two more packages: pip install pytest pytest-asyncio"
-    raise ModuleNotFoundError(needs, name="pytest") from None
+    message = "SinkContract needs two more packages: pip install pytest pytest-asyncio"
+    raise ModuleNotFoundError(message, name="pytest") from None
 
 from sst_cloud.enums import Point, Quality, Quantity, Water
 from sst_cloud.errors import SinkOptionsError
@@ -89,11 +89,11 @@ class SinkContract:
             return [reading for quantity in Quantity async for reading in sink.read(quantity)]
 
     def kept(self, reading: Reading) -> Reading:
-        """What the store keeps of a reading, by default all of it; its key must be kept."""
+        """The reading as the store returns it, by default unchanged; its key must not change."""
         return reading
 
     def test_says_what_it_is(self, make_sink: SinkFactory) -> None:
-        """`sst-cloud sinks` shows the options and the guarantee of every sink."""
+        """The target, options, guarantee and description are there to be listed."""
         sink_type: type[SinkType] = type(make_sink())  # type: ignore[assignment]
         assert isinstance(sink_type.target, str)
         assert isinstance(sink_type.guarantee, Guarantee)
@@ -105,13 +105,13 @@ class SinkContract:
         sink_type: type[SinkType] = type(make_sink())  # type: ignore[assignment]
         target = "target" if sink_type.target else ""
         with pytest.raises(SinkOptionsError) as caught:
-            sink_type.from_url(SinkURL("it", target, {"no-such-option": "1"}))
+            sink_type.from_url(SinkURL("scheme", target, {"no-such-option": "1"}))
         for option in sink_type.options:
             assert option.name in str(caught.value)
 
     @pytest.mark.asyncio
     async def test_check_writes_nothing(self, make_sink: SinkFactory) -> None:
-        """Checking leaves no trace."""
+        """A check stores nothing."""
         async with make_sink() as sink:
             await sink.check()
         assert not await self.stored(make_sink)
@@ -136,7 +136,7 @@ class SinkContract:
         stored = await self.stored(make_sink)
         if stored is not None:
             expected = [reading for reading in readings if reading not in rejected]
-            assert _exact(stored) == self._kept(expected)
+            assert _exact(stored) == self._expected(expected)
 
     @pytest.mark.asyncio
     async def test_writes_add_up(self, make_sink: SinkFactory) -> None:
@@ -149,7 +149,7 @@ class SinkContract:
             assert (await sink.write([third])).accepted == 1
         stored = await self.stored(make_sink)
         if stored is not None:
-            assert _exact(stored) == self._kept([first, second, third])
+            assert _exact(stored) == self._expected([first, second, third])
 
     @pytest.mark.asyncio
     async def test_the_same_reading_twice(self, make_sink: SinkFactory) -> None:
@@ -157,11 +157,11 @@ class SinkContract:
         readings = sample_readings()
         async with make_sink() as sink:
             first = await sink.write(readings)
-            again = await sink.write(readings)
-            kind = getattr(type(sink), "guarantee", None)
-        assert (again.accepted, again.rejected) == (first.accepted, first.rejected)
+            second = await sink.write(readings)
+            guarantee = getattr(type(sink), "guarantee", None)
+        assert (second.accepted, second.rejected) == (first.accepted, first.rejected)
         stored = await self.stored(make_sink)
-        if stored is not None and kind is Guarantee.IDEMPOTENT:
+        if stored is not None and guarantee is Guarantee.IDEMPOTENT:
             assert len(stored) == first.accepted
 
     @pytest.mark.asyncio
@@ -172,7 +172,7 @@ class SinkContract:
             assert (await sink.write(readings)).accepted == len(readings)
         stored = await self.stored(make_sink)
         if stored is not None:
-            assert _exact(stored) == self._kept(readings)
+            assert _exact(stored) == self._expected(readings)
 
     @pytest.mark.asyncio
     async def test_history(self, make_sink: SinkFactory) -> None:
@@ -199,17 +199,17 @@ class SinkContract:
     async def test_a_doubt_that_is_lifted(self, make_sink: SinkFactory) -> None:
         """A suspect reading that is written again as good is good from then on."""
         hours = [sample_reading(time=START + timedelta(hours=n), value=n) for n in range(3)]
-        doubted = [attrs.evolve(reading, quality=Quality.SUSPECT) for reading in hours]
+        suspect = [attrs.evolve(reading, quality=Quality.SUSPECT) for reading in hours]
         async with make_sink() as sink:
-            assert (await sink.write(doubted)).accepted == len(doubted)
+            assert (await sink.write(suspect)).accepted == len(suspect)
         async with make_sink() as sink:
             assert (await sink.write(hours)).accepted == len(hours)
-            kind = getattr(type(sink), "guarantee", None)
+            guarantee = getattr(type(sink), "guarantee", None)
         stored = await self.stored(make_sink)
-        if stored is not None and kind is Guarantee.IDEMPOTENT:
-            assert _exact(stored) == self._kept(hours)
+        if stored is not None and guarantee is Guarantee.IDEMPOTENT:
+            assert _exact(stored) == self._expected(hours)
 
-    def _kept(self, readings: Sequence[Reading]) -> list[tuple[str, str, Reading]]:
+    def _expected(self, readings: Sequence[Reading]) -> list[tuple[str, str, Reading]]:
         return _exact([self.kept(reading) for reading in readings])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sst_cloud.sink import InstalledSink
+from sst_cloud.plugins import InstalledSink
 from sst_cloud.testing import FakeCloud, Status
 
 from .conftest import Run
@@ -94,8 +94,8 @@ def test_json(sst: Run, logged_in: FakeCloud) -> None:
     assert status == 1
     cloud, _, sink = json.loads(out)
     assert (cloud["name"], cloud["ok"]) == (logged_in.url, False)
-    assert "there is no house 'Palace'; this account has: Flat" in cloud["said"]
-    assert sink == {"name": "stdout:", "ok": True, "said": ""}
+    assert "there is no house 'Palace'; this account has: Flat" in cloud["detail"]
+    assert sink == {"name": "stdout:", "ok": True, "detail": ""}
 
 
 def test_one_house(sst: Run, logged_in: FakeCloud) -> None:
@@ -137,8 +137,9 @@ def test_a_sink_that_hangs_in_a_thread_holds_nothing_back(
     """A pipe that nobody writes to."""
     os.mkfifo(tmp_path / "pipe")
     program = (
-        "import sys; from sst_cloud.cli import check, ending, main; "
-        "check._LIMIT = ending._LEAVE_AFTER = 0.2; sys.exit(main())"
+        "import sys; from sst_cloud.cli import main, shutdown; "
+        "from sst_cloud.cli.commands import check; "
+        "check._TIMEOUT = shutdown._EXIT_TIMEOUT = 0.2; sys.exit(main())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "check", "--sink", "csv:pipe", "--state", "."],

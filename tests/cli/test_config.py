@@ -16,13 +16,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sst_cloud import SSTCloud, SSTCloudError, TokenRejectedError
-from sst_cloud.cli.account import house_option
+from sst_cloud.cli.collect_options import metrics_option, on_event_option
 from sst_cloud.cli.config import ConfigError, config_option
-from sst_cloud.cli.durations import Duration
-from sst_cloud.cli.identity import Account, CredentialsMissingError
-from sst_cloud.cli.serving import metrics_option, on_event_option
+from sst_cloud.cli.credential_sources import Account, CredentialsMissingError
+from sst_cloud.cli.params import Duration, FiniteRange, Size
+from sst_cloud.cli.selection import house_option
 from sst_cloud.cli.settings import Settings, account_options
-from sst_cloud.cli.units import FiniteRange, Size
 from sst_cloud.testing import FakeCloud
 
 from .conftest import Run
@@ -86,7 +85,7 @@ email = "me@example.com"
 
 def test_everything_an_option_can_say(see: See, file: Path) -> None:
     seen = see(EVERYTHING)
-    assert seen.pop("settings").file.email == "me@example.com"
+    assert seen.pop("settings").config_account.email == "me@example.com"
     assert seen == {
         "sinks": ("sqlite:home.db", "influxdb:http://localhost:8086/home"),
         "every": timedelta(minutes=15),
@@ -96,7 +95,7 @@ def test_everything_an_option_can_say(see: See, file: Path) -> None:
         "quiet": True,
         "metrics": ("127.0.0.1", 9100),
         "on_event": ("notify --loud 'a b'",),
-        "wanted": ("Flat", "7"),
+        "house_names": ("Flat", "7"),
     }
 
 
@@ -124,7 +123,7 @@ def test_an_empty_file_changes_nothing(see: See) -> None:
     [
         ("sinks = []", "there is no 'sinks' here; did you mean sink"),
         ("evry = '1m'", "there is no 'evry' here; did you mean every?"),
-        ("xyzzy = 1", "there is no 'xyzzy' here; it knows sink, every"),
+        ("xyzzy = 1", "there is no 'xyzzy' here; use one of sink, every"),
         ("config = 'x'", "there is no 'config' here"),
         ("sink = 'stdout:'", 'sink must be a list, like ["…"], not text in quotes'),
         ("sink = [1]", "an item of sink must be text in quotes, not a whole number"),
@@ -318,7 +317,7 @@ def test_a_token_file_is_read_again_when_it_is_rejected(
 
 async def test_a_new_token_in_the_file_is_taken_up(tmp_path: Path, fake: FakeCloud) -> None:
     file = secret(tmp_path, "token", fake.token)
-    auth = Account(token_file=file).by_token()
+    auth = Account(token_file=file).token_auth()
     assert auth is not None
     async with SSTCloud(auth, base_url=fake.url) as cloud:
         assert await cloud.houses()

@@ -16,9 +16,9 @@ import pytest
 
 from sst_cloud import Quantity, Reading, Rejection, SinkUnavailableError, WriteReport
 from sst_cloud.cli import main
-from sst_cloud.cli.identity import Account
+from sst_cloud.cli.credential_sources import Account
 from sst_cloud.cli.settings import Settings
-from sst_cloud.collector import read_status
+from sst_cloud.outbox import read_status
 from sst_cloud.testing import FakeCloud, Status
 from sst_cloud_sinks.csv import CsvSink
 
@@ -157,16 +157,16 @@ def test_collect_asks_for_patience_with_the_real_cloud(  # noqa: PLR0917
     local: bool,
     warned: bool,
 ) -> None:
-    monkeypatch.setattr(Settings, "asks_this_machine", property(lambda _: local))
+    monkeypatch.setattr(Settings, "is_local_cloud", property(lambda _: local))
     words = ("collect", "--once", "--quiet", "--sink", "csv:b.csv", "--every", every)
     status, _, err = sst(*words)
     assert status == 0
-    assert ("the cloud knows nothing new for about 10 min" in err) is warned
+    assert ("the cloud has new data only every 10 min or so" in err) is warned
 
 
 def test_the_cloud_of_a_trial_is_on_this_machine() -> None:
     def asks(url: str | None) -> bool:
-        return Settings(Account(url=url)).asks_this_machine
+        return Settings(Account(url=url)).is_local_cloud
 
     assert asks("http://127.0.0.1:8080")
     assert not asks(None)
@@ -224,13 +224,13 @@ def test_the_meters_take_a_line_each_on_a_terminal_in_local_time(
     status, out, err = sst_on_terminal(80, "latest", "sqlite:a.db", "--quantity", "volume")
     assert (status, err) == (0, "")
     head, *meters = out.splitlines()
-    assert head.split() == ["house", "device", "name", "water", "value", "at"]
+    assert head.split() == ["house", "device", "name", "water", "value", "time"]
     assert len(meters) == 5
     assert all(meter.endswith(" m³  2026-01-01 03:00") for meter in meters)
     words = ("latest", "sqlite:a.db", "--quantity", "leak", "--timezone", "UTC")
     leaks = sst_on_terminal(80, *words).out
     head, leak, *_ = leaks.splitlines()
-    assert head.split() == ["house", "device", "name", "what", "value", "at"]
+    assert head.split() == ["house", "device", "name", "quantity", "value", "time"]
     assert leak.endswith("2026-01-01 00:00")
 
 

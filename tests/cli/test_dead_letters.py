@@ -11,8 +11,8 @@ import attrs
 import pytest
 
 from sst_cloud import Quality, Quantity, Reading, Rejection, WriteReport
-from sst_cloud.cli.sink_names import sink_name
-from sst_cloud.collector import DeadLetters
+from sst_cloud.cli.sink_options import sink_name
+from sst_cloud.outbox import DeadLetters
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.sqlite import SqliteSink
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sst_cloud import frame
+from sst_cloud import tlv_frame
 from sst_cloud.testing import FakeCloud, FakeDevice, Latency, Status
 
 from .conftest import Run
@@ -189,7 +189,7 @@ def test_the_dump_is_fit_to_be_passed_on(sst: Run, logged_in: FakeCloud) -> None
     shown = found[path]
     assert shown["mac_address"] == "00:00:00:00:00:00"
     assert json.loads(shown["parsed_configuration"])["access_status"] == "available"
-    decoded = frame.decode(shown["configuration"])
+    decoded = tlv_frame.decode(shown["configuration"])
     assert decoded.tags["M"] == b"00:00:00:00:00:00"
     assert decoded.clock is not None
     original = base64.b64decode(device.payload(logged_in.clock.now(), house)["configuration"])

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from sst_cloud.testing import FakeCloud
-from sst_cloud.testing.faults import Handler
+from sst_cloud.testing.fake.faults import Handler
 
 from .conftest import Run
 

@@ -28,14 +28,13 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from echo import FORMS, leaked
 from sst_cloud import ManualClock, Reading, open_sink
-from sst_cloud.cli import sending
 from sst_cloud.cli.app import run
+from sst_cloud.cli.meter_titles import natural_key
 from sst_cloud.cli.settings import Settings
-from sst_cloud.cli.titles import natural
-from sst_cloud.collector.entries import Entry
-from sst_cloud.collector.looking import houses_note
-from sst_cloud.collector.outbox import Outbox
 from sst_cloud.models import House
+from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.outbox import Outbox
+from sst_cloud.outbox.state_folder import houses_note
 from sst_cloud.testing.sink_contract import sample_reading
 
 from .conftest import Outcome, Run
@@ -117,7 +116,7 @@ def test_two_meters_of_one_name_are_told_apart(sst: Run, home: Path) -> None:
 def test_natural_order() -> None:
     names = ["", "9", "10", "0" * 5_000 + "11", "9" * 5_000, "a9b", "a10", "b1", "²"]
     for at in range(len(names)):
-        assert sorted([*names[at:], *names[:at]], key=natural) == names
+        assert sorted([*names[at:], *names[:at]], key=natural_key) == names
 
 
 def test_for_programs(sst: Run, home: Path) -> None:
@@ -217,7 +216,7 @@ def test_each_house_has_its_own_day_and_zone(
         (("--day", "32"), "32 is not in the range 1<=x<=31"),
         (("--decimals", "4"), "4 is not in the range 0<=x<=3"),
         (("--json", "--csv"), "cannot be combined"),
-        (("--send-to", "mailto:me@example.com"), "needs a mail server: SST_CLOUD_SMTP must look"),
+        (("--send-to", "mailto:me@example.com"), "mail needs a server: SST_CLOUD_SMTP must look"),
         (("--send-to", "https://"), "--send-to: a handler's URL must look like https://"),
         (("--send-to", "it's"), "--send-to: cannot parse the command of a handler"),
     ],
@@ -401,7 +400,7 @@ def test_a_password_is_not_sent_in_the_clear(
     monkeypatch.setenv("SST_CLOUD_SMTP", f"smtp://me@example.com@127.0.0.1:{port}")
     monkeypatch.setenv("SST_CLOUD_SMTP_PASSWORD", "right")
     assert sst(*STORE, *MAIL).status == 0, "nobody listens on the way to this very machine"
-    monkeypatch.setattr(sending, "is_this_machine", lambda _: False)
+    monkeypatch.setattr("sst_cloud.notify.mail.is_local", lambda _: False)
     status, _, err = sst(*STORE, *MAIL)
     assert status == 1
     assert "127.0.0.1 offers no TLS, so the password was not sent; try smtps://" in err
@@ -593,7 +592,7 @@ def test_a_reply_without_an_end(
     monkeypatch: pytest.MonkeyPatch,
     pieces: Callable[[], Iterable[bytes]],
 ) -> None:
-    monkeypatch.setattr("sst_cloud.cli.smtp._LIMIT", 0.5)
+    monkeypatch.setattr("sst_cloud.notify.smtp._TIMEOUT", 0.5)
     raw_mail_server(lambda line: pieces() if line.startswith(b"ehlo") else [polite(line)])
     tracemalloc.start()
     try:
@@ -613,7 +612,7 @@ def test_a_reply_that_trickles_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each piece comes in time, and the whole never does."""
-    monkeypatch.setattr("sst_cloud.cli.smtp._LIMIT", 0.5)
+    monkeypatch.setattr("sst_cloud.notify.smtp._TIMEOUT", 0.5)
     over = threading.Event()
 
     def trickle(line: bytes) -> Iterator[bytes]:
@@ -637,7 +636,7 @@ def test_a_password_that_cannot_be_sent(
     monkeypatch.setenv("SST_CLOUD_SMTP_PASSWORD", "пароль")
     status, _, err = sst(*STORE, "--send-to", "mailto:you@example.com", "--house", "Home")
     assert status == 1
-    assert "takes no user or password with other letters than those of ASCII" in err
+    assert "accepts only a user and a password in ASCII" in err
     assert "пароль" not in err
 
 
@@ -652,4 +651,4 @@ def test_a_challenge_that_is_no_base64(
     raw_mail_server(challenge)
     status, _, err = sst(*STORE, "--send-to", "mailto:you@example.com", "--house", "Home")
     assert status == 1
-    assert "did not answer as mail servers do" in err
+    assert "did not respond as a mail server does" in err

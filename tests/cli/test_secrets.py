@@ -13,8 +13,8 @@ import sst_cloud.cli
 from plugins import asking_sink
 from sst_cloud import Rejection
 from sst_cloud.cli.settings import account_options
-from sst_cloud.collector import DeadLetters
-from sst_cloud.collector.environment import OURS
+from sst_cloud.notify.environment import OWN_SECRETS
+from sst_cloud.outbox import DeadLetters
 from sst_cloud.testing import FakeCloud
 from sst_cloud.testing.sink_contract import sample_reading
 
@@ -89,10 +89,12 @@ def test_no_command_opens_a_sink_without_its_secrets() -> None:
             if isinstance(node, ast.ImportFrom)
             for name in node.names
         }
-        for file in folder.glob("*.py")
+        for file in folder.rglob("*.py")
     }
     assert [file for file, names in imports.items() if "open_sink" in names] == ["settings.py"]
-    assert [file for file, names in imports.items() if "handler_from" in names] == ["serving.py"]
+    assert [file for file, names in imports.items() if "handler_from" in names] == [
+        "collect_options.py"
+    ]
 
 
 def test_all_variables_with_secrets_of_the_account_are_ours() -> None:
@@ -107,14 +109,14 @@ def test_all_variables_with_secrets_of_the_account_are_ours() -> None:
         for variable in ([option.envvar] if isinstance(option.envvar, str) else option.envvar or ())
     }
     assert len(variables) == 4
-    assert variables <= OURS
+    assert variables <= OWN_SECRETS
 
 
 @pytest.fixture
 def with_secrets(here: Path, logged_in: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Secrets in every place that may hold one; gives their values."""
     variables = {
-        **{name: f"hunter2 of {name}" for name in OURS - {"SST_CLOUD_TOKEN"}},
+        **{name: f"hunter2 of {name}" for name in OWN_SECRETS - {"SST_CLOUD_TOKEN"}},
         "INFLUXDB_TOKEN": "hunter2 of InfluxDB",
         "AWS_SECRET_ACCESS_KEY": "hunter2 of AWS",
         "MY_TOKEN": "hunter2-of-token_env",

@@ -11,11 +11,11 @@ import pytest
 from sst_cloud import ManualClock
 from sst_cloud.cli.app import run
 from sst_cloud.cli.settings import Settings
-from sst_cloud.collector.entries import Entry, Start
-from sst_cloud.collector.events import Event, EventKind
-from sst_cloud.collector.outbox import Outbox
-from sst_cloud.collector.status import Course, Stream
 from sst_cloud.errors import OutboxError
+from sst_cloud.monitoring.events import Event, EventKind
+from sst_cloud.outbox.entries import Entry, Start
+from sst_cloud.outbox.outbox import Outbox
+from sst_cloud.outbox.status import DeliveryState, Stream
 from sst_cloud.readings import format_time
 from sst_cloud.testing.sink_contract import sample_reading
 
@@ -63,23 +63,23 @@ async def fill(folder: Path, clock: ManualClock, **notes: str) -> None:
         await outbox.fail(
             "influxdb:http://x/y",
             Stream.READINGS,
-            Course.PAUSED,
+            DeliveryState.PAUSED,
             "x: unauthorized (HTTP 401)",
             clock.now() + timedelta(minutes=30),
         )
         due = clock.now() - timedelta(minutes=1)
-        await outbox.fail("csv:slow.csv", Stream.READINGS, Course.RETRYING, "disk full", due)
+        await outbox.fail("csv:slow.csv", Stream.READINGS, DeliveryState.RETRYING, "disk full", due)
     async with Outbox(folder, clock=clock) as outbox:
         for name in ("sqlite:home.db", "influxdb:http://x/y", "csv:slow.csv"):
             await outbox.join(name, Stream.READINGS)
         await outbox.fail(
             "influxdb:http://x/y",
             Stream.READINGS,
-            Course.PAUSED,
+            DeliveryState.PAUSED,
             "x: unauthorized (HTTP 401)",
             clock.now() + timedelta(minutes=30),
         )
-        await outbox.fail("csv:slow.csv", Stream.READINGS, Course.RETRYING, "disk full", due)
+        await outbox.fail("csv:slow.csv", Stream.READINGS, DeliveryState.RETRYING, "disk full", due)
         await outbox.join("ring", Stream.EVENTS)
 
 
@@ -103,13 +103,20 @@ def test_for_people(tmp_path: Path, clock: ManualClock, status: Status) -> None:
         "last poll": "60 s ago",
         "last success": "3 h ago",
         "down since": "2 h ago",
-        "because": "api.sst-cloud.com cannot be reached",
+        "error": "api.sst-cloud.com cannot be reached",
         "polls": "1,234, 9 failed",
         "readings": "1,234",
     }
     assert told["outbox"].strip().endswith("kB")
     lines = {line.split("  ")[0]: line for line in rest.splitlines()}
-    assert lines["to"].split()[-5:] == ["waiting", "oldest", "delivered", "last", "rejected"]
+    assert lines["sink"].split()[-6:] == [
+        "waiting",
+        "oldest",
+        "delivered",
+        "last",
+        "delivery",
+        "rejected",
+    ]
     assert lines["sqlite:home.db"].split()[1:] == ["idle", "0", "1,231", "5", "min", "3"]
     assert "refused     1,234     3 h" in lines["influxdb:http://x/y"]
     assert "never" in lines["influxdb:http://x/y"]
@@ -166,7 +173,7 @@ def test_for_programs(tmp_path: Path, clock: ManualClock, status: Status) -> Non
     assert (found["polls"], found["readings"], found["last_poll"]) == (7, 1234, None)
     sinks = {sink["name"]: sink for sink in found["sinks"]}
     assert sinks["sqlite:home.db"]["last_success"] == "2026-01-01T03:00:00+00:00"
-    assert sinks["influxdb:http://x/y"]["course"] == "paused"
+    assert sinks["influxdb:http://x/y"]["state"] == "paused"
     assert sinks["ring"]["stream"] == "events"
 
 

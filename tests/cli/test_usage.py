@@ -21,14 +21,14 @@ import pytest
 from matplotlib.colors import to_hex
 
 from sst_cloud import ManualClock, Quality, Reading, open_sink
-from sst_cloud.cli import plot
 from sst_cloud.cli.app import run
 from sst_cloud.cli.settings import Settings
-from sst_cloud.collector.entries import Entry
-from sst_cloud.collector.looking import houses_note
-from sst_cloud.collector.outbox import Outbox
+from sst_cloud.display import plot
 from sst_cloud.models import House
-from sst_cloud.testing.household import WaterUse
+from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.outbox import Outbox
+from sst_cloud.outbox.state_folder import houses_note
+from sst_cloud.testing.fake.household import WaterUse
 from sst_cloud.testing.sink_contract import sample_reading
 
 from .conftest import Outcome, Run
@@ -248,7 +248,7 @@ def test_a_reading_from_the_future_is_left_out(sst: Run, fill: Fill) -> None:
         (("collect", "--sink", "csv:x.csv", "--max-flow", "inf"), "inf is not a finite number"),
         (("fake", "--latency", "inf"), "inf is not a finite number"),
         (("valves", "close", "--limit", "nan"), "nan is not a finite number"),
-        (("usage", "sqlite:no.db", "--plot", "x.gif"), "--plot writes .png, .svg, .pdf, not"),
+        (("usage", "sqlite:no.db", "--plot", "x.gif"), "--plot: a plot is .png, .svg, .pdf, not"),
     ],
 )
 def test_wrong_use(sst: Run, words: tuple[str, ...], message: str) -> None:
@@ -759,16 +759,17 @@ def test_a_picture_of_one_period_has_it_in_the_middle(
 def test_a_picture_that_cannot_be_drawn(
     sst: Run, stored: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "folder no does not exist" in sst("usage", "--plot", "no/it.png").err
-    Path("it.png").symlink_to("no/it.png")
-    assert sst("usage", "--plot", "it.png").err.endswith(
-        "it.png cannot be written: No such file or directory\n"
+    assert (
+        "--plot: no: this folder does not exist; create it first"
+        in sst("usage", "--plot", "no/it.png").err
     )
+    Path("it.png").symlink_to("no/it.png")
+    assert sst("usage", "--plot", "it.png").err.endswith("it.png: No such file or directory\n")
     monkeypatch.setattr(plot, "find_spec", lambda name: None)
     status, _, err = sst("usage", "--plot", "it.png")
     assert (status, err) == (
         1,
-        "Error: --plot needs matplotlib: pip install 'sst-cloud[plot]'\n",
+        "Error: --plot: a plot needs matplotlib: pip install 'sst-cloud[plot]'\n",
     )
 
 

@@ -37,9 +37,11 @@ from sst_cloud import (
     SSTCloud,
     WriteReport,
 )
-from sst_cloud.collector import Collector, Event, Limits, Poll, Start
-from sst_cloud.collector.consumer import Consumer
-from sst_cloud.measurements import readings_from
+from sst_cloud.collector import Collector, Poll
+from sst_cloud.extraction import readings_from
+from sst_cloud.monitoring import Event
+from sst_cloud.outbox import Limits, Start
+from sst_cloud.outbox.consumer import Consumer
 from sst_cloud.readings import format_time
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink

@@ -23,7 +23,7 @@ from collector.killed import Unreliable
 from collector.killing import end_of, fork, kill, write_down
 from sst_cloud import Reading, Rejection, Sink, open_sink
 from sst_cloud.cli.app import run
-from sst_cloud.collector import DeadLetters
+from sst_cloud.outbox import DeadLetters
 from sst_cloud.testing.sink_contract import START, sample_reading
 
 SOURCE: Final = "source.csv"

@@ -25,7 +25,8 @@ from sst_cloud import (
     Unreadable,
     WriteReport,
 )
-from sst_cloud.collector import Collector, Event
+from sst_cloud.collector import Collector
+from sst_cloud.monitoring import Event
 
 
 class Meter:

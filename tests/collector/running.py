@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 
 from sst_cloud import SSTCloudError
-from sst_cloud.collector import Status, read_status
+from sst_cloud.outbox import Status, read_status
 from sst_cloud.testing import FakeCloud
 
 LIMIT = 5.0
@@ -21,7 +21,7 @@ PATIENCE = 60.0
 
 
 @attrs.define
-class Running:
+class FlowState:
     """A collector in a process of its own."""
 
     process: Process
@@ -73,7 +73,7 @@ async def collector(
     how: Sequence[str] = ("-m", "sst_cloud.cli"),
     stdin: int | None = None,
     stderr: int = PIPE,
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[FlowState]:
     to = [option for sink in sinks for option in ("--sink", sink)]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *how, "collect", *to, "--state", str(state), *options),
@@ -82,7 +82,7 @@ async def collector(
         stderr=stderr,
     )
     try:
-        yield Running(process, state)
+        yield FlowState(process, state)
     finally:
         if process.returncode is None:
             process.kill()

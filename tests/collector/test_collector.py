@@ -25,23 +25,19 @@ from sst_cloud import (
     Unreadable,
     WriteReport,
 )
-from sst_cloud.collector import (
-    Collector,
-    Course,
+from sst_cloud.collector import Collector, Poll
+from sst_cloud.monitoring import AlarmRules, Event, EventKind, ValidationRules
+from sst_cloud.notify.base import CommandFailedError, EventRejection, EventReport, Handler
+from sst_cloud.outbox import (
     DeadLetters,
-    Event,
-    EventKind,
-    JudgeRules,
-    Poll,
+    DeliveryState,
     SinkStatus,
     Start,
-    WatchRules,
     known_houses,
     read_status,
 )
-from sst_cloud.collector.entries import Entry
-from sst_cloud.collector.handler import EventRejection, EventReport, FailedError, Handler
-from sst_cloud.collector.outbox import Outbox
+from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.testing.sink_contract import sample_reading
 
 from .parts import Always, Listener, Memory, Meter, Settable, Threads, collected
@@ -272,7 +268,7 @@ async def test_what_was_written_is_not_written_again_while_its_dead_letters_cann
     await collected(source, {"m": sink}, tmp_path, 8, on_poll=look)
     assert sink.values == [1, 3, 4, 5, 6, 7, 8]
     assert [letter.reading.value for letter in DeadLetters(tmp_path).read()] == [2]
-    assert seen[0].course is Course.RETRYING
+    assert seen[0].state is DeliveryState.RETRYING
     assert "dead-letters.jsonl cannot be used" in (seen[0].error or "")
 
 
@@ -306,7 +302,7 @@ async def test_what_a_sink_has_not_received_is_kept_for_the_next_run(
     first = await collected(source, {"away": away, "well": well}, tmp_path, 3)
     assert first.errors == {"away": BUSY}
     (behind,) = [sink for sink in read_status(tmp_path).sinks if sink.name == "away"]
-    assert (behind.waiting, behind.course, behind.error) == (3, Course.RETRYING, "busy")
+    assert (behind.waiting, behind.state, behind.error) == (3, DeliveryState.RETRYING, "busy")
     away.errors = []
     await collected(source, {"away": away, "well": well}, tmp_path, 1)
     assert away.values == well.values == [1, 2, 3, 4]
@@ -367,7 +363,7 @@ async def test_a_write_without_end_is_told_of_and_nobody_waits_for_it(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sst_cloud.collector.courier.TOO_LONG", 0.0)
+    monkeypatch.setattr("sst_cloud.outbox.delivery.HANGING_AFTER", 0.0)
     end = asyncio.Event()
 
     class Endless(Memory):
@@ -393,7 +389,7 @@ async def test_a_write_without_end_is_told_of_and_nobody_waits_for_it(
 async def test_the_last_poll_does_not_wait_for_a_write_without_end(
     clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sst_cloud.collector.courier.TOO_LONG", 0.0)
+    monkeypatch.setattr("sst_cloud.outbox.delivery.HANGING_AFTER", 0.0)
     monkeypatch.setattr("sst_cloud.collector.collector.GRACE", 0.0)
 
     class Endless(Memory):
@@ -425,7 +421,7 @@ async def test_a_paused_sink_tries_again_when_told(clock: ManualClock, tmp_path:
 
     def tell(poll: Poll) -> None:
         if len(source.asked) == 2:
-            collector.try_again()
+            collector.retry_now()
 
     collector = Collector(source, {"strict": strict}, tmp_path, clock=clock, on_poll=tell)
     async with collector:
@@ -462,8 +458,8 @@ async def test_a_sink_that_comes_back_goes_on_where_it_was(
     source, one, two = Meter(clock), Memory(), Memory()
     await collected(source, {"one": one, "two": two}, tmp_path, 1)
     await collected(source, {"one": one}, tmp_path, 1)
-    gone = {sink.name: sink.course for sink in read_status(tmp_path).sinks}
-    assert gone == {"one": Course.FLOWING, "two": Course.REMOVED}
+    gone = {sink.name: sink.state for sink in read_status(tmp_path).sinks}
+    assert gone == {"one": DeliveryState.FLOWING, "two": DeliveryState.REMOVED}
     await collected(source, {"one": one, "two": two}, tmp_path, 1)
     assert one.values == two.values == [1, 2, 3]
 
@@ -506,8 +502,8 @@ async def test_a_restart_repeats_no_event_and_forgets_none(
 async def test_rules_reach_those_who_follow_them(clock: ManualClock, tmp_path: Path) -> None:
     source, sink, handler = Meter(clock, litres=1_000), Memory(), Listener()
     rules = {
-        "judge_rules": JudgeRules(max_flow=60_000, confirmations=0),
-        "watch_rules": WatchRules(night=(time(12), time(18)), night_litres=10, max_flow=60_000),
+        "validation_rules": ValidationRules(max_flow=60_000, confirmations=0),
+        "alarm_rules": AlarmRules(night=(time(12), time(18)), night_litres=10, max_flow=60_000),
     }
 
     def rise() -> None:
@@ -601,7 +597,7 @@ async def test_one_event_that_always_fails_holds_up_no_other_however_many_there_
 
         async def send(self, content: Mapping[str, Any]) -> None:
             if content["message"] == "0":
-                raise FailedError("not this one")
+                raise CommandFailedError("not this one")
             self.heard.add(content["message"])
 
     events = [
@@ -680,7 +676,7 @@ async def test_stopping_keeps_what_is_not_delivered(clock: ManualClock, tmp_path
 async def test_what_is_being_written_at_the_end_is_noted_too_and_nothing_more_is_begun(
     clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sst_cloud.collector.courier.AT_ONCE", 2)
+    monkeypatch.setattr("sst_cloud.outbox.delivery.BATCH_SIZE", 2)
     under_way, end = asyncio.Event(), asyncio.Event()
 
     class Slow(Memory):

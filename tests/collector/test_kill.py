@@ -25,9 +25,9 @@ from collector.killed import FastClock, Move, Plan
 from collector.killing import STRANGE, written_down
 from collector.memory import MEMORY
 from sst_cloud import Quantity, Reading
-from sst_cloud.collector import DeadLetters, read_status
+from sst_cloud.outbox import DeadLetters, read_status
 from sst_cloud.testing import Drop, FakeCloud, Fault, Html, Latency, Status, Truncated
-from sst_cloud.testing.faults import Handler
+from sst_cloud.testing.fake.faults import Handler
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
 

@@ -14,20 +14,21 @@ from aiohttp import web
 from collector.parts import Memory, Meter, Settable, Threads, fill, mounted
 from collector.running import PATIENCE, collector
 from sst_cloud import ManualClock, NotFoundError
-from sst_cloud.collector import Collector, read_status
+from sst_cloud.collector import Collector
 from sst_cloud.errors import OutboxError
+from sst_cloud.outbox import read_status
 from sst_cloud.testing import FakeCloud, Hang
-from sst_cloud.testing.faults import Handler
+from sst_cloud.testing.fake.faults import Handler
 
 SIGNALS = pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
 IN_MEMORY = "readings are held in memory"
 LOCKED = """
 import asyncio
-from sst_cloud.cli import ending, main
-from sst_cloud.collector import database
-from sst_cloud.collector.keeper import Keeper
+from sst_cloud.cli import main, shutdown
+from sst_cloud.collector.commit_buffer import CommitBuffer
+from sst_cloud.outbox import database
 
-save = Keeper.save
+save = CommitBuffer.save
 
 async def patiently(self, notes):
     set_wait = "PRAGMA busy_timeout = 10000"
@@ -36,9 +37,9 @@ async def patiently(self, notes):
     await save(self, notes)
 
 import sys
-Keeper.save = patiently
-database._BUSY = 0.1
-ending._LEAVE_AFTER = {leave_after}
+CommitBuffer.save = patiently
+database._BUSY_TIMEOUT = 0.1
+shutdown._EXIT_TIMEOUT = {leave_after}
 main()
 """
 """A program that does not wait long for a lock before its end, and as long as always then."""
@@ -222,7 +223,7 @@ async def test_events_that_neither_disk_nor_memory_can_hold_are_told_of(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sst_cloud.collector.keeper._MOST_HELD", 1)
+    monkeypatch.setattr("sst_cloud.collector.commit_buffer._MAX_HELD", 1)
     source = Meter(clock, litres=9_000)
 
     def asked() -> None:

@@ -17,11 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from sst_cloud import ManualClock, SSTCloud
-from sst_cloud.collector.bounded_server import MOST
-from sst_cloud.collector.metrics import Vitals, address_from, exposition, serving
-from sst_cloud.collector.status import Course, SinkStatus, Status, Stream
+from sst_cloud.collector.bounded_server import MAX_CONNECTIONS
+from sst_cloud.collector.metrics import CollectorHealth, address_from, exposition, serve_metrics
 from sst_cloud.errors import OutboxError, SSTCloudError
-from sst_cloud.measurements import readings_from
+from sst_cloud.extraction import readings_from
+from sst_cloud.outbox.status import DeliveryState, SinkStatus, Status, Stream
 from sst_cloud.readings import Reading
 from sst_cloud.testing.sink_contract import sample_reading
 
@@ -39,12 +39,12 @@ STATUS = Status(
         SinkStatus(name="sqlite:home.db", delivered=200, rejected=3, dropped=1, last_success=NOW),
         SinkStatus(
             name="influxdb:http://x/y",
-            course=Course.PAUSED,
+            state=DeliveryState.PAUSED,
             waiting=9,
             oldest=NOW - timedelta(hours=1),
         ),
         SinkStatus(name="ring", stream=Stream.EVENTS),
-        SinkStatus(name="csv:left-out.csv", course=Course.REMOVED, waiting=1000, oldest=NOW),
+        SinkStatus(name="csv:left-out.csv", state=DeliveryState.REMOVED, waiting=1000, oldest=NOW),
     ),
 )
 
@@ -79,9 +79,9 @@ def test_how_the_collector_fares() -> None:
     influxdb = {"sink": "influxdb:http://x/y", "stream": "readings"}
     assert value(found, "sink_waiting", **influxdb) == 9
     assert value(found, "sink_oldest_timestamp_seconds") == NOW.timestamp() - 3600
-    assert value(found, "sink_course", course="paused", **influxdb) == 1
-    assert value(found, "sink_course", course="flowing", **influxdb) == 0
-    assert value(found, "sink_course", course="flowing", stream=Stream.EVENTS) == 1
+    assert value(found, "sink_state", state="paused", **influxdb) == 1
+    assert value(found, "sink_state", state="flowing", **influxdb) == 0
+    assert value(found, "sink_state", state="flowing", stream=Stream.EVENTS) == 1
 
 
 def test_a_sink_that_is_not_used_any_more_raises_no_alarm() -> None:
@@ -193,11 +193,11 @@ class Patient:
             raise self.error
         return self.state
 
-    def vitals(self) -> Vitals:
-        return Vitals(
+    def health(self) -> CollectorHealth:
+        return CollectorHealth(
             status=self.status,
             latest=lambda: self.readings,
-            trouble=lambda: self.trouble,
+            outbox_error=lambda: self.trouble,
             every=EVERY,
             clock=self.clock,
         )
@@ -210,7 +210,7 @@ def patient() -> Patient:
 
 @pytest.fixture
 async def address(patient: Patient) -> AsyncIterator[str]:
-    async with serving(patient.vitals(), "127.0.0.1", 0) as port:
+    async with serve_metrics(patient.health(), "127.0.0.1", 0) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -266,16 +266,16 @@ async def test_health(address: str, patient: Patient) -> None:
 
 async def test_a_collector_just_started_after_a_week_is_well(patient: Patient) -> None:
     patient.clock.advance(timedelta(days=7))
-    vitals = patient.vitals()
-    assert await vitals.unwell() is None
+    health = patient.health()
+    assert await health.problem() is None
     patient.state = Status()
-    assert await vitals.unwell() is None
+    assert await health.problem() is None
 
 
 async def test_a_port_that_is_taken(address: str, patient: Patient) -> None:
     port = int(address.rpartition(":")[2])
     with pytest.raises(SSTCloudError, match=f"127.0.0.1:{port} cannot be used.*in use"):
-        async with serving(patient.vitals(), "127.0.0.1", port):
+        async with serve_metrics(patient.health(), "127.0.0.1", port):
             pass
 
 
@@ -284,7 +284,7 @@ async def test_the_missing_package_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(SSTCloudError, match=r"pip install 'sst-cloud\[metrics\]'"):
-        async with serving(patient.vitals(), "127.0.0.1", 0):
+        async with serve_metrics(patient.health(), "127.0.0.1", 0):
             pass
 
 
@@ -308,7 +308,7 @@ async def test_idle_connections_take_no_room(address: str) -> None:
     try:
         async with asyncio.timeout(1):
             assert (await get(f"{address}/metrics"))[0] == 200
-        assert open_files() - before <= len(guests) + MOST
+        assert open_files() - before <= len(guests) + MAX_CONNECTIONS
     finally:
         for _, guest in guests:
             guest.close()
@@ -322,11 +322,11 @@ async def test_a_connection_being_answered_is_not_closed(patient: Patient) -> No
         await answer.wait()
         return STATUS
 
-    async with serving(attrs.evolve(patient.vitals(), status=status), "127.0.0.1", 0) as port:
+    async with serve_metrics(attrs.evolve(patient.health(), status=status), "127.0.0.1", 0) as port:
         address = f"http://127.0.0.1:{port}"
         scrape = asyncio.create_task(get(f"{address}/metrics"))
         await asked.wait()
-        guests = [await connect(address) for _ in range(2 * MOST)]
+        guests = [await connect(address) for _ in range(2 * MAX_CONNECTIONS)]
         answer.set()
         assert (await scrape)[0] == 200
         for _, guest in guests:
@@ -340,15 +340,15 @@ async def test_all_being_answered_the_oldest_is_sent_away(patient: Patient) -> N
     async def status() -> Status:
         nonlocal asked
         asked += 1
-        if asked == MOST:
+        if asked == MAX_CONNECTIONS:
             all_asked.set()
         await answer.wait()
         return STATUS
 
-    async with serving(attrs.evolve(patient.vitals(), status=status), "127.0.0.1", 0) as port:
+    async with serve_metrics(attrs.evolve(patient.health(), status=status), "127.0.0.1", 0) as port:
         address = f"http://127.0.0.1:{port}"
         request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-        guests = [await connect(address, request) for _ in range(MOST)]
+        guests = [await connect(address, request) for _ in range(MAX_CONNECTIONS)]
         await all_asked.wait()
         assert (await get(address))[0] == 200
         answer.set()
@@ -374,7 +374,7 @@ async def test_all_being_answered_the_oldest_is_sent_away(patient: Patient) -> N
 async def test_an_idle_connection_is_closed(
     address: str, request_text: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sst_cloud.collector.bounded_server._LIMIT", 0.2)
+    monkeypatch.setattr("sst_cloud.collector.bounded_server._TIMEOUT", 0.2)
     reader, writer = await connect(address, request_text)
     async with asyncio.timeout(5):
         with suppress(ConnectionError):
@@ -385,7 +385,7 @@ async def test_an_idle_connection_is_closed(
 async def test_a_slow_reader_is_closed(
     address: str, patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sst_cloud.collector.bounded_server._LIMIT", 0.2)
+    monkeypatch.setattr("sst_cloud.collector.bounded_server._TIMEOUT", 0.2)
     patient.readings = [sample_reading(point_id=f"{n}", name="x" * 2000) for n in range(3000)]
     _, writer = await connect(address, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     writer.transport.pause_reading()  # type: ignore[attr-defined]

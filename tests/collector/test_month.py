@@ -26,9 +26,9 @@ from sst_cloud import (
     WriteReport,
 )
 from sst_cloud.collector import Collector, Poll
+from sst_cloud.metering.usage import usage
 from sst_cloud.readings import Reading
 from sst_cloud.testing import FakeCounter
-from sst_cloud.usage import usage
 from sst_cloud_sinks.sqlite import SqliteSink
 
 pytestmark = [pytest.mark.slow, pytest.mark.source]

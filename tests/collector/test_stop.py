@@ -14,7 +14,7 @@ from aiohttp import web
 
 from collector.running import PATIENCE, collector, delivered
 from sst_cloud import Quantity
-from sst_cloud.collector import read_status
+from sst_cloud.outbox import read_status
 from sst_cloud.testing import FakeCloud, Hang, Status
 from sst_cloud_sinks.sqlite import SqliteSink
 
@@ -219,7 +219,7 @@ async def test_second_one_is_refused(fake: FakeCloud, state: Path, tmp_path: Pat
             assert await second.process.wait() == 1
         await first.end(signal.SIGTERM)
     assert log == (
-        f"Error: another collector is using {state}; give this one its own folder with --state\n"
+        f"Error: another collector is using {state}; use another folder with --state\n"
     )
 
 
@@ -233,15 +233,15 @@ async def test_stopped_before_it_has_begun(fake: FakeCloud, state: Path, tmp_pat
 
 HANGING = """
 import asyncio, threading
-from sst_cloud.cli import ending, main
-from sst_cloud.collector import courier
+from sst_cloud.cli import main, shutdown
+from sst_cloud.outbox import delivery
 from sst_cloud_sinks.csv import CsvSink
 
 async def write(self, readings):
     await asyncio.to_thread(threading.Event().wait)
 
 CsvSink.write = write
-courier.TOO_LONG, ending._LEAVE_AFTER = 0.5, 1.0
+delivery.HANGING_AFTER, shutdown._EXIT_TIMEOUT = 0.5, 1.0
 main()
 """
 """A program whose CSV sink never comes to an end, and whose time is short."""

@@ -11,7 +11,7 @@ import pytest
 
 from sinks.stores import numbered
 from sst_cloud import Quantity, SinkRefusedError, SinkUnavailableError
-from sst_cloud.files import is_temporary, sync_folder
+from sst_cloud.atomic_files import is_temporary, sync_folder
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
 
@@ -192,6 +192,6 @@ async def test_no_memory_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise MemoryError
 
     sink = SqliteSink(tmp_path / "home.db")
-    monkeypatch.setattr("sst_cloud_sinks.sqlite._rows", fail)
+    monkeypatch.setattr("sst_cloud_sinks.sqlite.sink._rows", fail)
     with pytest.raises(SinkUnavailableError, match="cannot be written: out of memory"):
         await sink.write(numbered(1))

@@ -49,21 +49,17 @@ from sst_cloud import (
     readings_frame,
     readings_from,
 )
-from sst_cloud.collector import (
-    Collector,
-    Course,
+from sst_cloud.collector import Collector, Poll
+from sst_cloud.monitoring import AlarmRules, Event, EventKind, ValidationRules
+from sst_cloud.notify import handler_from
+from sst_cloud.outbox import (
     DeadLetter,
     DeadLetters,
-    Event,
-    EventKind,
-    JudgeRules,
+    DeliveryState,
     Limits,
-    Poll,
     SinkStatus,
     Start,
     Status,
-    WatchRules,
-    handler_from,
     known_houses,
     read_status,
 )
@@ -95,7 +91,7 @@ async def reads(cloud: SSTCloud) -> None:
     assert_type(snapshot.wireless_sensors, tuple[WirelessSensor, ...])
     assert_type(snapshot.unreadable, tuple[Unreadable, ...])
     assert_type(readings_from(snapshot), list[Reading])
-    assert_type(snapshot.to_frame(library="polars"), pl.DataFrame)
+    assert_type(readings_frame(snapshot, library="polars"), pl.DataFrame)
     assert_type(readings_frame([], library="polars"), pl.DataFrame)
 
 
@@ -176,8 +172,8 @@ async def collecting(source: Source, sink: Sink, folder: Path) -> None:
         every=timedelta(minutes=20),
         start=Start.BEGINNING,
         limits=Limits(age=timedelta(days=30)),
-        judge_rules=JudgeRules(confirmations=1),
-        watch_rules=WatchRules(silence=timedelta(hours=1)),
+        validation_rules=ValidationRules(confirmations=1),
+        alarm_rules=AlarmRules(silence=timedelta(hours=1)),
         on_poll=polled,
     ) as collector:
         assert_type(collector, Collector)
@@ -204,7 +200,7 @@ def beside_a_collector(folder: Path) -> None:
     status = read_status(folder)
     assert_type(status, Status)
     assert_type(status.sinks, tuple[SinkStatus, ...])
-    assert_type(status.sinks[0].course, Course)
+    assert_type(status.sinks[0].state, DeliveryState)
     assert_type(status.sinks[0].next_try, datetime | None)
     assert_type(known_houses(folder), tuple[House, ...])
     letters = DeadLetters(folder)

@@ -15,7 +15,7 @@ from sst_cloud.testing.sink_contract import SinkFactory, sample_reading
 
 
 class Receiver:
-    """Keeps what is posted; rejects readings named `never`; answers `status`."""
+    """Stores what is posted, rejects readings named `never`, responds with `status`."""
 
     def __init__(self) -> None:
         self.stored: list[Reading] = []
@@ -32,7 +32,7 @@ class Receiver:
         never = [index for index, reading in enumerate(readings) if reading.name == "never"]
         self.stored += [reading for reading in readings if reading.name != "never"]
         answer = web.json_response({"rejected": [{"index": n, "reason": "never"} for n in never]})
-        answer.enable_chunked_encoding()  # its length is told nobody
+        answer.enable_chunked_encoding()  # so that it has no Content-Length
         return answer
 
 
@@ -117,10 +117,10 @@ async def test_an_answer_that_repeats_the_token(status: int, line: bytes) -> Non
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     async with server, WebhookSink(url, token="s3cret-token") as sink:
         try:
-            shown = repr(await sink.write([sample_reading()]))
+            output = repr(await sink.write([sample_reading()]))
         except SinkError as error:
-            shown = f"{error} {error.__cause__!r} {error.__context__!r}"
-    assert "s3cret" not in shown
+            output = f"{error} {error.__cause__!r} {error.__context__!r}"
+    assert "s3cret" not in output
 
 
 @pytest.mark.parametrize(

@@ -9,20 +9,21 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
-from sst_cloud.over_http import DETAIL, read_body, what_failed
+from sst_cloud.http_bodies import DETAIL, read_body
+from sst_cloud.http_errors import failure_reason
 from sst_cloud.readings import Reading
 from sst_cloud.sent_secrets import Secrets
 from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport
 
-_TRY_AGAIN = frozenset({408, 425, 429})
+_TRANSIENT = frozenset({408, 425, 429})
 _TIMEOUT = 30.0
-_LIMIT = 1024 * 1024
-"""Bytes of an answer that are read."""
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What reading an answer raises that is not as agreed."""
+_MAX_BYTES = 1024 * 1024
+"""Bytes of a response that are read."""
+_PARSE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What is raised for a response of the wrong form."""
 
 
-def _batch(text: str) -> int:
+def _batch_size(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError("a whole number from 1 up")
     return int(text)
@@ -33,7 +34,7 @@ class WebhookSink:
 
     target: ClassVar[str] = "https://HOST/PATH"
     options: ClassVar[Sequence[Option]] = (
-        Option("batch", "readings in one request, default 100", _batch),
+        Option("batch", "readings in one request, default 100", _batch_size),
     )
     guarantee: ClassVar[Guarantee] = Guarantee.APPENDS
     secrets: ClassVar[Sequence[str]] = ("WEBHOOK_TOKEN",)
@@ -68,7 +69,7 @@ class WebhookSink:
             await self._session.close()
 
     async def check(self) -> None:
-        """Post no readings at all: a receiver that is there accepts that."""
+        """Post an empty list of readings: a working receiver accepts that."""
         await self._post([])
 
     async def write(self, readings: Sequence[Reading]) -> WriteReport:
@@ -83,29 +84,29 @@ class WebhookSink:
             raise RuntimeError("use the sink as an async context manager")
         body = {"readings": [reading.as_dict() for reading in readings]}
         try:
-            # A redirect would be followed without the readings, and look like success.
+            # A redirect would be followed without the readings, and seem to succeed.
             async with self._session.post(
                 self._address, json=body, allow_redirects=False
             ) as response:
                 status = response.status
-                has_answer = response.content_type == "application/json" and status < 300
-                told, _ = await read_body(response, _LIMIT) if has_answer else (b"", True)
-                rejected = self._rejected(readings, told)
-        except (aiohttp.ClientError, OSError, *_UNREADABLE) as error:
+                has_report = response.content_type == "application/json" and status < 300
+                content, _ = await read_body(response, _MAX_BYTES) if has_report else (b"", True)
+                rejected = self._rejected(readings, content)
+        except (aiohttp.ClientError, OSError, *_PARSE_ERRORS) as error:
             failure = self._unreachable(error)
         else:
-            if status >= 500 or status in _TRY_AGAIN:
+            if status >= 500 or status in _TRANSIENT:
                 raise SinkUnavailableError(f"the receiver answered {status}; try again later")
             if status >= 300:
                 raise SinkRefusedError(f"the receiver answered {status}; check address and token")
             return rejected
         raise failure  # here, so that aiohttp's error, which holds the token, is no part of it
 
-    def _rejected(self, readings: Sequence[Reading], told: bytes) -> list[Rejection]:
-        answer: Any = json.loads(told) if told else {}
+    def _rejected(self, readings: Sequence[Reading], content: bytes) -> list[Rejection]:
+        report: Any = json.loads(content) if content else {}
         return [
             Rejection(readings[entry["index"]], self._secrets.mask(entry["reason"][:DETAIL]))
-            for entry in answer.get("rejected", ())
+            for entry in report.get("rejected", ())
         ]
 
     def _unreachable(self, error: Exception) -> SinkUnavailableError:
@@ -113,4 +114,4 @@ class WebhookSink:
         if not isinstance(error, aiohttp.ClientError | OSError):
             return SinkUnavailableError(f"{host} did not answer as agreed")
         seconds = {"limit": _TIMEOUT, "connect_limit": _TIMEOUT}
-        return SinkUnavailableError(what_failed(error, host, mask=self._secrets.mask, **seconds))
+        return SinkUnavailableError(failure_reason(error, host, mask=self._secrets.mask, **seconds))

@@ -1,0 +1,5 @@
+"""An SQLite file."""
+
+from .sink import SqliteSink
+
+__all__ = ["SqliteSink"]

@@ -1,0 +1,5 @@
+"""Amazon Timestream for LiveAnalytics."""
+
+from .sink import TimestreamSink
+
+__all__ = ["TimestreamSink"]

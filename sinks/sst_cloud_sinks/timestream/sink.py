@@ -1,0 +1,319 @@
+"""Readings in Amazon Timestream for LiveAnalytics, compatible with existing tables."""
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, ClassVar, Final, Self
+from urllib.parse import unquote
+
+from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
+from sst_cloud.readings import Quantity, Reading
+from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport, choice
+
+from . import tables
+from .aws import CREDENTIALS, QUERY, WRITE, Connection, Refusal
+from .batches import BATCH_SIZE, Batch, Entry, batch, batches, plan
+from .history import history, newest, rows
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,256}")
+_TIME_REJECTED: Final = re.compile(
+    "time range|retention|memory store|ingestion window", re.IGNORECASE
+)
+_OLD_READINGS_HINT: Final = (
+    "(Older readings need a table with magnetic-store writes and a long enough retention)"
+)
+_RECENT_REQUESTS: Final = 100
+"""Number of requests whose readings are kept, to recognise retries."""
+_SAME_REASON_LIMIT: Final = 10
+"""If so many records are invalid for the same reason, the table is at fault."""
+
+
+class TimestreamSink:
+    """Writes readings to a table of Amazon Timestream, and reads them back.
+
+    `location` is the value of that dimension, by default the house's name. `overwrite` lets later
+    values replace stored ones. `credentials` are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with
+    AWS_SESSION_TOKEN if there is one; by default they come from where AWS programs find them, as
+    they do for a `profile`. `timeout` and `query_timeout` are in seconds per request, including
+    retries; at most `concurrency` requests run at a time. An injected aiobotocore `client`
+    (timestream-write) or `query_client` is never closed.
+    """
+
+    target: ClassVar[str] = "DATABASE/TABLE"
+    options: ClassVar[Sequence[Option]] = (
+        Option("location", "value of the dimension `location`; default: the house's name"),
+        Option("region", "AWS region; default: from the profile or AWS_DEFAULT_REGION"),
+        Option("profile", "profile in ~/.aws/config"),
+        Option("endpoint_url", "use this endpoint; AWS_ENDPOINT_URL is ignored"),
+        Option("overwrite", "yes: replace stored values; no (default)", choice("yes", "no")),
+    )
+    guarantee: ClassVar[Guarantee] = Guarantee.IDEMPOTENT
+    secrets: ClassVar[Sequence[str]] = CREDENTIALS
+
+    def __init__(  # noqa: PLR0913  one keyword an option
+        self,
+        database: str,
+        table: str,
+        *,
+        location: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        overwrite: bool = False,
+        credentials: Mapping[str, str] | None = None,
+        client: Any = None,
+        query_client: Any = None,
+        timeout: float = 20.0,
+        query_timeout: float = 120.0,
+        concurrency: int = 8,
+    ) -> None:
+        for kind, name in (("database", database), ("table", table)):
+            if not _NAME.fullmatch(name):
+                raise SinkOptionsError(
+                    f"{name!r} is not a valid Timestream {kind}: 3 to 256 of a-z A-Z 0-9 _ . -"
+                )
+        if location == "":
+            raise SinkOptionsError("the location must not be empty; omit it instead")
+        self._database = database
+        self._table = table
+        self._name = f"{database}/{table}"
+        self._location = location
+        self._overwrite = overwrite
+        self._version = 0
+        self._concurrency = concurrency
+        clients = {WRITE: client, QUERY: query_client}
+        self._aws = Connection(
+            table=self._name,
+            region=region,
+            profile=profile,
+            endpoint_url=endpoint_url,
+            credentials=credentials or {},
+            max_concurrency=concurrency,
+            limits={WRITE: timeout, QUERY: query_timeout},
+            clients={name: injected for name, injected in clients.items() if injected is not None},
+        )
+        self._recent_requests: deque[Sequence[Reading]] = deque(maxlen=_RECENT_REQUESTS)
+
+    @classmethod
+    def from_url(cls, url: SinkURL) -> Self:
+        """`timestream:DATABASE/TABLE?location=…&region=…`; credentials may be in `url.secrets`."""
+        values = url.convert(cls.options)
+        database, slash, table = unquote(url.target).partition("/")
+        if not slash or "/" in table:
+            raise SinkOptionsError(f"the {url.scheme} sink needs {url.scheme}:DATABASE/TABLE")
+        values["overwrite"] = values.get("overwrite") == "yes"
+        return cls(database, table, credentials=url.secrets, **values)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._aws.close()
+
+    async def warm_up(self) -> None:
+        """Import aioboto3 and create the client, mostly in a thread.
+
+        Otherwise the first use does so. Await it, or run it as a task alongside other work.
+        """
+        await self._aws.open(WRITE)
+
+    async def check(self) -> None:
+        """Check that the table can be written to, with a record that every table rejects.
+
+        It lies a year in the future, so this needs no permissions beyond writing.
+        """
+        year_ahead = int(time.time()) + int(timedelta(days=365).total_seconds())
+        probe = {
+            "Dimensions": [{"Name": "service", "Value": "check"}],
+            "MeasureName": "check",
+            "MeasureValue": "0",
+            "MeasureValueType": "BIGINT",
+            "Time": str(year_ahead),
+            "TimeUnit": "SECONDS",
+        }
+        try:
+            await self._write_records(Records=[probe])
+        except Refusal as refusal:
+            if refusal.code != "RejectedRecordsException":
+                raise SinkRefusedError(
+                    f"{self._name} refused the request: {refusal.message}"
+                ) from None
+
+    async def write(self, readings: Sequence[Reading]) -> WriteReport:
+        """Store readings in requests of up to 100. If one fails, others may still be stored.
+
+        Rejections carry the service's reason. If a different value is already stored for the same
+        time, it is kept, unless the sink overwrites.
+        """
+        reasons: dict[int, str] = {}
+        remaining: Sequence[int] = range(len(readings))
+        while remaining:
+            next_plan = plan(readings, remaining, self._location)
+            reasons |= next_plan.problems
+            reasons |= await self._send_all(readings, next_plan.entries)
+            reasons |= {
+                twin: reasons[first] for twin, first in next_plan.duplicates if first in reasons
+            }
+            remaining = next_plan.later
+        rejected = tuple(Rejection(readings[i], reason) for i, reason in sorted(reasons.items()))
+        return WriteReport(accepted=len(readings) - len(rejected), rejected=rejected)
+
+    async def read(
+        self, quantity: Quantity, since: datetime | None = None, until: datetime | None = None
+    ) -> AsyncIterator[Reading]:
+        """Readings by time, loading a page at a time; needs timestream:Select.
+
+        Rows of the old function are returned under house 0, one series per location and water.
+        """
+        async for reading in history(self._aws, self._quoted_table, quantity, since, until):
+            yield reading
+
+    async def latest(self) -> Sequence[Reading]:
+        """The newest reading of every series. Timestream scans the whole table for this."""
+        return await newest(self._aws, self._quoted_table)
+
+    async def create(
+        self, *, memory: timedelta, magnetic: timedelta, magnetic_writes: bool = False
+    ) -> Sequence[str]:
+        """Create database and table if missing; returns what was done, a sentence each.
+
+        The retention of an existing table is never shortened: that would delete readings.
+        """
+        retention = tables.Retention.from_periods(memory, magnetic, writes=magnetic_writes)
+        return await tables.create(self._aws, self._database, self._table, retention)
+
+    @property
+    def _quoted_table(self) -> str:
+        return f'"{self._database}"."{self._table}"'
+
+    async def _send_all(
+        self, readings: Sequence[Reading], entries: Sequence[Entry]
+    ) -> dict[int, str]:
+        """Send entries with bounded concurrency; returns the reasons of those rejected."""
+        reasons: dict[int, str] = {}
+        requests = batches(entries, self._next_version())
+
+        async def send_requests() -> None:
+            for request in requests:
+                reasons.update(await self._send(readings, request))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._concurrency, -(-len(entries) // BATCH_SIZE))):
+                    group.create_task(send_requests())
+        except BaseExceptionGroup as failures:
+            first = failures.exceptions[0]
+            raise first from first.__cause__
+        return reasons
+
+    async def _send(self, readings: Sequence[Reading], request: Batch) -> dict[int, str]:
+        """Send a request; returns the reasons of the readings it could not store."""
+        reasons: dict[int, str] = {}
+        sent = [readings[index] for index, *_ in request.entries]
+        try:
+            await self._write_records(CommonAttributes=request.common, Records=request.records)
+        except Refusal as refusal:
+            if refusal.code == "RejectedRecordsException":
+                reasons = await self._rejection_reasons(readings, request, refusal)
+            else:
+                reasons = await self._isolate_invalid(readings, request, refusal)
+            sent = [readings[index] for index, *_ in request.entries if index not in reasons]
+        finally:
+            self._recent_requests.append(sent)  # even without a response: it may have arrived
+        return reasons
+
+    async def _rejection_reasons(
+        self, readings: Sequence[Reading], request: Batch, refusal: Refusal
+    ) -> dict[int, str]:
+        """The reasons of the rejected records, except those that are already stored."""
+        reasons: dict[int, str] = {}
+        maybe_stored: dict[int, Reading] = {}
+        for record in refusal.rejected:
+            if record.index not in range(len(request.entries)):
+                raise SinkUnavailableError(f"{self._name} rejected a record that was not sent")
+            index = request.entries[record.index][0]
+            reasons[index] = _reason(record.reason, readings[index])
+            if record.existing_version == request.common.get("Version", 1):
+                maybe_stored[index] = readings[index]
+        if maybe_stored:
+            stored = await self._already_stored(maybe_stored.values(), retried=refusal.retried)
+            for index, reading in maybe_stored.items():
+                if reading in stored:
+                    del reasons[index]
+        return reasons
+
+    async def _already_stored(
+        self, readings: Collection[Reading], *, retried: bool
+    ) -> set[Reading]:
+        """The readings already stored unchanged, which were rejected only for being sent again.
+
+        The table is queried. If that is not allowed, or the row is not visible yet, a reading
+        counts as stored if it was sent before.
+        """
+        stored: set[Reading] = set()
+        try:
+            for quantity in {reading.quantity for reading in readings}:
+                times = [reading.time for reading in readings if reading.quantity is quantity]
+                until = max(times) + timedelta(seconds=1)
+                async for reading in rows(
+                    self._aws, self._quoted_table, quantity, min(times), until
+                ):
+                    stored.add(reading)
+        except SinkRefusedError:
+            stored.clear()
+        stored_keys = {reading.key for reading in stored}
+        sent_before = {reading for sent in self._recent_requests for reading in sent}
+        return {
+            reading
+            for reading in readings
+            if reading in stored
+            or (reading.key not in stored_keys and (retried or reading in sent_before))
+        }
+
+    async def _isolate_invalid(
+        self, readings: Sequence[Reading], request: Batch, refusal: Refusal
+    ) -> dict[int, str]:
+        """Send an invalid request in halves, until the invalid records are isolated."""
+        if len(request.entries) == 1:
+            return {request.entries[0][0]: refusal.message or refusal.code}
+        reasons: dict[int, str] = {}
+        middle = len(request.entries) // 2
+        for half in (request.entries[:middle], request.entries[middle:]):
+            reasons |= await self._send(readings, batch(half, request.common.get("Version")))
+        if len(reasons) >= _SAME_REASON_LIMIT and set(reasons.values()) == {refusal.message}:
+            raise SinkRefusedError(f"{self._name} accepts no records at all: {refusal.message}")
+        return reasons
+
+    async def _write_records(self, **request: Any) -> None:
+        await self._aws.call(
+            WRITE,
+            "write_records",
+            "RejectedRecordsException",
+            "ValidationException",
+            DatabaseName=self._database,
+            TableName=self._table,
+            **request,
+        )
+
+    def _next_version(self) -> int | None:
+        """None for the service's default of 1, or a number that grows with every write."""
+        if not self._overwrite:
+            return None
+        self._version = max(self._version + 1, time.time_ns() // 1_000_000)
+        return self._version
+
+
+def _reason(reason: str, reading: Reading) -> str:
+    reason = reason or "Timestream rejected the record without a reason"
+    if _TIME_REJECTED.search(reason) and reading.time.timestamp() < time.time():
+        return f"{reason} {_OLD_READINGS_HINT}"
+    return reason

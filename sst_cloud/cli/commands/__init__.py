@@ -1,0 +1,1 @@
+"""The commands of `sst-cloud`, one file each."""

@@ -1,0 +1,206 @@
+"""`sst-cloud usage`: water usage from the readings in a store."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Final
+
+import attrs
+import click
+
+from sst_cloud.cli.config import config_option
+from sst_cloud.cli.output import (
+    check_one_format,
+    csv_option,
+    json_option,
+    print_csv,
+    print_json,
+    print_message,
+)
+from sst_cloud.cli.params import Duration, Moment, format_duration
+from sst_cloud.cli.selection import house_option
+from sst_cloud.cli.settings import Settings, state_option, verbose_option
+from sst_cloud.cli.store_options import (
+    HouseFilter,
+    HouseZones,
+    flow_option,
+    store_argument,
+    volume_readings,
+    zone_option,
+)
+from sst_cloud.cli.time_range import LAST_HELP, TimeRange, local_time
+from sst_cloud.enums import Water
+from sst_cloud.metering.usage import GAP, Period, Usage, UsageTally
+from sst_cloud.readings import Reading
+
+_COLUMNS: Final = tuple(field.name for field in attrs.fields(Usage) if field.name != "breaks")
+
+
+@click.command()
+@store_argument
+@click.option("--from", "since", type=Moment(), help="For example 2026-11 or 2026-11-23T17:20.")
+@click.option("--to", "until", type=Moment(end=True), help="A month or a day is included in full.")
+@click.option("--last", type=Duration(), help=LAST_HELP)
+@click.option(
+    "--by",
+    type=click.Choice(["hour", "day", "week", "month"]),
+    default="day",
+    show_default=True,
+    help="Weeks start on Monday.",
+)
+@click.option(
+    "--water", type=click.Choice([water.value for water in Water]), help="Only hot or cold water."
+)
+@house_option
+@zone_option
+@config_option
+@state_option
+@flow_option
+@click.option(
+    "--gap",
+    type=Duration(),
+    default=format_duration(GAP),
+    show_default=True,
+    help="Readings further apart than this leave a gap.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw a picture instead: .png, .svg or .pdf.",
+)
+@json_option
+@csv_option
+@verbose_option
+@click.pass_obj
+def usage(  # noqa: PLR0913  one per option
+    settings: Settings,
+    *,
+    store: str,
+    since: datetime | None,
+    until: datetime | None,
+    last: timedelta | None,
+    by: Period,
+    water: str | None,
+    house_names: tuple[str, ...],
+    zone: tzinfo | None,
+    max_flow: float,  # litres per hour
+    gap: timedelta,
+    plot: Path | None,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Show water usage by hour, day, week or month, in litres.
+
+    STORE is where the readings are, such as sqlite:home.db. Days follow each house's time zone.
+    """
+    check_one_format(as_json=as_json, as_csv=as_csv)
+    if plot is not None:
+        from sst_cloud.display.plot import check_plot  # noqa: PLC0415  needs matplotlib
+
+        with _plot_errors(click.UsageError):
+            check_plot(plot)
+    house_zones = HouseZones.from_state_folder(settings.state, zone)
+    now = settings.clock.now()
+    time_range = TimeRange.from_options(
+        since,
+        until,
+        last,
+        by=by,
+        now=local_time(now, house_zones.default),
+        unlimited=as_json or as_csv or plot is not None,
+    )
+    tally = UsageTally(
+        by=by,
+        zone=house_zones.default,
+        zones=house_zones.zones,
+        since=time_range.since,
+        until=time_range.until,
+        gap=gap,
+        max_flow=max_flow,
+    )
+    coverage = asyncio.run(_tally_readings(settings, store, tally, HouseFilter(house_names), water))
+    usages = tally.usages()
+    house_zones.warn_if_zone_guessed({usage.house_id for usage in usages})
+    if plot is not None:
+        from sst_cloud.display.plot import draw  # noqa: PLC0415
+
+        with _plot_errors(click.ClickException):
+            draw(usages, by, plot)
+        print_message(f"Saved {plot}.")
+    if as_json:
+        print_json(usages)
+    elif as_csv:
+        _print_usages_as_csv(usages)
+    elif not usages:
+        print_message(
+            time_range.reason_if_empty(now, coverage.oldest) or coverage.reason_if_empty()
+        )
+    elif plot is None:
+        from sst_cloud.cli.usage_table import print_usage  # noqa: PLC0415  needs rich
+
+        print_usage(usages, by, gap)
+        if time_range.default_length is not None and time_range.starts_after(coverage.oldest):
+            print_message(
+                f"Note: showing the last {time_range.default_length.days} days; use --from for more"
+            )
+
+
+@contextmanager
+def _plot_errors(error_type: type[click.ClickException]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise click.ClickException(f"--plot: {error.filename}: {error.strerror}") from None
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"--plot: {error}") from None
+    except ValueError as error:
+        raise error_type(f"--plot: {error}") from None
+
+
+@attrs.define
+class _Coverage:
+    """How many readings each meter has, and when they start."""
+
+    oldest: datetime | None = None
+    counts: Counter[object] = attrs.field(factory=Counter)
+
+    def add(self, reading: Reading) -> None:
+        self.oldest = self.oldest or reading.time
+        self.counts[reading.series] += 1
+
+    def reason_if_empty(self) -> str:
+        max_count = max(self.counts.values(), default=0)
+        if max_count == 0:
+            return "There are no readings of such a meter in the store."
+        if max_count == 1:
+            return "Only one reading so far; usage needs at least two."
+        return "No meter has two readings in that time; usage needs at least two."
+
+
+async def _tally_readings(
+    settings: Settings, store: str, tally: UsageTally, house_filter: HouseFilter, water: str | None
+) -> _Coverage:
+    coverage = _Coverage()
+    now = settings.clock.now()
+    async for reading in volume_readings(settings, store, tally.since, tally.until, now):
+        if reading in house_filter and water in (None, reading.water):
+            tally.add(reading)
+            coverage.add(reading)
+    house_filter.raise_if_missing()
+    return coverage
+
+
+def _print_usages_as_csv(usages: Sequence[Usage]) -> None:
+    rows = (
+        [
+            value.isoformat() if isinstance(value, datetime) else value
+            for value in (getattr(usage, column) for column in _COLUMNS)
+        ]
+        + [len(usage.breaks)]
+        for usage in usages
+    )
+    print_csv([*_COLUMNS, "breaks"], rows)

@@ -1,0 +1,1 @@
+"""The API of SST Cloud: client, authentication, payloads, commands."""

@@ -1,0 +1,381 @@
+"""The client: an account of SST Cloud as typed objects."""
+
+import asyncio
+import random
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiohttp
+
+from sst_cloud.clock import Clock, SystemClock
+from sst_cloud.controls import CommandResult, has_leak_alarm
+from sst_cloud.enums import ThermostatMode, ValveState
+from sst_cloud.errors import (
+    AlarmActiveError,
+    AuthenticationError,
+    SSTCloudError,
+    TokenRejectedError,
+)
+from sst_cloud.models import (
+    Counter,
+    Device,
+    Entity,
+    Group,
+    House,
+    LeakModule,
+    Listing,
+    Network,
+    News,
+    Snapshot,
+    Thermostat,
+    Unreadable,
+    User,
+    WirelessSensor,
+)
+
+from . import requests
+from .auth import Auth
+from .command_runner import CommandRunner
+from .devices.wireless_sensor import sensor_list_fields
+from .structuring import Structurer
+from .transport import BASE_URL, Transport
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Entity)
+
+
+def _unchanged(payload: Any) -> Any:
+    return payload
+
+
+class SSTCloud:
+    """An account of SST Cloud.
+
+    Use it as an async context manager, or call `close()` when done. An injected aiohttp
+    `session` is never closed. Methods raise subclasses of `SSTCloudError`.
+    """
+
+    def __init__(  # noqa: PLR0913  all but the first are options with good defaults
+        self,
+        auth: Auth,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        base_url: str | None = None,
+        timeout: float = 60.0,
+        connect_timeout: float = 10.0,
+        max_concurrency: int = 8,
+        clock: Clock | None = None,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        """Send nothing yet; the first request logs in if necessary.
+
+        `timeout` and `connect_timeout` are in seconds per request: responses taking 10 to 30 s
+        have been seen. At most `max_concurrency` requests run at a time. `clock` and `random` set
+        the delays between retries. Raises ValueError for an invalid `base_url`, or a
+        `max_concurrency` below 1.
+        """
+        self._auth = auth
+        self._clock = clock or SystemClock()
+        self._transport = Transport(
+            base_url or BASE_URL,
+            session=session,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            max_concurrency=max_concurrency,
+            clock=self._clock,
+            random=random,
+        )
+        self._structurer = Structurer()
+        self._runner = CommandRunner(self._request, self.device, self._clock)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections this client opened."""
+        await self._runner.close()
+        await self._transport.close()
+
+    async def login(self) -> str:
+        """Log in if necessary, and return the token, which can be stored for `TokenAuth`."""
+        return await self._auth.token(self._transport)
+
+    async def raw(self, path: str) -> Any:
+        """The JSON at any path, unchanged; `path` begins and ends with a slash.
+
+        Raises ValueError if it does not begin with one.
+        """
+        if not path.startswith("/"):  # it would become part of the host name
+            raise ValueError(f"a path must begin with a slash, unlike {path!r}")
+        return await self._request("GET", path)
+
+    async def user(self) -> User:
+        """The account that is logged in."""
+        return await self._get_one(User, "/auth/user/")
+
+    async def houses(self) -> Listing[House]:
+        """All houses in the account."""
+        return await self._get_list(House, "/houses/")
+
+    async def house(self, house_id: int) -> House:
+        """One house. Raises `NotFoundError`."""
+        return await self._get_one(House, f"/houses/{house_id:d}/")
+
+    async def devices(self, house_id: int) -> Listing[Device]:
+        """All devices in a house, in one request."""
+        return await self._get_list(Device, f"/houses/{house_id:d}/devices/", house_id=house_id)
+
+    async def device(self, house_id: int, device_id: int) -> Device:
+        """One device. Raises `NotFoundError`."""
+        path = f"/houses/{house_id:d}/devices/{device_id:d}/"
+        return await self._get_one(Device, path, house_id=house_id)
+
+    async def counters(self, house_id: int, device_id: int | None = None) -> Listing[Counter]:
+        """The water meters of a house, or of one of its devices, in one request."""
+        if device_id is None:
+            return await self._get_list(
+                Counter, f"/houses/{house_id:d}/counters/", house_id=house_id
+            )
+        path = f"/houses/{house_id:d}/devices/{device_id:d}/counters/"
+        return await self._get_list(Counter, path, house_id=house_id, device_id=device_id)
+
+    async def wireless_sensors(self, house_id: int, device_id: int) -> Listing[WirelessSensor]:
+        """The wireless leak sensors of a leak module."""
+        path = f"/houses/{house_id:d}/devices/{device_id:d}/wireless_sensors/"
+        ids = {"house_id": house_id, "device_id": device_id}
+        return await self._get_list(WirelessSensor, path, element_fields=sensor_list_fields, **ids)
+
+    async def networks(self, house_id: int) -> Listing[Network]:
+        """The Wi-Fi networks of a house."""
+        return await self._get_list(Network, f"/houses/{house_id:d}/networks/", house_id=house_id)
+
+    async def groups(self, house_id: int) -> Listing[Group]:
+        """The groups into which the owner has sorted the devices of a house."""
+        return await self._get_list(Group, f"/houses/{house_id:d}/groups/", house_id=house_id)
+
+    async def news(self) -> Listing[News]:
+        """The vendor's news."""
+        return await self._get_list(News, "/news/")
+
+    async def logout(self) -> None:
+        """Revoke the token, for every program that uses it."""
+        await self._request("POST", "/auth/logout/")
+        self._auth.forget()
+
+    async def snapshot(
+        self,
+        *,
+        houses: Listing[House] | None = None,
+        house_ids: Collection[int] | None = None,
+        counters_only: bool = False,
+    ) -> Snapshot:
+        """The current state of the whole account, read concurrently.
+
+        Houses, devices, meters and wireless sensors: everything that has readings, and nothing
+        else. Pass the `houses` of an earlier call to avoid requesting them again. `house_ids`
+        limits it to some houses, `counters_only` to houses and their meters (the readings then
+        lack the names and models of devices). What cannot be read is in `unreadable`; its error
+        is raised only if nothing else could be read.
+        """
+        time = self._clock.now()
+        if houses is None:
+            houses = await self.houses()
+        selected_ids = None if house_ids is None else set(house_ids)
+        selected_houses = [
+            house for house in houses if selected_ids is None or house.id in selected_ids
+        ]
+        unreadable = list(houses.unreadable)
+        listed_ids = {house.id for house in selected_houses} | {item.id for item in unreadable}
+        for missing_id in sorted((selected_ids or set()) - listed_ids):
+            item = Unreadable(kind="house", id=missing_id, reason="the account has no such house")
+            unreadable.append(item)
+        ids = list(dict.fromkeys(house.id for house in selected_houses))
+        reads: list[Coroutine[Any, Any, Any]] = [
+            _list_or_unreadable("counters", id_, self.counters(id_)) for id_ in ids
+        ]
+        if not counters_only:
+            reads += [self._devices_and_sensors(id_) for id_ in ids]
+        results = await _gather(reads)
+        counters: list[Listing[Counter]] = results[: len(ids)]
+        devices: list[Listing[Device]] = [listing for listing, _ in results[len(ids) :]]
+        sensors: list[Listing[WirelessSensor]] = [listing for _, listing in results[len(ids) :]]
+        lists: list[Listing[Any]] = [*counters, *devices]
+        errors = [item.error for listing in lists for item in listing.unreadable if item.error]
+        if errors and len(errors) == len(lists):
+            raise errors[0]
+        return Snapshot(
+            time=time,
+            houses=tuple(selected_houses),
+            devices=tuple(Listing.joined(devices)),
+            counters=tuple(Listing.joined(counters)),
+            wireless_sensors=tuple(Listing.joined(sensors)),
+            unreadable=(*unreadable, *Listing.joined([*lists, *sensors]).unreadable),
+        )
+
+    async def _devices_and_sensors(
+        self, house_id: int
+    ) -> tuple[Listing[Device], Listing[WirelessSensor]]:
+        """The devices of a house, then the wireless sensors of those that have any."""
+        devices = await _list_or_unreadable("devices", house_id, self.devices(house_id))
+        modules = dict.fromkeys(device.id for device in devices if isinstance(device, LeakModule))
+        sensors = await _gather(
+            _list_or_unreadable("wireless_sensors", id_, self.wireless_sensors(house_id, id_))
+            for id_ in modules
+        )
+        return devices, Listing.joined(sensors)
+
+    async def set_valves(  # noqa: PLR0913  the last three are options
+        self,
+        module: LeakModule,
+        state: ValveState,
+        group: int | None = None,
+        *,
+        despite_alarm: bool = False,
+        wait: bool = True,
+        limit: float = 60.0,
+    ) -> CommandResult:
+        """Open or close the valves of a leak module: one `group` (1 or 2) or all.
+
+        **Opening lets the water flow.** The module is read again first; during a leak alarm,
+        `AlarmActiveError` is raised unless `despite_alarm` is set.
+
+        All commands are sent only once. With `wait`, the device is polled until it shows the new
+        state, for at most `limit` seconds; the result says whether it did. A device that does not
+        support a command raises `CommandError` before any request; a refusal raises
+        `CommandRejectedError`.
+        """
+        command = requests.set_valves(module, state, group)
+        if command.opens_valves and not despite_alarm:
+            current = await self.device(module.house_id, module.id)
+            if has_leak_alarm(current, group):
+                raise AlarmActiveError(
+                    f"{module.name or module.id} reports a leak, so its valves were not opened. "
+                    "To open them anyway, pass despite_alarm=True."
+                )
+        return await self._runner.carry_out(command, wait=wait, limit=limit)
+
+    async def set_floor_washing(
+        self,
+        module: LeakModule,
+        on: bool,  # noqa: FBT001  the command's object
+        *,
+        wait: bool = True,
+        limit: float = 60.0,
+    ) -> CommandResult:
+        """Switch the floor-washing mode of a leak module: while on, a leak closes no valves."""
+        command = requests.set_floor_washing(module, on=on)
+        return await self._runner.carry_out(command, wait=wait, limit=limit)
+
+    async def set_power(
+        self,
+        thermostat: Thermostat,
+        on: bool,  # noqa: FBT001  the command's object
+        *,
+        wait: bool = True,
+        limit: float = 60.0,
+    ) -> CommandResult:
+        """Switch a thermostat on or off."""
+        command = requests.set_power(thermostat, on=on)
+        return await self._runner.carry_out(command, wait=wait, limit=limit)
+
+    async def set_mode(
+        self,
+        thermostat: Thermostat,
+        mode: ThermostatMode,
+        *,
+        wait: bool = True,
+        limit: float = 60.0,
+    ) -> CommandResult:
+        """Have a thermostat follow its manual target or its schedule."""
+        command = requests.set_mode(thermostat, mode)
+        return await self._runner.carry_out(command, wait=wait, limit=limit)
+
+    async def set_target_temperature(
+        self, thermostat: Thermostat, celsius: float, *, wait: bool = True, limit: float = 60.0
+    ) -> CommandResult:
+        """Set the target of manual mode: 12 to 45 whole degrees Celsius.
+
+        If several targets are queued for one thermostat, only the last is sent, and all callers
+        get its result.
+        """
+        command = requests.set_target_temperature(thermostat, celsius)
+        return await self._runner.merge(command, wait=wait, limit=limit)
+
+    async def set_brightness(
+        self, thermostat: Thermostat, level: int, *, wait: bool = True, limit: float = 60.0
+    ) -> CommandResult:
+        """Set the display brightness, 0 to 9; EcoSmart 25 only."""
+        command = requests.set_brightness(thermostat, level)
+        return await self._runner.carry_out(command, wait=wait, limit=limit)
+
+    async def _get_one(self, type_: type[E], path: str, **known_fields: Any) -> E:
+        def read(payload: Any) -> E:
+            return self._structurer.one(payload, type_, path, **known_fields)
+
+        return await self._request("GET", path, read=read)
+
+    async def _get_list(
+        self,
+        type_: type[E],
+        path: str,
+        element_fields: Callable[[Any], Sequence[Mapping[str, Any]]] | None = None,
+        **known_fields: Any,
+    ) -> Listing[E]:
+        """A list; `element_fields` computes further fields of each element from the whole list."""
+
+        def read(payload: Any) -> Listing[E]:
+            own_fields = element_fields(payload) if element_fields else None
+            return self._structurer.listing(
+                payload, type_, path, element_fields=own_fields, **known_fields
+            )
+
+        return await self._request("GET", path, read=read)
+
+    async def _request(
+        self, method: str, path: str, json: Any = None, *, read: Callable[[Any], T] = _unchanged
+    ) -> T:
+        token = await self._auth.token(self._transport)
+        try:
+            return await self._transport.request(method, path, token=token, json=json, read=read)
+        except TokenRejectedError as rejected:
+            # A rejected request was not carried out, so it is safe to repeat even a command.
+            token = await self._auth.renew(self._transport, rejected, token)
+        return await self._transport.request(method, path, token=token, json=json, read=read)
+
+
+async def _list_or_unreadable(kind: str, id_: int, read: Awaitable[Listing[Any]]) -> Listing[Any]:
+    """A list that cannot be read counts as one `Unreadable`; authentication errors are raised."""
+    try:
+        return await read
+    except AuthenticationError:
+        raise
+    except SSTCloudError as error:
+        return Listing(unreadable=[Unreadable(kind=kind, id=id_, reason=str(error), error=error)])
+
+
+async def _gather(reads: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await all at once; if one fails, or the caller is cancelled, the others are cancelled."""
+    tasks = [asyncio.ensure_future(read) for read in reads]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""What each family of devices reports, one file per family."""

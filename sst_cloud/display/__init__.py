@@ -1,0 +1,1 @@
+"""Readings and usage as HTML, data frames and plots."""

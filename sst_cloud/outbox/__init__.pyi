@@ -1,0 +1,10 @@
+from .dead_letters import DeadLetter as DeadLetter
+from .dead_letters import DeadLetters as DeadLetters
+from .entries import Limits as Limits
+from .entries import Start as Start
+from .state_folder import known_houses as known_houses
+from .state_folder import read_status as read_status
+from .status import DeliveryState as DeliveryState
+from .status import SinkStatus as SinkStatus
+from .status import Status as Status
+from .status import Stream as Stream

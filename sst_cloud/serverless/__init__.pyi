@@ -1,0 +1,1 @@
+from .scheduled_poll import ScheduledPoll as ScheduledPoll

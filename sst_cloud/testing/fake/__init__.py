@@ -1,0 +1,1 @@
+"""A fake SST Cloud, with houses and devices that live."""

@@ -1,0 +1,207 @@
+"""Readings as data frames: the same rows in pandas and polars, and neither needed."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sst_cloud import Quantity, Reading, SSTCloud, Water, readings_frame, readings_from
+from sst_cloud.display.dataframes import Library
+from sst_cloud.enums import Point, Quality
+from sst_cloud.readings import FIELDS
+from sst_cloud.testing.sink_contract import sample_reading
+from test_readings import readings
+
+LIBRARIES: tuple[Library, ...] = ("pandas", "polars")
+LEAK = {"quantity": Quantity.LEAK, "value": True, "unit": "", "water": None, "line": None}
+WARM = {"quantity": Quantity.AIR_TEMPERATURE, "value": 21.5, "unit": "°C", "name": None}
+
+each_library = pytest.mark.parametrize("library", LIBRARIES)
+
+
+def rows(frame: Any) -> list[dict[str, Any]]:
+    """The rows with plain values, as `Reading.as_dict` has them but for the type of the value."""
+    if isinstance(frame, pl.DataFrame):
+        return frame.to_dicts()
+    records: list[dict[str, Any]] = (
+        frame.astype(object).where(frame.notna(), None).to_dict("records")
+    )
+    return records
+
+
+@each_library
+@given(several=st.lists(readings(), max_size=5))
+@settings(max_examples=60)
+def test_every_reading_is_a_row(several: list[Reading], library: Library) -> None:
+    frame = readings_frame(iter(several), library=library)
+    assert tuple(frame.columns) == FIELDS
+    for row, reading in zip(rows(frame), several, strict=True):
+        value = type(row["value"])(reading.value)  # a whole number may have become a float
+        assert row == reading.as_dict() | {"time": reading.time, "value": value}
+
+
+def test_types_in_pandas() -> None:
+    frame = readings_frame([sample_reading(), sample_reading(**LEAK)], library="pandas")
+    assert {name: str(kind) for name, kind in frame.dtypes.items()} == {
+        "time": "datetime64[us, UTC]",
+        "quantity": "category",
+        "value": "int64",
+        "unit": "string",
+        "house_id": "int64",
+        "house": "string",
+        "device_id": "int64",
+        "device": "string",
+        "model": "string",
+        "point": "category",
+        "point_id": "string",
+        "name": "string",
+        "line": "Int64",
+        "water": "category",
+        "quality": "category",
+    }
+    assert list(frame["quantity"].cat.categories) == list(Quantity)
+    assert list(frame["line"].isna()) == [False, True]
+
+
+def test_types_in_polars() -> None:
+    frame = readings_frame([sample_reading(), sample_reading(**LEAK)], library="polars")
+    assert frame.schema == {
+        "time": pl.Datetime("us", "UTC"),
+        "quantity": pl.Enum([*map(str, Quantity)]),
+        "value": pl.Int64,
+        "unit": pl.String,
+        "house_id": pl.Int64,
+        "house": pl.String,
+        "device_id": pl.Int64,
+        "device": pl.String,
+        "model": pl.String,
+        "point": pl.Enum([*map(str, Point)]),
+        "point_id": pl.String,
+        "name": pl.String,
+        "line": pl.Int64,
+        "water": pl.Enum([*map(str, Water)]),
+        "quality": pl.Enum([*map(str, Quality)]),
+    }
+
+
+@each_library
+@pytest.mark.parametrize(
+    ("several", "expected", "kind"),
+    [
+        ([{}], [12], "int64"),
+        ([LEAK], [True], "bool"),
+        ([{}, LEAK], [12, 1], "int64"),
+        ([{}, LEAK, WARM], [12.0, 1.0, 21.5], "float64"),
+        ([], [], "float64"),
+    ],
+    ids=["litres", "leaks", "both", "with degrees", "none"],
+)
+def test_the_value_is_as_narrow_as_can_be(
+    several: list[dict[str, Any]], expected: list[Any], kind: str, library: Library
+) -> None:
+    frame = readings_frame(
+        [sample_reading(**({"value": 12} | fields)) for fields in several], library=library
+    )
+    assert list(frame["value"]) == expected
+    assert str(frame["value"].dtype).lower().replace("boolean", "bool") == kind
+
+
+@each_library
+def test_no_readings_make_an_empty_frame_of_the_same_columns(library: Library) -> None:
+    full = readings_frame([sample_reading(**WARM)], library=library)
+    empty = readings_frame([], library=library)
+    assert len(empty) == 0
+    assert list(empty.dtypes) == list(full.dtypes)
+
+
+@each_library
+def test_times_of_all_years_fit(library: Library) -> None:
+    moments = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)]
+    frame = readings_frame([sample_reading(time=moment) for moment in moments], library=library)
+    assert [moment.year for moment in frame["time"]] == [1, 9999]
+
+
+@each_library
+async def test_a_snapshot_becomes_the_frame_of_its_readings(
+    client: SSTCloud, library: Library
+) -> None:
+    snapshot = await client.snapshot()
+    frame = readings_frame(snapshot, library=library)
+    assert rows(frame) == rows(readings_frame(readings_from(snapshot), library=library))
+    assert len(frame) == len(readings_from(snapshot)) > 30
+
+
+async def test_frames_can_be_reckoned_with(client: SSTCloud) -> None:
+    """A row of the snapshot is found by comparing with the enums of the library, or their text."""
+    frame = readings_frame(await client.snapshot())
+    volumes = frame[frame["quantity"] == Quantity.VOLUME]
+    assert len(volumes) == len(frame[frame["quantity"] == "volume"]) == 5
+    later = frame["time"] + timedelta(hours=1)
+    assert (later > frame["time"]).all()
+
+
+def test_pandas_comes_first() -> None:
+    assert isinstance(readings_frame([]), pd.DataFrame)
+
+
+@pytest.fixture
+def lacking(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let packages be missing."""
+
+    def lack(*names: str) -> None:
+        for name in names:
+            monkeypatch.setitem(sys.modules, name, None)
+
+    return lack
+
+
+def test_polars_serves_where_pandas_is_missing(lacking: Any) -> None:
+    lacking("pandas")
+    assert isinstance(readings_frame([]), pl.DataFrame)
+
+
+@pytest.mark.parametrize(
+    ("library", "sentence"),
+    [
+        (None, "data frames need pandas or polars: pip install 'sst-cloud[notebook]'"),
+        ("pandas", "data frames need pandas: pip install 'sst-cloud[notebook]'"),
+        ("polars", "polars is not installed: pip install polars"),
+    ],
+)
+def test_what_is_missing_says_how_to_get_it(
+    lacking: Any, library: Library | None, sentence: str
+) -> None:
+    lacking("pandas", "polars")
+    with pytest.raises(ModuleNotFoundError) as caught:
+        readings_frame([], library=library)
+    assert str(caught.value) == sentence
+
+
+def test_a_broken_library_is_not_called_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    (tmp_path / "pandas.py").write_text("import nonsense_that_is_not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pandas")
+    with pytest.raises(ModuleNotFoundError, match="nonsense_that_is_not_there"):
+        readings_frame([])
+
+
+def test_another_library_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be 'pandas' or 'polars', not 'dask'"):
+        readings_frame([], library="dask")  # type: ignore[call-overload]
+
+
+def test_nothing_is_loaded_before_a_frame_is_wanted() -> None:
+    code = (
+        "import sys; from sst_cloud import SSTCloud, Snapshot, readings_frame, readings_from;"
+        "print(sorted({'pandas', 'polars', 'sst_cloud.display.html'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

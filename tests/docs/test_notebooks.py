@@ -1,0 +1,49 @@
+"""The notebooks of the examples run, and what they show is what comes out."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import run_notebooks
+
+pytestmark = [pytest.mark.slow, pytest.mark.source]
+
+each = pytest.mark.parametrize("file", run_notebooks.ALL, ids=lambda file: file.stem)
+
+
+@each
+async def test_what_is_committed_is_what_comes_out(file: Path) -> None:
+    """If it does not: `make notebooks`, and look at what has changed."""
+    committed = nbformat.read(file, as_version=4)
+    again = await run_notebooks.execute(file)
+    assert list(run_notebooks.texts(again)) == list(run_notebooks.texts(committed))
+
+
+@each
+def test_what_is_committed_tells_nothing_of_the_machine(file: Path) -> None:
+    committed = nbformat.read(file, as_version=4)
+    nbformat.validate(committed)
+    assert committed.metadata == run_notebooks.METADATA
+    assert all(cell.metadata == {} for cell in committed.cells)
+    code = [cell for cell in committed.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    shown = list(run_notebooks.texts(committed))
+    for _, kind, text in shown:
+        assert kind not in ("stderr", "error")
+        assert not re.search(r"/(home|tmp|root|usr|Users)/|127\.0\.0\.1|localhost|@", text), text
+    assert any(kind == "text/html" for _, kind, _ in shown)
+
+
+def test_the_year_has_its_pictures_and_its_leak() -> None:
+    file = run_notebooks.FOLDER / "a_year_of_water.ipynb"
+    notebook = nbformat.read(file, as_version=4)
+    drawn = run_notebooks.pictures(notebook)
+    assert list(drawn) == ["months", "days", "day", "week", "leak"]
+    assert (run_notebooks.DOCS / "leak.png").read_bytes() == drawn["leak"]
+    texts = list(run_notebooks.texts(notebook))
+    (leak,) = (text for cell, kind, text in texts if (cell, kind) == ("nights", "text/plain"))
+    assert "0 Bath cold 2025-08-10 2025-08-30 21" in leak
+    assert leak.count("Bath cold") == 1
+    assert file.stat().st_size < 500_000

@@ -1,0 +1,58 @@
+"""Judge and watch together, over weeks of an ordinary household."""
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from sst_cloud import Counter, Quality, Snapshot, readings_from
+from sst_cloud.monitoring.alarms import AlarmRules, AlarmState, detect_alarms
+from sst_cloud.monitoring.events import EventKind
+from sst_cloud.monitoring.validation import ValidationRules, ValidationState, validate
+from sst_cloud.testing import FakeCounter
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+ZONES = {1: ZoneInfo("Europe/Moscow")}
+
+
+def meters() -> list[FakeCounter]:
+    sizes = [(10, 150), (1, 90), (10, 1200), (100, 300)]
+    return [
+        FakeCounter(id=number, start_l=100_000 * number, step_l=step, daily_l=daily)
+        for number, (step, daily) in enumerate(sizes, 3)
+    ]
+
+
+@pytest.mark.parametrize("minutes", [10, 20, 60])
+@pytest.mark.parametrize("glitches", [0, 40])
+def test_it_is_left_in_peace(minutes: int, glitches: int) -> None:
+    """Two weeks, polls with jitter: only glitches are suspect, and nothing else is told of."""
+    chance = Random(minutes)
+    judged, watched, household = ValidationState(), AlarmState(), meters()
+    polls = 14 * 24 * 60 // minutes
+    odd = set(chance.sample(range(3, polls - 3, 3), glitches))
+    told: list[EventKind] = []
+    for number in range(polls):
+        now = START + timedelta(minutes=minutes * number, seconds=chance.uniform(0, 30))
+        counters = [
+            Counter(id=m.id, house_id=1, device_id=2, value_l=m.value_l(now), step_l=m.step_l)
+            for m in household
+        ]
+        if number in odd:
+            broken = chance.randrange(len(counters))
+            value = chance.choice([0, 50_000_000, household[broken - 1].start_l + 77_777_777])
+            counters[broken] = Counter(
+                id=household[broken].id, house_id=1, device_id=2, value_l=value
+            )
+        readings = readings_from(Snapshot(time=now, counters=tuple(counters)))
+        verdict = validate(judged, readings, counters, ValidationRules())
+        judged = ValidationState.from_json(verdict.state.to_json())
+        suspects = [r for r in verdict.readings if r.quality is not Quality.GOOD]
+        assert len(suspects) == (number in odd)
+        assert not verdict.redelivered
+        events, watched = detect_alarms(
+            watched, verdict.readings, now, zones=ZONES, rules=AlarmRules()
+        )
+        told += [event.kind for event in (*verdict.events, *events)]
+    assert told == [EventKind.COUNTER_SUSPECT] * 2 * glitches

@@ -1,0 +1,296 @@
+"""The outbox's bounds, and files that are not what they should be."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.parts import mounted
+from sst_cloud import ManualClock, Reading
+from sst_cloud.errors import OutboxError
+from sst_cloud.outbox import Limits, Start, read_status
+from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.outbox import Outbox
+from sst_cloud.outbox.status import Stream
+from sst_cloud.testing.sink_contract import sample_reading
+
+READINGS = Stream.READINGS
+
+
+def readings(count: int, first: int = 0) -> Sequence[Reading]:
+    return [sample_reading(value=value) for value in range(first, first + count)]
+
+
+async def test_what_is_too_old_is_dropped_counted_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    limits = Limits(age=timedelta(days=30))
+    async with Outbox(tmp_path, limits=limits, clock=clock) as outbox:
+        await outbox.join("away", READINGS)
+        await outbox.append(Entry(readings(3)))
+        clock.advance(timedelta(days=31))
+        await outbox.append(Entry(readings(2, 3)))
+        await outbox.tidy()
+        assert len((await outbox.batch("away", READINGS, 10)).items) == 5
+        clock.advance(timedelta(days=1))
+        await outbox.tidy()
+        batch = await outbox.batch("away", READINGS, 10)
+    assert [reading.value for reading in batch.items] == [3, 4]
+    assert read_status(tmp_path).sinks[0].dropped == 3
+    assert "dropped 3 readings that away had not received" in caplog.text
+
+
+async def test_many_that_are_too_old_go_in_one_go(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with Outbox(tmp_path, limits=Limits(age=timedelta(days=30)), clock=clock) as outbox:
+        await outbox.join("away", READINGS)
+        await outbox.append(Entry(readings(12_000)))
+        for days in (31, 1):
+            clock.advance(timedelta(days=days))
+            await outbox.tidy()
+        status = await outbox.status()
+    assert (status.sinks[0].dropped, status.sinks[0].waiting) == (12_000, 0)
+
+
+@pytest.mark.parametrize("hours", [0, 1, 30])
+async def test_a_clock_that_is_ahead_for_a_while_drops_nothing(tmp_path: Path, hours: int) -> None:
+    """Once a poll, a collector started each time; `hours` is how long before it last tidied."""
+    clock, age = ManualClock(), timedelta(days=365)
+
+    async def poll(value: int) -> list[float]:
+        async with Outbox(tmp_path, clock=clock) as outbox:
+            await outbox.join("away", READINGS)
+            await outbox.append(Entry(readings(1, value)))
+            await outbox.tidy()
+            batch = await outbox.batch("away", READINGS, 10)
+            return [reading.value for reading in batch.items]
+
+    await poll(0)
+    clock.advance(timedelta(hours=hours))
+    await poll(1)
+    clock.advance(age * 2)
+    await poll(2)
+    clock.advance(timedelta(minutes=20))
+    await poll(3)
+    clock.advance(-age * 2)
+    await poll(4)
+    clock.advance(timedelta(hours=25))
+    assert await poll(5) == [0, 1, 2, 3, 4, 5]
+
+
+async def test_a_clock_that_was_ahead_does_not_keep_what_is_too_old(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with Outbox(tmp_path, limits=Limits(age=timedelta(days=30)), clock=clock) as outbox:
+        await outbox.join("away", READINGS)
+        await outbox.append(Entry(readings(3)))
+        for days in (3650, -3650, 31, 1):
+            clock.advance(timedelta(days=days))
+            await outbox.tidy()
+        status = await outbox.status()
+    assert status.sinks[0].dropped == 3
+
+
+async def test_what_arrives_after_all_is_not_counted_as_dropped(tmp_path: Path) -> None:
+    """A slow sink has had a batch for so long that the outbox has dropped it meanwhile."""
+    async with Outbox(tmp_path, limits=Limits(size=200_000)) as outbox:
+        await outbox.join("slow", READINGS)
+        await outbox.append(Entry(readings(100)))
+        batch = await outbox.batch("slow", READINGS, 100)
+        await outbox.append(Entry(readings(1_500, 100)))
+        await outbox.tidy()
+        dropped = (await outbox.status()).sinks[0].dropped
+        assert dropped > 100
+        await outbox.deliver("slow", READINGS, batch.upto, accepted=100)
+        (sink,) = (await outbox.status()).sinks
+    assert (sink.delivered, sink.dropped) == (100, dropped - 100)
+    assert sink.delivered + sink.dropped + sink.waiting == 1_600
+
+
+async def test_what_is_committed_is_in_the_file_after_every_poll(tmp_path: Path) -> None:
+    """And not in its log alone, which somebody may take for rubbish."""
+    async with Outbox(tmp_path) as outbox:
+        await outbox.join("away", READINGS)
+        await outbox.append(Entry(readings(3)))
+        await outbox.tidy()
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        (copy / "outbox.db").write_bytes((tmp_path / "outbox.db").read_bytes())
+        status = read_status(copy)
+    assert (status.readings, status.sinks[0].waiting) == (3, 3)
+
+
+async def test_every_commit_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 is FULL: with less, a power cut takes what was acknowledged."""
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def note(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **kwargs))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", note)
+    async with Outbox(tmp_path) as outbox:
+        await outbox.append(Entry(readings(1)))
+        _lock, _new, database, *_ = opened
+        assert database.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+async def test_a_full_outbox_drops_the_oldest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Outbox(tmp_path, limits=Limits(size=200_000)) as outbox:
+        await outbox.join("away", READINGS)
+        for first in range(0, 4_000, 500):
+            await outbox.append(Entry(readings(500, first)))
+            await outbox.tidy()
+        batch = await outbox.batch("away", READINGS, 10_000)
+        status = await outbox.status()
+    values = [int(reading.value) for reading in batch.items]
+    assert values == list(range(values[0], 4_000))
+    assert status.sinks[0].dropped == values[0] > 0
+    assert status.size <= 200_000
+    assert "the outbox is full" in caplog.text
+
+
+async def test_what_everybody_has_had_is_kept_for_a_while(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with Outbox(tmp_path, limits=Limits(keep=timedelta(days=7)), clock=clock) as outbox:
+        await outbox.join("one", READINGS)
+        await outbox.append(Entry(readings(4)))
+        await outbox.deliver("one", READINGS, 4, accepted=4)
+        clock.advance(timedelta(days=6))
+        await outbox.tidy()
+        await outbox.join("two", READINGS, Start.BEGINNING)
+        assert len((await outbox.batch("two", READINGS, 10)).items) == 4
+        await outbox.deliver("two", READINGS, 4, accepted=4)
+        clock.advance(timedelta(days=2))
+        await outbox.tidy()
+        await outbox.join("three", READINGS, Start.BEGINNING)
+        assert not (await outbox.batch("three", READINGS, 10)).items
+        assert [sink.dropped for sink in (await outbox.status()).sinks] == [0, 0, 0]
+
+
+async def test_entries_of_a_clock_that_was_ahead_are_not_kept_until_then(tmp_path: Path) -> None:
+    """Nor is all that came after them."""
+    clock = ManualClock()
+    async with Outbox(tmp_path, limits=Limits(keep=timedelta(days=7)), clock=clock) as outbox:
+        for name in ("well", "away"):
+            await outbox.join(name, READINGS)
+        clock.advance(timedelta(days=3650))
+        await outbox.append(Entry(readings(1)))
+        clock.advance(timedelta(days=-3650))
+        await outbox.append(Entry(readings(3, 1)))
+        await outbox.deliver("well", READINGS, 4, accepted=4)
+        clock.advance(timedelta(days=8))
+        await outbox.tidy()
+        assert len((await outbox.batch("away", READINGS, 10)).items) == 4
+        await outbox.deliver("away", READINGS, 4, accepted=4)
+        await outbox.tidy()
+        await outbox.join("new", READINGS, Start.BEGINNING)
+        assert not (await outbox.batch("new", READINGS, 10)).items
+
+
+async def test_what_a_sink_missed_while_it_was_left_out_is_counted_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    async with Outbox(tmp_path, clock=clock) as outbox:
+        await outbox.join("left out", READINGS)
+    async with Outbox(tmp_path, clock=clock) as outbox:
+        await outbox.append(Entry(readings(3)))
+        clock.advance(timedelta(days=8))
+        await outbox.append(Entry(readings(2, 3)))
+        await outbox.tidy()
+        await outbox.join("left out", READINGS)
+        assert len((await outbox.batch("left out", READINGS, 10)).items) == 2
+    assert read_status(tmp_path).sinks[0].dropped == 3
+    assert "dropped 3 readings that left out had not received" in caplog.text
+
+
+async def test_an_entry_that_cannot_be_read_holds_nothing_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Outbox(tmp_path) as outbox:
+        await outbox.join("one", READINGS)
+        await outbox.append(Entry(readings(3)))
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as database, database:
+        database.execute("UPDATE readings SET record = '[1, 2]' WHERE seq = 2")
+    async with Outbox(tmp_path) as outbox:
+        await outbox.join("one", READINGS)
+        batch = await outbox.batch("one", READINGS, 10)
+    assert ([reading.value for reading in batch.items], batch.upto) == ([0, 2], 3)
+    assert batch.unreadable == 1
+    assert "skipped entry 2 of the outbox" in caplog.text
+
+
+async def test_an_outbox_of_another_version_is_left_alone(tmp_path: Path) -> None:
+    async with Outbox(tmp_path) as outbox:
+        await outbox.join("one", READINGS)
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as database, database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(OutboxError, match="made by another version of sst-cloud"):
+        async with Outbox(tmp_path):
+            pytest.fail("it was opened")
+
+
+async def test_there_is_nothing_to_look_at_before_the_first_run(tmp_path: Path) -> None:
+    with pytest.raises(OutboxError, match="there is no outbox in "):
+        read_status(tmp_path)
+    (tmp_path / "outbox.db").write_bytes(b"something else, and long enough to be told apart" * 50)
+    with pytest.raises(OutboxError, match="cannot be read"):
+        read_status(tmp_path)
+
+
+async def test_the_file_shrinks_when_a_long_queue_has_been_delivered(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with Outbox(tmp_path, clock=clock) as outbox:
+        await outbox.join("was away", READINGS)
+        await outbox.append(Entry(readings(20_000)))
+        full = (await outbox.status()).size
+        await outbox.deliver("was away", READINGS, 20_000, accepted=20_000)
+        clock.advance(timedelta(days=8))
+        await outbox.tidy()
+    assert (tmp_path / "outbox.db").stat().st_size < full / 50
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Iterator[Path]:
+    """A folder with an outbox, where nothing may be written."""
+    folder = tmp_path / "backup"
+
+    async def make() -> None:
+        async with Outbox(folder) as outbox:
+            await outbox.append(Entry(readings(3)))
+
+    asyncio.run(make())
+    with mounted(folder, "--bind", "-o", "ro", str(folder)):
+        yield folder
+
+
+def test_an_outbox_that_is_not_in_use_can_be_read_where_nothing_may_be_written(
+    backup: Path,
+) -> None:
+    assert read_status(backup).readings == 3
+
+
+async def test_what_cannot_be_opened_as_an_outbox_says_who_can(tmp_path: Path) -> None:
+    (tmp_path / "outbox.db").mkdir()
+    with pytest.raises(OutboxError, match="as the user that the collector runs as"):
+        read_status(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["garbage", "not a database, and long enough to see it" * 50])
+async def test_a_lock_that_is_none_is_said_to_be_in_the_way(tmp_path: Path, content: str) -> None:
+    (tmp_path / "collector.lock").write_text(content)
+    with pytest.raises(
+        OutboxError, match=r"collector.lock is not a lock file of sst-cloud; remove it"
+    ):
+        async with Outbox(tmp_path):
+            pytest.fail("it was opened")

@@ -1,0 +1,31 @@
+"""The Timestream sink, by the contract that any sink is held to."""
+
+from collections.abc import Callable
+
+import pytest
+
+from sinks.timestream.conftest import MakeSink
+from sinks.timestream.store import Table
+from sst_cloud.sink import Sink
+from sst_cloud.testing import SinkContract
+
+
+class TestTimestream(SinkContract):
+    @pytest.fixture
+    def make_sink(self, make_sink: MakeSink, table: Table) -> Callable[[], Sink]:
+        return make_sink
+
+
+class TestTimestreamThatTurnsDownRepeats(SinkContract):
+    """As one report has it: the same record again is rejected at its own version."""
+
+    @pytest.fixture
+    def make_sink(self, make_sink: MakeSink, table: Table) -> Callable[[], Sink]:
+        table.turns_down_repeats = True
+        return make_sink
+
+
+class TestTimestreamOverwriting(SinkContract):
+    @pytest.fixture
+    def make_sink(self, make_sink: MakeSink, table: Table) -> Callable[[], Sink]:
+        return lambda: make_sink(overwrite=True)

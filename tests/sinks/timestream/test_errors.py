@@ -1,0 +1,210 @@
+"""What goes wrong with a whole write, and what the error says."""
+
+import asyncio
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from sinks.timestream.conftest import MakeSink
+from sinks.timestream.stand_in import DropAfter, Error, Timestream
+from sinks.timestream.store import Table
+from sst_cloud.errors import SinkError, SinkOptionsError, SinkRefusedError, SinkUnavailableError
+from sst_cloud.plugins import open_sink
+from sst_cloud.sink import SinkURL
+from sst_cloud.testing import Drop, Fault, Hang, Html
+from sst_cloud.testing.sink_contract import sample_reading
+from sst_cloud_sinks.timestream import TimestreamSink
+from sst_cloud_sinks.timestream.aws import Connection
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Error("ThrottlingException", 429),
+        Error("InternalServerException", 500),
+        Error("ServiceUnavailable", 503),
+        Error("SomethingNew", 502),
+        Html(503),
+        Drop(),
+    ],
+    ids=str,
+)
+async def test_try_again(
+    sink: TimestreamSink, timestream: Timestream, table: Table, fault: Fault
+) -> None:
+    timestream.inject(fault, times=1)
+    with pytest.raises(SinkUnavailableError, match="mydb/meters"):
+        await sink.write([sample_reading()])
+    assert (await sink.write([sample_reading()])).accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "remedy"),
+    [
+        (Error("ResourceNotFoundException"), "check its name and region, or create it"),
+        (Error("AccessDeniedException"), "timestream:WriteRecords"),
+        (Error("InvalidEndpointException", 421), "omit endpoint_url"),
+        (Error("UnrecognizedClientException"), "renew them"),
+        (Error("SomethingNew"), "Something is wrong"),
+    ],
+    ids=lambda value: getattr(value, "code", ""),
+)
+async def test_mend_something(
+    sink: TimestreamSink, timestream: Timestream, table: Table, fault: Error, remedy: str
+) -> None:
+    """The sentence says what, for `check` and `write` alike."""
+    timestream.inject(fault)
+    for attempt in (sink.check(), sink.write([sample_reading()])):
+        with pytest.raises(SinkRefusedError, match=remedy) as caught:
+            await attempt
+        assert str(caught.value).count("\n") <= 1
+
+
+async def test_check_refuses_an_invalid_probe(
+    sink: TimestreamSink, timestream: Timestream, table: Table
+) -> None:
+    timestream.inject(Error("ValidationException", message="Bad name."))
+    with pytest.raises(SinkRefusedError, match="Bad name"):
+        await sink.check()
+
+
+async def test_the_first_failure_ends_a_large_write(
+    make_sink: MakeSink, timestream: Timestream, table: Table
+) -> None:
+    """What is under way is given up; the rest is not even sent."""
+    timestream.inject(Error("ThrottlingException", 429), times=1)
+    readings = [sample_reading(point_id=str(n)) for n in range(5000)]
+    async with make_sink(concurrency=2) as sink:
+        with pytest.raises(SinkUnavailableError):
+            await sink.write(readings)
+        assert len(timestream.asked("WriteRecords")) < 10
+        assert (await sink.write(readings)).accepted == 5000
+
+
+async def test_a_stalled_service_is_given_up(timestream: Timestream, table: Table) -> None:
+    """With its own clients: the limit holds over all retries."""
+    timestream.inject(Hang())
+    sink = TimestreamSink("mydb", "meters", endpoint_url=timestream.url, timeout=1.0)
+    async with sink:
+        await sink.warm_up()
+        started = time.monotonic()
+        with pytest.raises(SinkUnavailableError, match="within 1 s"):
+            await sink.write([sample_reading()])
+    assert time.monotonic() - started < 3
+
+
+async def test_passing_trouble_is_not_noticed(timestream: Timestream, table: Table) -> None:
+    """With its own clients: a dropped connection is tried again within the call."""
+    timestream.inject(Drop(), times=1)
+    async with TimestreamSink("mydb", "meters", endpoint_url=timestream.url) as sink:
+        assert (await sink.write([sample_reading()])).accepted == 1
+        assert len(timestream.asked("WriteRecords")) == 2
+
+
+async def test_a_repeat_turned_down_within_a_call(timestream: Timestream, table: Table) -> None:
+    """With its own clients, and no right to read: the retry of a request is known as one."""
+    table.turns_down_repeats = True
+    timestream.denied = ("Query",)
+    timestream.inject(DropAfter(), times=1)
+    async with TimestreamSink("mydb", "meters", endpoint_url=timestream.url) as sink:
+        assert (await sink.write([sample_reading()])).accepted == 1
+    assert len(timestream.asked("WriteRecords")) == 2
+
+
+async def test_an_address_nobody_listens_at() -> None:
+    options = {"endpoint_url": "http://127.0.0.1:9", "timeout": 5.0}
+    async with TimestreamSink("mydb", "meters", **options) as sink:  # type: ignore[arg-type]
+        with pytest.raises(SinkUnavailableError, match="mydb/meters"):
+            await sink.write([sample_reading()])
+
+
+@pytest.mark.parametrize(
+    ("missing", "remedy"),
+    [
+        (["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "AWS_ACCESS_KEY_ID"),
+        (["AWS_DEFAULT_REGION"], "region="),
+    ],
+)
+async def test_missing_settings(
+    timestream: Timestream, monkeypatch: pytest.MonkeyPatch, missing: list[str], remedy: str
+) -> None:
+    for name in missing:
+        monkeypatch.delenv(name)
+    async with TimestreamSink("mydb", "meters", endpoint_url=timestream.url) as sink:
+        with pytest.raises(SinkRefusedError, match=remedy):
+            await sink.check()
+    assert timestream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [("profile=nobody", "nobody"), ("endpoint_url=nonsense", "endpoint_url")],
+)
+async def test_unusable_settings(options: str, remedy: str) -> None:
+    async with open_sink(f"timestream:mydb/meters?{options}") as sink:
+        with pytest.raises(SinkRefusedError, match=remedy):
+            await sink.write([sample_reading()])
+
+
+async def test_without_aioboto3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aioboto3", None)
+    async with open_sink("timestream:mydb/meters") as sink:
+        with pytest.raises(SinkRefusedError, match=r"pip install 'sst-cloud\[timestream\]'"):
+            await sink.check()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "timestream:",
+        "timestream:mydb",
+        "timestream:mydb/meters/more",
+        "timestream:my db/meters",
+        "timestream:mydb/me",
+        "timestream:mydb/meters?location=",
+        "timestream:mydb/meters?overwrite=perhaps",
+        "timestream:mydb/meters?secret_key=1",
+    ],
+)
+def test_urls_that_name_no_table(url: str) -> None:
+    with pytest.raises(SinkOptionsError):
+        TimestreamSink.from_url(SinkURL.parse(url))
+
+
+async def test_errors_hold_no_secret(timestream: Timestream, table: Table) -> None:
+    timestream.inject(Error("AccessDeniedException"))
+    async with TimestreamSink("mydb", "meters", endpoint_url=timestream.url) as sink:
+        with pytest.raises(SinkError) as caught:
+            await sink.check()
+        shown = f"{caught.value!r} {caught.value.__cause__!r} {sink!r} {vars(sink)!r}"
+    assert "secret-test" not in shown
+    assert "AKIATEST" not in shown
+
+
+async def test_opening_happens_once_and_beside_other_work(
+    timestream: Timestream, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`warm_up` as a task while something else is waited for; a write then joins it."""
+    prepare = Connection._prepare_client
+    going_on = threading.Event()
+    prepared = []
+
+    def slow(self: Connection, service: str) -> Any:
+        assert going_on.wait(10), "the event loop stands still"
+        prepared.append(service)
+        return prepare(self, service)
+
+    async def other_work() -> None:
+        going_on.set()
+
+    monkeypatch.setattr(Connection, "_prepare", slow)
+    sink = TimestreamSink("mydb", "meters", endpoint_url=timestream.url)
+    async with sink:
+        write = sink.write([sample_reading()])
+        await asyncio.gather(sink.warm_up(), sink.warm_up(), write, other_work())
+    assert prepared == ["timestream-write"]
+    async with sink:  # and again, after it was closed
+        assert (await sink.write([sample_reading()])).accepted == 1

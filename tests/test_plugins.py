@@ -1,0 +1,173 @@
+"""Sink URLs and the sinks they name."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins import plugin
+from sst_cloud import SinkError, SinkOptionsError, UnknownSinkError, installed_sinks, open_sink
+from sst_cloud.plugin_url import public_part
+from sst_cloud.plugins import declared_secrets
+from sst_cloud.sink import Option, SinkURL
+
+
+def test_ours_are_installed() -> None:
+    found = {sink.scheme: sink.distribution.split()[0] for sink in installed_sinks()}
+    assert {"csv", "sqlite", "stdout"} <= set(found)
+    assert found["csv"] == "sst-cloud"
+
+
+@pytest.mark.parametrize("url", ["", "readings.csv", ":x", "a b:c", "1:2"])
+def test_what_is_no_url(url: str) -> None:
+    with pytest.raises(SinkOptionsError, match="is not a sink URL"):
+        open_sink(url)
+
+
+def test_an_unknown_sink_names_the_known_ones() -> None:
+    with pytest.raises(UnknownSinkError, match=r"no 'carrier-pigeon' sink \(installed: csv, "):
+        open_sink("carrier-pigeon:home")
+
+
+@pytest.mark.parametrize("query", ["format", "=", "format=table&", "&&"])
+def test_malformed_options(query: str) -> None:
+    with pytest.raises(SinkOptionsError):
+        open_sink(f"stdout:?{query}")
+
+
+def test_secrets_do_not_belong_in_a_url() -> None:
+    with pytest.raises(SinkOptionsError, match="secrets are read from the environment") as caught:
+        open_sink("stdout:?token=hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_what_is_no_url_is_shown_without_its_secrets() -> None:
+    with pytest.raises(SinkOptionsError) as caught:
+        SinkURL.parse("//me:hunter2@host/x")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("sqlite:home.db?tokn=hunter2", "sqlite:home.db"),
+        ("home.db?tokn=hunter2", "home.db"),
+        ("sqlite:home.db&tokn=hunter2", "sqlite:home.db"),
+        ("influxdb:https://host/home#hunter2", "influxdb:https://host/home"),
+        ("influxdb:https://me:hun/ter2@host/home", "influxdb:***@host/home"),
+        ("hunter2@https://host/home", "***@host/home".replace("host", "https://host")),
+        ("me:hunter2@host", "me:***@host"),
+        ("//me:hunter2@host/x", "***@host/x"),
+        ("sqlite:home.db", "sqlite:home.db"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_the_part_of_a_wrong_url_that_may_be_shown(text: str, part: str) -> None:
+    assert public_part(text) == part
+
+
+@pytest.mark.parametrize(
+    "query", ["token=hunter2", "tokn=hunter2", "hunter2==", "format=table&hunter2=1&hunter2=2"]
+)
+def test_no_error_about_options_has_their_values(query: str) -> None:
+    with pytest.raises(SinkOptionsError) as caught:
+        open_sink(f"stdout:?{query}")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_repr_of_a_url_has_no_secrets() -> None:
+    url = SinkURL.parse("x:https://me:hunter2@host/?token=hunter2", {"NAME": "hunter2"})
+    assert "hunter2" not in repr(url)
+    assert url.secrets["NAME"] == "hunter2"
+
+
+def test_a_sink_gets_the_secrets_that_it_is_given(
+    plugins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "class Sink:\n"
+        "    target, options, guarantee, secrets = '', (), '', ['ASKED']\n"
+        "    from_url = staticmethod(lambda url: (url.secrets.get('ASKED'), url.secrets))\n"
+    )
+    plugin(plugins, "given-sink", "given = given_sink:Sink", code)
+    monkeypatch.setenv("ASKED", "from the environment")
+    given: list[Any] = [open_sink("given:", secrets) for secrets in (None, {"ASKED": "x"}, {})]
+    assert [secret for secret, _ in given] == ["from the environment", "x", None]
+    for _, secrets in given:
+        with pytest.raises(TypeError):
+            secrets["ASKED"] = "other"
+    assert SinkURL.parse("given:", {"A": "1"}) == SinkURL.parse("given:", {"A": "2"})
+
+
+def test_the_secrets_that_installed_sinks_declare(plugins: Path) -> None:
+    code = (
+        "class Sink:\n"
+        "    target, options, guarantee = '', (), ''\n"
+        "    from_url = None\n"
+        "class One(Sink): secrets = ['FIRST', 'SECOND']\n"
+        "class Slip(Sink): secrets = ('THIRD')\n"
+        "class Method(Sink): secrets = lambda self: None\n"
+    )
+    kinds = "\n".join(f"{kind.lower()} = some_sinks:{kind}" for kind in ("One", "Slip", "Method"))
+    plugin(plugins, "some-sinks", f"{kinds}\nold = some_sinks:Sink", code)
+    plugin(plugins, "broken-sink", "broken = broken_sink:Sink", "raise RuntimeError")
+    ours = {"INFLUXDB_TOKEN", "INFLUXDB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+    assert declared_secrets() >= ours | {"FIRST", "SECOND", "THIRD"}
+
+
+@given(st.text(max_size=30) | st.from_regex(r"[a-z]{1,6}:[^?]*\?[a-z=&%]*", fullmatch=True))
+def test_any_text_opens_a_sink_or_says_why_not(text: str) -> None:
+    try:
+        open_sink(text)
+    except SinkError as error:
+        message = str(error)
+    else:
+        message = "fine"
+    assert message
+
+
+def test_options_are_converted() -> None:
+    url = SinkURL.parse("x:target?n=5&word=a%20b")
+    assert url.convert([Option("n", "a number", int), Option("word", "a word")]) == {
+        "n": 5,
+        "word": "a b",
+    }
+
+
+def test_a_broken_plugin_hurts_only_who_asks_for_it(plugins: Path) -> None:
+    plugin(plugins, "broken-sink", "broken = broken_sink:Sink", "raise RuntimeError('oh no')")
+    assert "broken" in {sink.scheme for sink in installed_sinks()}
+    open_sink("stdout:")
+    with pytest.raises(UnknownSinkError, match=r"broken-sink 1\.2 cannot be loaded: .*oh no"):
+        open_sink("broken:")
+
+
+def test_a_plugin_that_is_no_sink(plugins: Path) -> None:
+    plugin(plugins, "odd-sink", "odd = odd_sink:Sink", "class Sink: pass")
+    with pytest.raises(UnknownSinkError, match=r"odd-sink 1\.2 cannot be loaded"):
+        open_sink("odd:")
+
+
+def test_two_plugins_of_one_name(plugins: Path) -> None:
+    plugin(plugins, "one-sink", "twice = one_sink:Sink")
+    plugin(plugins, "two-sink", "twice = two_sink:Sink")
+    with pytest.raises(UnknownSinkError, match=r"one-sink 1\.2 and two-sink 1\.2 both provide"):
+        open_sink("twice:")
+
+
+def test_nobody_takes_our_names(plugins: Path) -> None:
+    plugin(plugins, "greedy-sink", "stdout = greedy_sink:Sink", "raise RuntimeError")
+    open_sink("stdout:")
+
+
+def test_only_the_sink_asked_for_is_imported() -> None:
+    code = (
+        "import sys, sst_cloud; sst_cloud.open_sink('stdout:'); "
+        "print([m for m in sys.modules if m.startswith('sst_cloud_sinks.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['sst_cloud_sinks.stdout']"
