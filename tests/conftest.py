@@ -1,4 +1,4 @@
-"""What all tests share: no network but loopback, a cloud, a client of it, a shim."""
+"""Shared by all tests: no network but loopback, a fake cloud, a client of it, a shim."""
 
 import inspect
 import ipaddress
@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long the torture of the collector lasts, and what is tested."""
+    """Options for the length of the stress tests and the package under test."""
     parser.addoption("--kill-rounds", type=int, default=200, help="kill -9 so often")
     parser.addoption("--hostile-answers", type=int, default=1500, help="met by a client")
     parser.addoption("--seed", type=int, help="of what is random; one that a failed test printed")
@@ -34,14 +34,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What is meant to be tested is what is tested."""
+    """Make sure that the intended package is tested."""
     for marker in (
-        "slow: takes long; begun first, and without coverage, for which others are enough",
-        "source: comes out the same whatever is installed; not repeated against a wheel",
+        "slow: takes long; started first, and without coverage, which other tests provide",
+        "source: tests only the source tree; not repeated against an installed wheel",
     ):
         config.addinivalue_line("markers", marker)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell that starts the tests in the background has all they start ignore it, too.
+        # A shell that starts the tests in the background makes them and their children ignore it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--installed"):
         for package in (sst_cloud, sst_cloud_sinks):
@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes long begins first, so that nothing waits for it at the end."""
+    """Start the slow tests first, so that nothing waits for them at the end."""
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker("no_cover")
@@ -110,7 +110,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
-    """Another one every time, printed when a test fails; or what --seed says."""
+    """A new random seed for each test, printed when it fails; or the one of --seed."""
     seed: int = request.config.getoption("--seed") or secrets.randbelow(2**32)
     sys.stdout.write(f"seed {seed}\n")
     return seed
@@ -118,7 +118,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for packages of other people."""
+    """A folder for third-party packages."""
     folder = tmp_path / "plugins"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))

@@ -1,4 +1,4 @@
-"""A server that repeats what it was sent, and a search for secrets in whatever comes of that."""
+"""A server that repeats each request, and a search for secrets in the resulting output."""
 
 import asyncio
 import base64
@@ -63,7 +63,7 @@ def _line(text: str) -> str:
 
 
 class Echo:
-    """Answers with what it was sent, as a raw HTTP response that `answer` makes of it."""
+    """Answers each request with the raw HTTP response that `answer` makes of it."""
 
     def __init__(self, answer: Callable[[bytes], bytes]) -> None:
         self.answer = answer
@@ -87,7 +87,7 @@ class Echo:
 
 
 def all_of(error: BaseException | None) -> str:
-    """Everything that an exception, and those behind it, can show."""
+    """All texts of an exception and the exceptions it is chained to."""
     text = ""
     waiting, known = [error], set[int]()
     while waiting:
@@ -101,7 +101,7 @@ def all_of(error: BaseException | None) -> str:
 
 
 async def outcome(call: Awaitable[object]) -> str:
-    """Everything that a call of a sink can show: its result, or its error and those behind it."""
+    """All texts of a call's outcome: its result, or its error with chained exceptions."""
     try:
         return repr(await call)
     except SinkError as error:
@@ -109,7 +109,7 @@ async def outcome(call: Awaitable[object]) -> str:
 
 
 def leaked(text: str, *secrets: str) -> list[str]:
-    """The secrets that can be read from a text: eight characters of one, in any form."""
+    """The secrets of which eight characters can be read from a text, in any encoding."""
     texts = [each.casefold() for each in _readings(text)]
     return [
         secret
@@ -130,7 +130,7 @@ def _needles(secret: str) -> Iterator[str]:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """The text, and what it may mean."""
+    """The text, and its possible decodings."""
     yield text
     yield unquote_plus(text)
     yield unquote_plus(unquote_plus(text))

@@ -150,7 +150,7 @@ COMMON: dict[str, dict[str, Any]] = {
     },
     "unknown": {"firmware": "9.0.0", "model": "type 11", "name": "New thing", "signal_level": 1},
 }
-"""What all devices of a folder have in common, but where EXPECTED says otherwise."""
+"""Fields common to all devices of a folder, unless EXPECTED has another value."""
 NOTHING_INSIDE: dict[str, Any] = {
     "valve_groups": (),
     "lines": (),

@@ -8,21 +8,21 @@ from typing import Final
 Run = Callable[[], object]
 
 LIMIT: Final = 2.6
-"""Times as long for twice the input; what is quadratic takes four times as long."""
+"""Allowed factor in time for twice the input; quadratic code takes four times as long."""
 _RUNS: Final = 7
 _ROUNDS: Final = 6
-"""On a busy machine a ratio may be wrong once or twice: measured again before it counts."""
+"""On a busy machine a ratio may be wrong once or twice, so it is measured again."""
 
 
 def growth(prepared: Callable[[int], Run], size: int) -> float:
-    """How many times as long it takes for twice the size: of the fastest of seven runs or more.
+    """The factor in time for twice the size, from the fastest of at least seven runs.
 
     `prepared` makes the input of a size, and returns what is to be measured.
     """
     runs = prepared(size), prepared(2 * size)
     fastest = [float("inf"), float("inf")]
     gc.collect()
-    gc.disable()  # it takes the longer the more objects other tests have left
+    gc.disable()  # it is slower the more objects other tests have left
     try:
         for _ in range(_ROUNDS):
             for _ in range(_RUNS):
@@ -36,7 +36,7 @@ def growth(prepared: Callable[[int], Run], size: int) -> float:
 
 
 def seconds(run: Run) -> float:
-    """How long it takes, in seconds of this process alone."""
+    """The processor time of a run in this process, in seconds."""
     began = process_time()
     run()
     return process_time() - began

@@ -18,10 +18,10 @@ ROOT: Final = Path(__file__).parent / "payloads"
 RECORDED: Final = Path(
     os.environ.get("SST_CLOUD_PAYLOADS", Path(__file__).parents[2] / "shared/facts/payloads")
 )
-"""Recorded ones, where they are at hand beside the project; not for everybody's eyes."""
+"""Recorded payloads, if they are available beside the project; they are private."""
 NO_RECORDINGS: Final = "the recorded payloads are not beside the project"
 NOW: Final = datetime(2026, 11, 23, 9, 2, tzinfo=UTC)
-"""When the cloud was asked; a Monday noon in Moscow."""
+"""The time of the request: a Monday noon in Moscow."""
 ALL: Final = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.*"))
 MODELS: Final[tuple[str, ...]] = (*(type_.name.lower() for type_ in DeviceType), "unknown")
 ENDPOINTS: Final = (
@@ -47,9 +47,9 @@ def endpoint(name: str) -> str:
     return max((e for e in ENDPOINTS if f"{file}_".startswith(f"{e}_")), key=len)
 
 
-def of(wanted: str) -> list[str]:
+def of(endpoint_name: str) -> list[str]:
     """The names of all payloads of one endpoint."""
-    return [name for name in ALL if endpoint(name) == wanted]
+    return [name for name in ALL if endpoint(name) == endpoint_name]
 
 
 def load(name: str) -> Any:
@@ -85,7 +85,7 @@ def sensors(name: str) -> list[WirelessSensor]:
 
 
 def snapshot(name: str) -> Snapshot:
-    """An account with little more in it than this payload."""
+    """A minimal account with this payload."""
     house = Structurer().one(load("house/house"), House, "/")
     kind, model = endpoint(name), folder(name)
     owners = [model] if model in MODELS else ["neptun_prow", "neptun_smart"]

@@ -1,10 +1,10 @@
-"""Packages of other people, with sinks."""
+"""Third-party packages with sinks."""
 
 from pathlib import Path
 
 
 def plugin(folder: Path, name: str, entry_points: str, code: str = "") -> None:
-    """A distribution as an installer would leave it."""
+    """Create a distribution as an installer would."""
     info = folder / f"{name.replace('-', '_')}-1.2.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
@@ -25,5 +25,5 @@ class Sink:
 
 
 def asking_sink(folder: Path) -> None:
-    """The sink `asking:`, which refuses to open and says what its secret ASKED is."""
+    """The sink `asking:`, which refuses to open and shows its secret ASKED in the error."""
     plugin(folder, "asking-sink", "asking = asking_sink:Sink", ASKING)

@@ -20,13 +20,13 @@ PASSWORD = "hunter2"
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
     root = logging.getLogger()
-    kept, level = root.handlers[:], root.level
-    ours = {name: logging.getLogger(name).level for name in ("sst_cloud", "sst_cloud_sinks")}
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in ("sst_cloud", "sst_cloud_sinks")}
     root.handlers[:] = []
     yield root
-    root.handlers[:] = kept
+    root.handlers[:] = handlers
     root.setLevel(level)
-    for name, was in ours.items():
+    for name, was in levels.items():
         logging.getLogger(name).setLevel(was)
 
 
@@ -36,7 +36,7 @@ def line(message: str, *args: object, **more: Any) -> dict[str, Any]:
     return read
 
 
-def test_a_line() -> None:
+def test_log_line_is_json_with_its_extra_fields() -> None:
     read = line("stored %d readings", 4, extra={"readings": 4, "token": TOKEN})
     assert read.pop("timestamp").endswith("Z")
     assert read == {
@@ -52,7 +52,7 @@ def test_secrets_are_masked() -> None:
     assert TOKEN not in str(line("Token %s was refused", TOKEN))
 
 
-def test_a_traceback_stays_on_its_line() -> None:
+def test_traceback_is_logged_on_a_single_line() -> None:
     try:
         raise ValueError(f"bad token {TOKEN}")  # noqa: TRY301
     except ValueError:
@@ -63,7 +63,7 @@ def test_a_traceback_stays_on_its_line() -> None:
     assert TOKEN not in text
 
 
-def test_other_packages_do_not_tell_bodies(root: logging.Logger) -> None:
+def test_debug_messages_of_other_packages_are_not_logged(root: logging.Logger) -> None:
     stream = io.StringIO()
     root.addHandler(logging.StreamHandler(stream))
     log_json_lines("DEBUG")
@@ -72,7 +72,7 @@ def test_other_packages_do_not_tell_bodies(root: logging.Logger) -> None:
     assert [json.loads(each)["message"] for each in stream.getvalue().splitlines()] == ["12 bytes"]
 
 
-def test_without_handlers_it_goes_to_stderr(
+def test_without_handlers_logs_go_to_stderr(
     root: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root.handlers.clear()  # pytest has put its own there
@@ -91,7 +91,9 @@ def test_without_handlers_it_goes_to_stderr(
     ],
     ids=str,
 )
-def test_values_are_masked_by_their_names_in_a_message(message: Any, args: tuple[Any, ...]) -> None:
+def test_values_of_sensitive_keys_in_a_message_are_masked(
+    message: Any, args: tuple[Any, ...]
+) -> None:
     text = json.dumps(line(message, *args))
     assert PASSWORD not in text
     assert "kept" in text
@@ -123,7 +125,7 @@ HALF = "half a character \udce4"
     ],
     ids=lambda extra: type(extra["x"]).__name__,
 )
-def test_a_line_is_kept_whatever_is_in_extra(extra: dict[str, Any]) -> None:
+def test_line_is_logged_whatever_extra_contains(extra: dict[str, Any]) -> None:
     text = json.dumps(line("stored", extra=extra))
     assert "stored" in text
     assert TOKEN not in text
@@ -138,7 +140,7 @@ def test_a_line_is_kept_whatever_is_in_extra(extra: dict[str, Any]) -> None:
     ],
     ids=["text for a number", "unprintable", "unprintable argument"],
 )
-def test_a_line_is_kept_whatever_its_arguments(
+def test_line_is_logged_whatever_its_arguments_are(
     message: Any, args: tuple[Any, ...], part: str
 ) -> None:
     assert part in line(message, *args)["message"]
@@ -171,7 +173,7 @@ SetUp = Callable[..., LogSink]
 
 @pytest.fixture
 def set_up(root: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> SetUp:
-    """Logging as the runtime of a function with JSON logs leaves it, then as our handler does."""
+    """Set up logging like the Lambda runtime with JSON logs, then like our handler."""
     monkeypatch.setenv("AWS_LAMBDA_LOG_FORMAT", "JSON")
 
     def set_up(formatter: logging.Formatter | None) -> LogSink:
@@ -244,7 +246,7 @@ def test_lambda_json_keeps_odd_characters(lambda_logs: LogSink) -> None:
 
 
 class Nested(logging.Formatter):
-    """As a package for logging might write it: the record's own words deep inside, as JSON."""
+    """As a logging package might write it: the message deep inside JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         inner = {"text": record.getMessage(), "more": str(vars(record).get("password"))}
@@ -255,7 +257,9 @@ TEXT = logging.Formatter("[%(levelname)s] %(message)s %(password)s\n")
 
 
 @pytest.mark.parametrize("formatter", [TEXT, Nested(), None], ids=["text", "nested", "none"])
-def test_other_formatters_are_masked(set_up: SetUp, formatter: logging.Formatter | None) -> None:
+def test_output_of_other_formatters_is_masked(
+    set_up: SetUp, formatter: logging.Formatter | None
+) -> None:
     sink = set_up(formatter)
     try:
         broken(f"Token {TOKEN}")
@@ -271,7 +275,7 @@ class Failing(logging.Formatter):
         raise RuntimeError(TOKEN)
 
 
-def test_a_line_is_kept_if_its_formatter_fails(set_up: SetUp) -> None:
+def test_line_is_logged_if_its_formatter_fails(set_up: SetUp) -> None:
     sink = set_up(Failing())
     logging.getLogger("sst_cloud").warning("stored with %s", TOKEN, extra={"password": PASSWORD})
     content = sink.last
@@ -279,13 +283,13 @@ def test_a_line_is_kept_if_its_formatter_fails(set_up: SetUp) -> None:
     assert content["password"] == "***"
 
 
-def test_a_line_is_kept_if_its_arguments_do_not_fit(lambda_logs: LogSink) -> None:
+def test_line_is_logged_if_its_arguments_do_not_match(lambda_logs: LogSink) -> None:
     logging.getLogger("sst_cloud").warning("stored %d", f"Token {TOKEN}")
     assert lambda_logs.last["message"] == "stored %d"
     assert TOKEN not in lambda_logs.lines[-1]
 
 
-def test_no_secret_is_in_the_keys_and_bytes_of_extra() -> None:
+def test_secrets_in_keys_and_bytes_of_extra_are_masked() -> None:
     record = logging.makeLogRecord(
         {
             "msg": "x",

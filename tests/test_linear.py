@@ -1,4 +1,4 @@
-"""Lists from the cloud may be of any length: whatever reads them takes no longer per element."""
+"""Lists from the cloud may be very long: processing time per element stays constant."""
 
 import asyncio
 import base64
@@ -64,7 +64,7 @@ Prepared = Callable[[int], Run]
 
 
 def listing(type_: Any, element: Callable[[int], Any], **given: Any) -> Prepared:
-    """A list of such elements."""
+    """A list of these elements."""
 
     def prepared(size: int) -> Run:
         payload = [element(at) for at in range(size)]
@@ -74,7 +74,7 @@ def listing(type_: Any, element: Callable[[int], Any], **given: Any) -> Prepared
 
 
 def device(type_: int, fields: Callable[[int], Mapping[str, Any]], **parsed: Any) -> Prepared:
-    """One device, with fields of such a size, in JSON within its JSON if so named."""
+    """One device with fields of this size, some of them in its nested JSON."""
 
     def prepared(size: int) -> Run:
         inside = {name: make(size) for name, make in parsed.items()}
@@ -90,7 +90,7 @@ def nothing(_: int) -> dict[str, Any]:
 
 
 def sensor_ids(names: Callable[[int], Sequence[Any]]) -> Prepared:
-    """What tells sensors of such names apart."""
+    """The generated ids of sensors with these names."""
 
     def prepared(size: int) -> Run:
         payload = [{"line": 1, "name": name} for name in names(size)]
@@ -131,7 +131,7 @@ def slots(size: int) -> Run:
 
 
 def account(size: int, *, houses: int, several: int = 1) -> Snapshot:
-    """So many devices, counters and sensors; each of their ids occurs `several` times."""
+    """This many devices, counters and sensors; each id occurs `several` times."""
     ids = [(at % houses, at // several) for at in range(size)]
     return Snapshot(
         time=NOW,
@@ -165,7 +165,7 @@ def scattered(size: int) -> Snapshot:
 
 
 def repeated(size: int) -> Snapshot:
-    """One house so often, with one device so often, and one counter."""
+    """One house many times, with one device many times, and one counter."""
     return account(size, houses=1, several=size)
 
 
@@ -188,7 +188,7 @@ def of_readings(
 
 
 def volumes(size: int, *, meters: int) -> list[Reading]:
-    """Totals by the hour of so many meters."""
+    """Hourly totals of this many meters."""
     return [
         Reading(time=NOW + at // meters * HOUR, quantity=Quantity.VOLUME, value=at // meters * 10,
                 house_id=1, house="Home", device_id=2, device="Module", model="",
@@ -198,7 +198,7 @@ def volumes(size: int, *, meters: int) -> list[Reading]:
 
 
 def of_volumes(use: Callable[[list[Reading]], object], *, polls: int | None = None) -> Prepared:
-    """Of ever more meters, or with `polls` None of one meter ever longer."""
+    """With a growing number of meters, or with `polls` None of polls of one meter."""
 
     def prepared(size: int) -> Run:
         readings = volumes(size, meters=size // polls if polls else 1)
@@ -216,7 +216,7 @@ def watched(readings: list[Reading]) -> AlarmState:
 
 
 def one_meter_after_a_jump(size: int) -> Run:
-    """A counter that comes so often in one poll, while its former total may still be true."""
+    """A counter that occurs many times in one poll, while its old total may still be true."""
     rules = ValidationRules(confirmations=0)
     reading = volumes(1, meters=1)[0]
     state = judged([reading])
@@ -244,7 +244,7 @@ class Past:
 
 
 def nearest_totals(size: int) -> Run:
-    """What a period needs of so many meters; it ends before the last of their totals."""
+    """The totals needed for a period of many meters; it ends before their last totals."""
     past = Past(volumes(size * 6, meters=size))
 
     async def read() -> int:
@@ -255,7 +255,7 @@ def nearest_totals(size: int) -> Run:
 
 
 class Cloud(SSTCloud):
-    """A client that has had its answers."""
+    """A client that has already received its answers."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__(TokenAuth("token"))
@@ -282,7 +282,7 @@ def polled(snapshot: Snapshot) -> Snapshot:
 
 
 def of_other_houses(size: int) -> Run:
-    """Houses by id, none of which are there."""
+    """Houses by id, none of which exist."""
     houses = Listing(House(id=at) for at in range(size))
     house_ids = list(range(size, 2 * size))
 
@@ -298,7 +298,7 @@ def joined(size: int) -> Run:
     return lambda: Listing.joined(listings)
 
 
-def found(snapshot: Snapshot) -> object:
+def modules_by_house_name(snapshot: Snapshot) -> object:
     """The modules of all houses of one name."""
     return asyncio.run(
         selection.find_devices(Cloud(snapshot), LeakModule, ["Home"], ["Module"], all_matching=True)
@@ -311,8 +311,8 @@ def printed(show: Callable[[], object]) -> str:
     return out.getvalue()
 
 
-def drawn(shown: Any) -> None:
-    Console(file=StringIO(), width=250).print(shown)
+def drawn(shown_object: Any) -> None:
+    Console(file=StringIO(), width=250).print(shown_object)
 
 
 def used(readings: list[Reading]) -> list[Usage]:
@@ -414,8 +414,8 @@ CASES: Final[Mapping[str, tuple[int, Prepared]]] = {
     # Choosing
     "choosing houses": (2_000, of_snapshot(
         lambda it: choose_houses(it.houses, ["Home"]), scattered)),
-    "finding devices": (800, of_snapshot(found, scattered)),
-    "finding devices of one house": (500, of_snapshot(found, ordinary)),
+    "finding devices": (800, of_snapshot(modules_by_house_name, scattered)),
+    "finding devices of one house": (500, of_snapshot(modules_by_house_name, ordinary)),
     # From a store
     "nearest totals": (1_000, nearest_totals),
     "usage of many meters": (500, of_volumes(used, polls=4)),
@@ -431,6 +431,6 @@ CASES: Final[Mapping[str, tuple[int, Prepared]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_twice_as_much_takes_twice_as_long(case: str) -> None:
+def test_run_time_grows_linearly_with_input_size(case: str) -> None:
     size, prepared = CASES[case]
     assert growth(prepared, size) <= LIMIT

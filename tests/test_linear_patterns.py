@@ -1,4 +1,4 @@
-"""No text from outside, however vicious, keeps a regular expression busy for long.
+"""No external text, however malicious, makes a regular expression slow.
 
 All of them are found in the source. Each is tried with parts of what it matches, begun and then
 repeated without an end.
@@ -50,7 +50,7 @@ MATCHES: Final[Mapping[str, str]] = {
     r"\w": "a",
     r"\d": "1",
     r"[^\W\d_]": "a",
-    # Files, options and what else people write
+    # Files, options and other user input
     r"\d+": "12",
     r"[A-Za-z][A-Za-z0-9+.-]*": "a1+.-",
     "[A-Za-z_][A-Za-z0-9_]*": "A_1",
@@ -79,13 +79,13 @@ MATCHES: Final[Mapping[str, str]] = {
 COMPUTED: Final = {
     ("sst_cloud.cli.params", "pattern"): [pattern for pattern, _, _ in _TIME_FORMATS]
 }
-"""Module and expression of a pattern that is no literal → what it can be."""
+"""Module and expression of a pattern that is not a literal → its possible values."""
 
 _WHOLE: Final = frozenset({"fullmatch", "match"})
 _COMMON: Final = " \n0aZ_-.:/<>\"'@\x00é"
 """Beginnings and ends of something in many patterns."""
 _BRIEF: Final = 1_000
-"""Repetitions, enough to see what is slow."""
+"""Enough repetitions to recognise slow patterns."""
 _LASTS: Final = 0.004
 """Seconds, enough to measure."""
 
@@ -162,7 +162,7 @@ def methods_of_assigned(tree: ast.Module) -> dict[ast.expr, list[str]]:
 
 
 def vicious(match: str) -> Iterator[tuple[str, str, str]]:
-    """How a text begins, what it repeats, and how it ends."""
+    """Texts as their beginning, their repeated part, and their end."""
     parts = {match[at : at + length] for at in range(len(match)) for length in (1, 2, 3)}
     for at in range(len(match) + 1):
         for part in sorted(parts | set(_COMMON)):
@@ -173,7 +173,7 @@ def vicious(match: str) -> Iterator[tuple[str, str, str]]:
 FOUND: Final = sorted(set(expressions()))
 
 
-def test_all_are_known() -> None:
+def test_every_regular_expression_has_a_matching_text() -> None:
     patterns = {expression.pattern for expression in FOUND}
     assert patterns == MATCHES.keys(), "give each a text that it matches"
     assert all(re.search(e.pattern, MATCHES[e.pattern], e.flags) for e in FOUND
@@ -183,13 +183,13 @@ def test_all_are_known() -> None:
 @pytest.mark.parametrize(
     "expression", [e for e in FOUND if e.pattern in MATCHES], ids=lambda e: e.pattern[:40]
 )
-def test_vicious_text_takes_as_long_as_other_text(expression: Expression) -> None:
+def test_malicious_text_is_matched_in_linear_time(expression: Expression) -> None:
     def tried(text: tuple[str, str, str], size: int) -> float:
         begin, part, end = text
         return seconds(expression.on(begin + part * size + end))
 
     texts = list(vicious(MATCHES[expression.pattern]))
-    for size in (25, 250):  # a worse one than quadratic would not end below
+    for size in (25, 250):  # anything worse than quadratic would not finish below
         for text in texts:
             assert any(tried(text, size) < _LASTS for _ in range(3)), f"{text} {size} times"
     begin, part, end = max(texts, key=lambda text: tried(text, _BRIEF // len(text[1])))

@@ -16,14 +16,14 @@ from sst_cloud.plugins import declared_secrets
 from sst_cloud.sink import Option, SinkURL
 
 
-def test_ours_are_installed() -> None:
-    found = {sink.scheme: sink.distribution.split()[0] for sink in installed_sinks()}
-    assert {"csv", "sqlite", "stdout"} <= set(found)
-    assert found["csv"] == "sst-cloud"
+def test_builtin_sinks_are_installed() -> None:
+    distributions = {sink.scheme: sink.distribution.split()[0] for sink in installed_sinks()}
+    assert {"csv", "sqlite", "stdout"} <= set(distributions)
+    assert distributions["csv"] == "sst-cloud"
 
 
 @pytest.mark.parametrize("url", ["", "readings.csv", ":x", "a b:c", "1:2"])
-def test_what_is_no_url(url: str) -> None:
+def test_invalid_sink_urls_are_refused(url: str) -> None:
     with pytest.raises(SinkOptionsError, match="is not a sink URL"):
         open_sink(url)
 
@@ -34,18 +34,18 @@ def test_an_unknown_sink_names_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("query", ["format", "=", "format=table&", "&&"])
-def test_malformed_options(query: str) -> None:
+def test_malformed_options_are_refused(query: str) -> None:
     with pytest.raises(SinkOptionsError):
         open_sink(f"stdout:?{query}")
 
 
-def test_secrets_do_not_belong_in_a_url() -> None:
+def test_secrets_in_a_url_are_refused() -> None:
     with pytest.raises(SinkOptionsError, match="secrets are read from the environment") as caught:
         open_sink("stdout:?token=hunter2")
     assert "hunter2" not in str(caught.value)
 
 
-def test_what_is_no_url_is_shown_without_its_secrets() -> None:
+def test_error_for_an_invalid_url_hides_its_secrets() -> None:
     with pytest.raises(SinkOptionsError) as caught:
         SinkURL.parse("//me:hunter2@host/x")
     assert "hunter2" not in str(caught.value)
@@ -66,14 +66,14 @@ def test_what_is_no_url_is_shown_without_its_secrets() -> None:
         ("nonsense", "nonsense"),
     ],
 )
-def test_the_part_of_a_wrong_url_that_may_be_shown(text: str, part: str) -> None:
+def test_public_part_of_a_wrong_url(text: str, part: str) -> None:
     assert public_part(text) == part
 
 
 @pytest.mark.parametrize(
     "query", ["token=hunter2", "tokn=hunter2", "hunter2==", "format=table&hunter2=1&hunter2=2"]
 )
-def test_no_error_about_options_has_their_values(query: str) -> None:
+def test_option_errors_do_not_show_values(query: str) -> None:
     with pytest.raises(SinkOptionsError) as caught:
         open_sink(f"stdout:?{query}")
     assert "hunter2" not in str(caught.value)
@@ -103,7 +103,7 @@ def test_a_sink_gets_the_secrets_that_it_is_given(
     assert SinkURL.parse("given:", {"A": "1"}) == SinkURL.parse("given:", {"A": "2"})
 
 
-def test_the_secrets_that_installed_sinks_declare(plugins: Path) -> None:
+def test_secrets_declared_by_installed_sinks_are_collected(plugins: Path) -> None:
     code = (
         "class Sink:\n"
         "    target, options, guarantee = '', (), ''\n"
@@ -115,12 +115,12 @@ def test_the_secrets_that_installed_sinks_declare(plugins: Path) -> None:
     kinds = "\n".join(f"{kind.lower()} = some_sinks:{kind}" for kind in ("One", "Slip", "Method"))
     plugin(plugins, "some-sinks", f"{kinds}\nold = some_sinks:Sink", code)
     plugin(plugins, "broken-sink", "broken = broken_sink:Sink", "raise RuntimeError")
-    ours = {"INFLUXDB_TOKEN", "INFLUXDB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
-    assert declared_secrets() >= ours | {"FIRST", "SECOND", "THIRD"}
+    builtin = {"INFLUXDB_TOKEN", "INFLUXDB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+    assert declared_secrets() >= builtin | {"FIRST", "SECOND", "THIRD"}
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[a-z]{1,6}:[^?]*\?[a-z=&%]*", fullmatch=True))
-def test_any_text_opens_a_sink_or_says_why_not(text: str) -> None:
+def test_any_text_opens_a_sink_or_raises_a_sink_error(text: str) -> None:
     try:
         open_sink(text)
     except SinkError as error:
@@ -138,7 +138,7 @@ def test_options_are_converted() -> None:
     }
 
 
-def test_a_broken_plugin_hurts_only_who_asks_for_it(plugins: Path) -> None:
+def test_broken_plugin_fails_only_when_it_is_opened(plugins: Path) -> None:
     plugin(plugins, "broken-sink", "broken = broken_sink:Sink", "raise RuntimeError('oh no')")
     assert "broken" in {sink.scheme for sink in installed_sinks()}
     open_sink("stdout:")
@@ -146,20 +146,20 @@ def test_a_broken_plugin_hurts_only_who_asks_for_it(plugins: Path) -> None:
         open_sink("broken:")
 
 
-def test_a_plugin_that_is_no_sink(plugins: Path) -> None:
+def test_plugin_that_is_not_a_sink_is_refused(plugins: Path) -> None:
     plugin(plugins, "odd-sink", "odd = odd_sink:Sink", "class Sink: pass")
     with pytest.raises(UnknownSinkError, match=r"odd-sink 1\.2 cannot be loaded"):
         open_sink("odd:")
 
 
-def test_two_plugins_of_one_name(plugins: Path) -> None:
+def test_two_plugins_with_the_same_name_are_refused(plugins: Path) -> None:
     plugin(plugins, "one-sink", "twice = one_sink:Sink")
     plugin(plugins, "two-sink", "twice = two_sink:Sink")
     with pytest.raises(UnknownSinkError, match=r"one-sink 1\.2 and two-sink 1\.2 both provide"):
         open_sink("twice:")
 
 
-def test_nobody_takes_our_names(plugins: Path) -> None:
+def test_builtin_sink_wins_over_a_plugin_with_its_name(plugins: Path) -> None:
     plugin(plugins, "greedy-sink", "stdout = greedy_sink:Sink", "raise RuntimeError")
     open_sink("stdout:")
 

@@ -1,4 +1,4 @@
-"""The reading: its schema, its round trips, what it refuses."""
+"""The reading: its schema, round trips, and invalid values."""
 
 import io
 import json
@@ -52,7 +52,7 @@ def readings(draw: st.DrawFn) -> Reading:
 
 
 def exact(reading: Reading) -> tuple[Reading, str]:
-    """Equal, and the value of the same type: 1, 1.0 and True are told apart."""
+    """The reading and the type of its value, so that 1, 1.0 and True differ."""
     return reading, repr(reading.value)
 
 
@@ -147,7 +147,7 @@ def test_units_follow_from_quantities() -> None:
         {"line": 1.5},
     ],
 )
-def test_what_a_reading_refuses(changes: dict[str, Any]) -> None:
+def test_invalid_values_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         sample_reading(**changes)
 
@@ -155,19 +155,19 @@ def test_what_a_reading_refuses(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "record", [{}, {"time": None}, {"time": "soon"}, {"time": "2026-01-01T00:00:00Z"}]
 )
-def test_records_that_are_none(record: dict[str, Any]) -> None:
+def test_invalid_records_are_refused(record: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Reading.from_dict(record)
 
 
-def test_a_record_with_more_than_a_reading_has() -> None:
+def test_record_with_an_unknown_field_is_refused() -> None:
     with pytest.raises(ValueError, match="not a reading"):
         Reading.from_dict(sample_reading().as_dict() | {"colour": "blue"})
 
 
-def test_an_empty_name_is_none() -> None:
+def test_empty_name_becomes_none() -> None:
     assert sample_reading(name="").name is None
 
 
-def test_text_that_cannot_be_encoded_is_mended(tmp_path: Path) -> None:
+def test_unencodable_characters_in_a_name_are_replaced(tmp_path: Path) -> None:
     assert sample_reading(name="tap \ud800").name == "tap ?"

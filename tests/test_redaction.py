@@ -1,4 +1,4 @@
-"""Secrets stay in."""
+"""Secrets are masked in texts and payloads."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from sst_cloud.redaction import MASK, SENSITIVE_KEYS, redact, redact_text
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("write to me@example.com now", "write to *** now"),
         ("module 02:00:aB:00:00:01 lost", "module *** lost"),
@@ -21,8 +21,8 @@ from sst_cloud.redaction import MASK, SENSITIVE_KEYS, redact, redact_text
         ("nothing to hide", "nothing to hide"),
     ],
 )
-def test_text(text: str, shown: str) -> None:
-    assert redact_text(text) == shown
+def test_secrets_in_text_are_masked(text: str, expected: str) -> None:
+    assert redact_text(text) == expected
 
 
 @given(
@@ -30,7 +30,7 @@ def test_text(text: str, shown: str) -> None:
     st.text(min_size=6, alphabet="QXZ"),
     st.booleans(),
 )
-def test_values_under_sensitive_keys(key: str, secret: str, upper: bool) -> None:
+def test_values_of_sensitive_keys_are_masked(key: str, secret: str, upper: bool) -> None:
     name = key.upper() if upper else key
     payload: dict[str, Any] = {"a": [{"b": {name: secret, "kept": 1}}]}
     inside = {"parsed_configuration": json.dumps(payload)}
@@ -39,16 +39,16 @@ def test_values_under_sensitive_keys(key: str, secret: str, upper: bool) -> None
     assert redact(payload) == {"a": [{"b": {name: MASK, "kept": 1}}]}
 
 
-def test_what_is_empty_stays_empty() -> None:
+def test_empty_values_are_not_masked() -> None:
     assert redact({"email": "", "phone": None}) == {"email": "", "phone": None}
 
 
-def test_text_that_only_begins_like_json() -> None:
+def test_text_starting_like_json_is_redacted_as_plain_text() -> None:
     assert redact("{me@example.com") == "{***"
 
 
 @pytest.mark.parametrize("part", ["a", "a.", "a@", "a@a", "//a", "00:", "-"])
-def test_long_text_takes_no_time(part: str) -> None:
-    """Only as long as it is: once, an answer of 100 kB held up everything else for minutes."""
+def test_long_text_is_redacted_quickly(part: str) -> None:
+    """In linear time: an answer of 100 kB once blocked everything else for minutes."""
     text = part * (400_000 // len(part))
     assert redact_text(text + " me@example.com").endswith(MASK)

@@ -1,4 +1,4 @@
-"""Secrets that were sent are masked in what comes back, however it is written there."""
+"""Secrets that were sent are masked in answers, in any encoding."""
 
 import base64
 import html
@@ -83,20 +83,20 @@ def test_a_secret_is_masked_in_every_form(secret: str, form: str) -> None:
     assert "***" in masked
     assert masked.startswith("before ")
     assert masked.endswith(" after")
-    kept = masked.removeprefix("before ").removesuffix(" after").replace("***", "")
-    assert len(kept) <= len(FORMS[form]("")) + 14  # the edges of Base64, quotes, "password"
+    rest = masked.removeprefix("before ").removesuffix(" after").replace("***", "")
+    assert len(rest) <= len(FORMS[form]("")) + 14  # the edges of Base64, quotes, "password"
     assert secret[:8] not in masked
 
 
 @pytest.mark.parametrize("secret", [secret for secret in SECRETS if len(secret) > 8])
 @pytest.mark.parametrize("form", ["plain", "URL", "hex", "Base64", "JSON"])
-def test_a_secret_cut_short_is_masked(secret: str, form: str) -> None:
+def test_truncated_secret_is_masked(secret: str, form: str) -> None:
     cut = FORMS[form](secret[:9]) if form in ("plain", "URL", "JSON") else FORMS[form](secret)[:8]
     assert Secrets(secret).mask(f"it was {cut}").replace('"', "") == "it was ***"
 
 
 @pytest.mark.parametrize("secret", ["x", "1234", "hi you"[:5]])
-def test_a_text_with_a_very_short_secret_is_not_shown_at_all(secret: str) -> None:
+def test_text_with_a_very_short_secret_is_masked_entirely(secret: str) -> None:
     assert Secrets(secret).mask(f"the password {secret} is wrong") == "***"
     assert Secrets(secret).mask(quote(f"the password {secret} is wrong")) == "***"
     assert Secrets(secret).mask("no go") == "no go"
@@ -109,11 +109,11 @@ def test_empty_and_blank_secrets_mask_nothing(secret: str) -> None:
 
 
 @pytest.mark.parametrize("secret", ["       xyz-123", "a b c d e f g secret"])
-def test_blanks_in_a_secret_make_nothing_else_a_secret(secret: str) -> None:
+def test_blanks_in_a_secret_do_not_mask_other_text(secret: str) -> None:
     assert Secrets(secret).mask("an example, abcd") == "an example, abcd"
 
 
-def test_a_no_break_space_in_a_repr() -> None:
+def test_secret_with_a_no_break_space_is_masked_in_a_repr() -> None:
     secret = "пароль\xa0кижи-77"
     assert "кижи" not in Secrets(secret).mask(repr(secret))
 
@@ -122,7 +122,7 @@ def test_text_that_looks_like_a_secret_is_masked() -> None:
     assert Secrets().mask("mail you@example.org") == "mail ***"
 
 
-def test_several_secrets_side_by_side_and_overlapping() -> None:
+def test_adjacent_and_overlapping_secrets_are_masked() -> None:
     assert Secrets("abcdefgh", "efghijkl").mask("-abcdefghijkl-") == "-***-"
     assert Secrets("first-one", "second-one").mask("first-one second-one") == "*** ***"
 
@@ -137,14 +137,14 @@ def test_all_texts_of_a_payload_are_masked() -> None:
     assert secrets.mask_all(payload) == {"name": "Token ***", "***": [1, None, {"x": "***..."}]}
 
 
-def test_a_long_text_of_a_payload_is_masked_wholly() -> None:
+def test_long_text_with_a_secret_is_masked_entirely() -> None:
     secrets = Secrets("f00dfeed" * 5)
     plain = "x y " * 1_000_000
     assert secrets.mask_all([plain + "f00dfeed" * 5, plain]) == ["***", plain]
 
 
 @pytest.mark.parametrize("form", ["plain", "glued to letters", "Base64", "hex", "HEX"])
-def test_whether_a_body_has_a_secret(form: str) -> None:
+def test_secret_in_a_body_is_found(form: str) -> None:
     secret = "f00dfeed" * 5
     body = b'[{"name": "' + FORMS[form](secret).encode() + b'"}]'
     assert Secrets(secret).are_in(body)
@@ -177,7 +177,7 @@ TEXTS: Final = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"
     after=TEXTS,
     writers=WRITERS,
 )
-def test_any_secret_in_any_text_through_any_writers(
+def test_secret_is_masked_after_any_chain_of_encodings(
     secret: str, before: str, after: str, writers: list[Callable[[str], str]]
 ) -> None:
     text = f"{before} {secret} {after}"
@@ -187,5 +187,5 @@ def test_any_secret_in_any_text_through_any_writers(
 
 
 @given(text=st.text(max_size=200))
-def test_a_text_without_the_secret_stays_as_redaction_leaves_it(text: str) -> None:
+def test_text_without_the_secret_is_only_redacted(text: str) -> None:
     assert Secrets("never-in-a-generated-text").mask(text) == Secrets().mask(text)

@@ -1,4 +1,4 @@
-"""The binary frame: whatever comes in, a frame that checks or a ValueError."""
+"""The binary frame: any input gives a valid frame or a ValueError."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ tags = st.dictionaries(
 
 
 def everything(decoded: tlv_frame.Frame) -> tuple[object, ...]:
-    """All that a frame can tell; asking never fails."""
+    """All attributes of a frame; reading them never fails."""
     return (
         decoded.device_id,
         decoded.clock,
@@ -37,7 +37,7 @@ def everything(decoded: tlv_frame.Frame) -> tuple[object, ...]:
 
 
 @given(st.binary(max_size=80) | st.binary(max_size=60).map(lambda rest: b"\x02\x54AR" + rest))
-def test_any_bytes(data: bytes) -> None:
+def test_any_bytes_decode_or_raise_value_error(data: bytes) -> None:
     text = base64.b64encode(data).decode()
     try:
         decoded = tlv_frame.decode(text)
@@ -48,22 +48,22 @@ def test_any_bytes(data: bytes) -> None:
 
 
 @given(st.text())
-def test_any_text(text: str) -> None:
-    """The chance that text checks by accident is none: it lacks the start."""
+def test_any_text_is_refused_with_a_value_error(text: str) -> None:
+    """Text is never accidentally valid, because it lacks the start byte."""
     with pytest.raises(ValueError, match=r"base64|frame|checksum|length|truncated"):
         tlv_frame.decode(text)
     assert tlv_frame.mask(text) is None
 
 
 @given(tags)
-def test_a_frame_gives_back_what_it_was_built_from(values: dict[str, bytes]) -> None:
+def test_decoded_frame_has_the_tags_it_was_built_from(values: dict[str, bytes]) -> None:
     decoded = tlv_frame.decode(build(values))
     assert decoded.tags == values
     everything(decoded)
 
 
 @given(tags, st.data())
-def test_a_flipped_bit_never_passes(values: dict[str, bytes], data: st.DataObject) -> None:
+def test_flipped_bit_is_detected(values: dict[str, bytes], data: st.DataObject) -> None:
     whole = bytearray(base64.b64decode(build(values)))
     bit = data.draw(st.integers(0, len(whole) * 8 - 1))
     whole[bit // 8] ^= 1 << bit % 8
@@ -72,7 +72,7 @@ def test_a_flipped_bit_never_passes(values: dict[str, bytes], data: st.DataObjec
 
 
 @given(tags)
-def test_a_masked_frame_checks_and_names_no_hardware(values: dict[str, bytes]) -> None:
+def test_masked_frame_is_valid_without_hardware_address(values: dict[str, bytes]) -> None:
     values["M"] = b"02:5C:00:00:A0:4F"
     masked = tlv_frame.mask(build(values))
     assert masked is not None
@@ -82,7 +82,7 @@ def test_a_masked_frame_checks_and_names_no_hardware(values: dict[str, bytes]) -
 
 
 @given(st.binary(max_size=12))
-def test_a_clock_is_a_moment_or_unknown(digits: bytes) -> None:
+def test_clock_is_a_utc_time_or_none(digits: bytes) -> None:
     clock = tlv_frame.decode(build({"D": digits})).clock
     assert clock is None or clock.tzinfo is UTC
 
@@ -90,11 +90,11 @@ def test_a_clock_is_a_moment_or_unknown(digits: bytes) -> None:
 @pytest.mark.parametrize(
     "digits", [b"", b"soon", b"-5", b"9" * 12, b"9" * 5000, b"\xff" * 8, "²".encode()]
 )
-def test_a_clock_that_is_none(digits: bytes) -> None:
+def test_invalid_clock_is_none(digits: bytes) -> None:
     assert tlv_frame.decode(build({"D": digits})).clock is None
 
 
-def test_what_a_frame_of_a_neptun_smart_tells() -> None:
+def test_frame_of_a_neptun_smart_is_decoded() -> None:
     decoded = tlv_frame.decode(SMART)
     assert decoded.device_id == "N5121"
     assert decoded.clock == datetime(2026, 11, 23, 8, 58, 30, tzinfo=UTC)
@@ -115,7 +115,7 @@ def test_what_a_frame_of_a_neptun_smart_tells() -> None:
     assert "02:5C" not in repr(decoded)
 
 
-def test_what_a_frame_of_a_thermostat_tells() -> None:
+def test_frame_of_a_thermostat_is_decoded() -> None:
     decoded = tlv_frame.decode(files.load("ecosmart_25/device_schedule_in_frame")["configuration"])
     assert (len(decoded.chart), decoded.chart[0], decoded.chart[-1]) == (56, (60, 18), (9960, 19))
     assert (decoded.counters, decoded.sensors, decoded.open_valves) == ((), (), None)
@@ -129,12 +129,12 @@ def test_what_a_frame_of_a_thermostat_tells() -> None:
         (b"\x02\x54AR\0\0\0\0", "wrong checksum"),
     ],
 )
-def test_what_is_no_frame(data: bytes, reason: str) -> None:
+def test_invalid_frames_are_refused(data: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         tlv_frame.decode(base64.b64encode(data).decode())
 
 
-def test_a_frame_whose_length_is_wrong_though_it_checks() -> None:
+def test_wrong_length_with_a_valid_checksum_is_refused() -> None:
     for body, reason in (
         (b"\x02\x54AR\0\x05I\0\x01N", "wrong length"),
         (b"\x02\x54AR\0\x04I\0\x09N", "truncated"),
@@ -145,7 +145,7 @@ def test_a_frame_whose_length_is_wrong_though_it_checks() -> None:
             tlv_frame.decode(base64.b64encode(whole).decode())
 
 
-def test_a_frame_that_does_not_check_costs_one_line_and_nothing_else(
+def test_broken_frame_is_logged_once_and_the_device_is_still_read(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -171,7 +171,7 @@ def test_a_frame_that_does_not_check_costs_one_line_and_nothing_else(
 
 
 @pytest.mark.skipif(not files.RECORDED.is_dir(), reason=files.NO_RECORDINGS)
-def test_the_recorded_frame() -> None:
+def test_recorded_frame_is_decoded() -> None:
     name = "configuration_frame_type7_opened.json"
     text = json.loads((files.RECORDED / name).read_text(encoding="utf-8"))["opened"]
     decoded = tlv_frame.decode(text)

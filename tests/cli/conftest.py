@@ -37,7 +37,7 @@ def sst(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def sst_on_terminal(sst: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run `sst-cloud` on a terminal of so many columns; what is seen, without the colours."""
+    """Run `sst-cloud` on a terminal with this many columns; returns the output without colours."""
 
     def invoke(columns: int, *args: str) -> Outcome:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -52,7 +52,7 @@ def sst_on_terminal(sst: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCloud]:
-    """A cloud for commands that bring an event loop of their own; SST_CLOUD_URL names it."""
+    """A cloud for commands that run their own event loop; SST_CLOUD_URL points to it."""
     started, stop = threading.Event(), asyncio.Event()
     fake = FakeCloud(clock=ManualClock())
     loop = asyncio.new_event_loop()

@@ -1,4 +1,4 @@
-"""Logging in, lists, and how errors look."""
+"""Logging in, lists, and error messages."""
 
 import io
 import json
@@ -15,21 +15,21 @@ from sst_cloud.testing import FakeCloud, Html, Status
 from .conftest import Run
 
 
-def test_houses(sst: Run, logged_in: FakeCloud) -> None:
+def test_houses_are_listed(sst: Run, logged_in: FakeCloud) -> None:
     status, out, err = sst("houses")
     assert (status, err) == (0, "")
     assert out.splitlines()[0].split() == ["id", "name", "time", "zone", "occupied"]
     assert "Summer house  Europe/Moscow  yes" in out
 
 
-def test_devices(sst: Run, logged_in: FakeCloud) -> None:
+def test_devices_of_a_house_are_listed(sst: Run, logged_in: FakeCloud) -> None:
     status, out, _ = sst("devices", "--house", "Flat")
     assert status == 0
     assert "Kitchen         Neptun ProW+ WiFi  available  2026-01-01 00:00Z" in out
     assert "Well" not in out
 
 
-def test_counters(sst: Run, logged_in: FakeCloud) -> None:
+def test_counters_are_listed(sst: Run, logged_in: FakeCloud) -> None:
     status, out, _ = sst("counters")
     assert status == 0
     assert out.count("cold") == 5  # three that are cold, two of them by name too
@@ -39,7 +39,9 @@ def test_counters(sst: Run, logged_in: FakeCloud) -> None:
 @pytest.mark.parametrize(
     "command", ["houses", "devices", "counters", "tree", "read", "collect --once --sink stdout:"]
 )
-def test_an_account_that_has_nothing(sst: Run, logged_in: FakeCloud, command: str) -> None:
+def test_account_without_houses_gives_one_hint(
+    sst: Run, logged_in: FakeCloud, command: str
+) -> None:
     logged_in.account.houses.clear()
     status, _, err = sst(*command.split())
     assert status == 0
@@ -58,22 +60,22 @@ def test_an_account_that_has_nothing(sst: Run, logged_in: FakeCloud, command: st
         "collect --once --sink stdout:",
     ],
 )
-def test_houses_are_asked_for_once(sst: Run, logged_in: FakeCloud, command: str) -> None:
+def test_houses_are_requested_once(sst: Run, logged_in: FakeCloud, command: str) -> None:
     assert sst(*command.split(), "--house", "Flat").status == 0
     assert [request.path for request in logged_in.requests].count("/houses/") == 1
 
 
 @pytest.mark.parametrize("command", ["houses", "devices", "counters"])
-def test_json(sst: Run, logged_in: FakeCloud, command: str) -> None:
+def test_lists_as_json_have_no_private_fields(sst: Run, logged_in: FakeCloud, command: str) -> None:
     status, out, _ = sst(command, "--json")
     assert status == 0
-    found = json.loads(out)
-    assert len(found) == {"houses": 2, "devices": 4, "counters": 5}[command]
+    items = json.loads(out)
+    assert len(items) == {"houses": 2, "devices": 4, "counters": 5}[command]
     assert logged_in.email not in out
-    assert not {"raw", "owner", "mac_address", "configuration"} & set(found[0])
+    assert not {"raw", "owner", "mac_address", "configuration"} & set(items[0])
 
 
-def test_login_keeps_the_token(sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_login_saves_the_token(sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{cloud.password}\n"))
     status, out, err = sst("login", "--email", cloud.email)
     file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
@@ -87,9 +89,7 @@ def test_login_keeps_the_token(sst: Run, cloud: FakeCloud, monkeypatch: pytest.M
     assert [entry.name for entry in file.parent.iterdir()] == ["credentials.json"]
 
 
-def test_the_token_that_is_kept_is_printed_for_a_service(
-    sst: Run, cloud: FakeCloud, tmp_path: Path
-) -> None:
+def test_saved_token_is_printed_for_a_service(sst: Run, cloud: FakeCloud, tmp_path: Path) -> None:
     status, out, err = sst("token")
     assert (status, out) == (3, "")
     assert err == f"Error: there is no saved token for {cloud.url}. Run `sst-cloud login` first.\n"
@@ -101,23 +101,23 @@ def test_the_token_that_is_kept_is_printed_for_a_service(
     assert sst("--token-file", str(file), "houses").status == 0
 
 
-def test_logout_forgets_the_token_and_makes_it_invalid(sst: Run, cloud: FakeCloud) -> None:
+def test_logout_deletes_and_revokes_the_token(sst: Run, cloud: FakeCloud) -> None:
     file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
     assert sst("logout") == (0, "", f"Not logged in to {cloud.url}.\n")
     sst("login", "--email", cloud.email, "--password", cloud.password)
     token = cloud.token
-    said = f"Logged out of {cloud.url}. The token was deleted from {file}"
-    assert sst("logout") == (0, "", f"{said}\n")
+    message = f"Logged out of {cloud.url}. The token was deleted from {file}"
+    assert sst("logout") == (0, "", f"{message}\n")
     assert json.loads(file.read_text()) == {}
     assert sst("houses", "--token", token).status == 3
     assert "not logged in" in sst("houses").err
     sst("login", "--email", cloud.email, "--password", cloud.password)
     token = cloud.token
-    assert sst("logout", "--local") == (0, "", f"{said}\n")
+    assert sst("logout", "--local") == (0, "", f"{message}\n")
     assert sst("houses", "--token", token).status == 0
 
 
-def test_logout_of_a_cloud_that_cannot_be_told(sst: Run, cloud: FakeCloud) -> None:
+def test_failed_logout_still_deletes_the_saved_token(sst: Run, cloud: FakeCloud) -> None:
     sst("login", "--email", cloud.email, "--password", cloud.password)
     cloud.inject(Status(500), path="/auth/logout/")
     status, _, err = sst("logout")
@@ -127,18 +127,20 @@ def test_logout_of_a_cloud_that_cannot_be_told(sst: Run, cloud: FakeCloud) -> No
 
 
 @pytest.mark.parametrize(
-    ("words", "lacks"),
+    ("words", "missing"),
     [
         (("--email", "me@example.com"), "--email needs --password or --password-file"),
         (("--password", "secret"), "--password needs --email"),
     ],
 )
-def test_half_a_login(sst: Run, cloud: FakeCloud, words: tuple[str, ...], lacks: str) -> None:
-    said = f"Error: not logged in to {cloud.url}; {lacks}\n"
-    assert sst("houses", *words) == (3, "", said)
+def test_incomplete_login_names_the_missing_part(
+    sst: Run, cloud: FakeCloud, words: tuple[str, ...], missing: str
+) -> None:
+    message = f"Error: not logged in to {cloud.url}; {missing}\n"
+    assert sst("houses", *words) == (3, "", message)
 
 
-def test_a_cloud_that_is_not_there_is_told_in_plain_words(sst: Run, unused_tcp_port: int) -> None:
+def test_unreachable_cloud_is_reported_in_plain_words(sst: Run, unused_tcp_port: int) -> None:
     words = ("--url", f"http://127.0.0.1:{unused_tcp_port}", "--token", "0" * 40)
     status, _, err = sst("houses", *words)
     assert status == 4
@@ -153,7 +155,7 @@ def test_a_cloud_that_is_not_there_is_told_in_plain_words(sst: Run, unused_tcp_p
         ("x", ""),
     ],
 )
-def test_commands_that_are_none(sst: Run, word: str, hint: str) -> None:
+def test_unknown_command_gets_a_hint(sst: Run, word: str, hint: str) -> None:
     assert sst(word, "--json") == (
         2,
         "",
@@ -179,7 +181,7 @@ def test_a_shell_completes_commands_and_options(
     assert sst().out.splitlines() == words
 
 
-def test_login_again_keeps_other_clouds(
+def test_login_keeps_tokens_of_other_clouds(
     sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
@@ -191,9 +193,7 @@ def test_login_again_keeps_other_clouds(
     assert set(json.loads(file.read_text())) == {"https://elsewhere.example", cloud.url}
 
 
-def test_a_full_disk_keeps_the_old_token_and_no_piece_of_the_new(
-    sst: Run, cloud: FakeCloud
-) -> None:
+def test_full_disk_leaves_the_credentials_file_unchanged(sst: Run, cloud: FakeCloud) -> None:
     file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
     file.parent.mkdir(parents=True)
     file.write_text('{"https://elsewhere.example": "abc"}')
@@ -210,7 +210,7 @@ def test_a_full_disk_keeps_the_old_token_and_no_piece_of_the_new(
     assert file.read_bytes() == before
 
 
-def test_a_wrong_password(sst: Run, cloud: FakeCloud) -> None:
+def test_wrong_password_is_reported(sst: Run, cloud: FakeCloud) -> None:
     outcome = sst("login", "--email", cloud.email, "--password", "hunter2")
     assert (outcome.status, outcome.out) == (3, "")
     assert outcome.err == (
@@ -219,13 +219,17 @@ def test_a_wrong_password(sst: Run, cloud: FakeCloud) -> None:
     )
 
 
-def test_an_empty_password(sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_password_is_refused(
+    sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     status, _, err = sst("login", "--email", cloud.email)
     assert (status, err) == (3, "Error: both an e-mail and a password are needed to log in\n")
 
 
-def test_nobody_to_ask(sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_login_without_a_terminal_needs_an_email(
+    sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     status, _, err = sst("login")
     assert status == 3
@@ -234,13 +238,13 @@ def test_nobody_to_ask(sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPat
     )
 
 
-def test_nobody_is_logged_in(sst: Run, cloud: FakeCloud) -> None:
+def test_command_without_login_explains_how_to_log_in(sst: Run, cloud: FakeCloud) -> None:
     status, _, err = sst("houses")
     assert status == 3
     assert "Run `sst-cloud login`, or set SST_CLOUD_TOKEN" in err
 
 
-def test_a_revoked_token(sst: Run, logged_in: FakeCloud) -> None:
+def test_revoked_token_is_reported(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.expire_tokens()
     status, _, err = sst("houses")
     assert status == 3
@@ -249,13 +253,13 @@ def test_a_revoked_token(sst: Run, logged_in: FakeCloud) -> None:
     )
 
 
-def test_a_token_that_is_none(sst: Run, cloud: FakeCloud) -> None:
+def test_malformed_token_is_refused_and_not_shown(sst: Run, cloud: FakeCloud) -> None:
     status, _, err = sst("houses", "--token", "two words")
     assert status == 3
     assert "two words" not in err
 
 
-def test_the_misspelt_variable_of_old_deployments(
+def test_misspelt_token_variable_of_old_deployments_works(
     sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SST_CLOUT_TOKEN", cloud.token)
@@ -281,7 +285,7 @@ def test_email_and_password_from_the_environment(
     assert sst("houses").status == 0
 
 
-def test_an_unknown_house(sst: Run, logged_in: FakeCloud) -> None:
+def test_unknown_house_error_lists_the_houses(sst: Run, logged_in: FakeCloud) -> None:
     status, _, err = sst("counters", "--house", "Palace")
     flat, summer_house = logged_in.houses
     assert status == 1
@@ -291,7 +295,7 @@ def test_an_unknown_house(sst: Run, logged_in: FakeCloud) -> None:
     )
 
 
-def test_a_cloud_that_is_not_there(sst: Run, unused_tcp_port: int) -> None:
+def test_unreachable_cloud_is_retried_and_then_an_error(sst: Run, unused_tcp_port: int) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}"
     status, _, err = sst("houses", "--token", "x", "--url", url)
     assert status == 4
@@ -299,14 +303,14 @@ def test_a_cloud_that_is_not_there(sst: Run, unused_tcp_port: int) -> None:
     assert "Error: 127.0.0.1 cannot be reached" in err
 
 
-def test_a_url_that_is_none(sst: Run) -> None:
+def test_invalid_url_is_refused_without_showing_its_password(sst: Run) -> None:
     status, _, err = sst("houses", "--token", "x", "--url", "ftp://me:hunter2@host")
     assert status == 2
     assert "must look like https://" in err
     assert "hunter2" not in err
 
 
-def test_a_cloud_that_answers_html(sst: Run, logged_in: FakeCloud) -> None:
+def test_html_answer_is_an_error(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.inject(Html(title="Technical works"))
     assert sst("houses") == (
         1,
@@ -315,14 +319,14 @@ def test_a_cloud_that_answers_html(sst: Run, logged_in: FakeCloud) -> None:
     )
 
 
-def test_a_cloud_with_a_fault_of_its_own(sst: Run, logged_in: FakeCloud) -> None:
+def test_server_error_is_reported_on_one_line(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.inject(Status(500))
     status, _, err = sst("houses")
     assert status == 4
     assert err.count("\n") == 1
 
 
-def test_what_cannot_be_read_is_said(sst: Run, logged_in: FakeCloud) -> None:
+def test_unreadable_device_is_a_warning(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.devices[0].overrides["type"] = "?"
     status, out, err = sst("devices")
     assert status == 0
@@ -339,7 +343,7 @@ def test_verbose_logs_go_to_stderr_without_secrets(
         assert secret not in caplog.text
 
 
-def test_a_broken_credentials_file(sst: Run, cloud: FakeCloud) -> None:
+def test_broken_credentials_file_is_an_error(sst: Run, cloud: FakeCloud) -> None:
     file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
     file.parent.mkdir(parents=True)
     file.write_text("{")
@@ -348,7 +352,7 @@ def test_a_broken_credentials_file(sst: Run, cloud: FakeCloud) -> None:
     assert "remove it and run `sst-cloud login`" in err
 
 
-def test_a_config_folder_that_cannot_be_made(
+def test_uncreatable_config_folder_is_an_error(
     sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -360,7 +364,7 @@ def test_a_config_folder_that_cannot_be_made(
 
 
 @pytest.mark.parametrize("words", [("nope",), ("houses", "--nope"), ("collect", "--every", "x")])
-def test_wrong_use(sst: Run, words: tuple[str, ...]) -> None:
+def test_wrong_usage_is_an_error_with_a_hint(sst: Run, words: tuple[str, ...]) -> None:
     status, _, err = sst(*words)
     assert status == 2
     assert err.startswith("Error: ")
@@ -368,13 +372,13 @@ def test_wrong_use(sst: Run, words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("words", [("--help",), ("-h",), ("collect", "--help"), ("--version",)])
-def test_help(sst: Run, words: tuple[str, ...]) -> None:
+def test_help_is_printed(sst: Run, words: tuple[str, ...]) -> None:
     status, out, _ = sst(*words)
     assert status == 0
     assert "sst-cloud" in out
 
 
-def test_no_arguments_at_all_show_the_help(sst: Run) -> None:
+def test_command_without_arguments_shows_the_help(sst: Run) -> None:
     status, _, err = sst()
     assert status == 2
     assert "Commands:" in err
@@ -383,17 +387,17 @@ def test_no_arguments_at_all_show_the_help(sst: Run) -> None:
 def test_login_asks_on_a_terminal(
     sst: Run, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: dict[str, bool] = {}
+    prompts: dict[str, bool] = {}
 
     def prompt(text: str, *, hide_input: bool = False) -> str:
-        asked[text] = hide_input
+        prompts[text] = hide_input
         return cloud.password if hide_input else cloud.email
 
     monkeypatch.setattr("click.prompt", prompt)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     status, out, err = sst("login")
     assert (status, out) == (0, "")
-    assert asked == {"E-mail": False, "Password": True}
+    assert prompts == {"E-mail": False, "Password": True}
     assert cloud.password not in err
 
 
@@ -414,7 +418,7 @@ HOSTILE = "Ev\x1b[31mil\nname\u202e"
         "read --sink stdout:?format=table",
     ],
 )
-def test_what_the_cloud_calls_things_commands_no_terminal(
+def test_control_characters_in_names_do_not_reach_the_terminal(
     sst: Run, logged_in: FakeCloud, command: str
 ) -> None:
     for house in logged_in.houses:
@@ -430,6 +434,6 @@ def test_what_the_cloud_calls_things_commands_no_terminal(
     assert "\nname" not in out + err
 
 
-def test_a_name_is_whole_for_programs(sst: Run, logged_in: FakeCloud) -> None:
+def test_names_are_unchanged_in_json(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.houses[0].name = HOSTILE
     assert json.loads(sst("houses", "--json").out)[0]["name"] == HOSTILE

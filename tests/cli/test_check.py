@@ -14,7 +14,7 @@ from sst_cloud.testing import FakeCloud, Status
 from .conftest import Run
 
 
-def test_all_is_well(
+def test_working_setup_passes_every_check(
     sst: Run, logged_in: FakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -35,7 +35,7 @@ def test_all_is_well(
     ("variable", "value", "coloured"),
     [("TERM", "xterm", True), ("NO_COLOR", "1", False), ("TERM", "dumb", False)],
 )
-def test_colours_only_where_they_are_wanted(  # noqa: PLR0917
+def test_colours_follow_the_environment_variables(  # noqa: PLR0917
     sst: Run,
     logged_in: FakeCloud,
     monkeypatch: pytest.MonkeyPatch,
@@ -49,7 +49,7 @@ def test_colours_only_where_they_are_wanted(  # noqa: PLR0917
     assert ("\x1b[" in sst("check", "--sink", "stdout:").out) is coloured
 
 
-def test_each_thing_that_is_wrong_has_its_line(
+def test_each_problem_has_its_own_line(
     sst: Run, logged_in: FakeCloud, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     logged_in.expire_tokens()
@@ -89,7 +89,7 @@ def test_each_thing_that_is_wrong_has_its_line(
     assert "s3cret" not in out
 
 
-def test_json(sst: Run, logged_in: FakeCloud) -> None:
+def test_check_results_as_json(sst: Run, logged_in: FakeCloud) -> None:
     status, out, _ = sst("check", "--json", "--house", "Palace", "--sink", "stdout:")
     assert status == 1
     cloud, _, sink = json.loads(out)
@@ -98,11 +98,11 @@ def test_json(sst: Run, logged_in: FakeCloud) -> None:
     assert sink == {"name": "stdout:", "ok": True, "detail": ""}
 
 
-def test_one_house(sst: Run, logged_in: FakeCloud) -> None:
+def test_only_the_chosen_house_is_checked(sst: Run, logged_in: FakeCloud) -> None:
     assert ": ok - 1 house, " in sst("check", "--house", "Flat").out
 
 
-def test_nobody_is_logged_in(sst: Run, cloud: FakeCloud) -> None:
+def test_missing_login_fails_the_check(sst: Run, cloud: FakeCloud) -> None:
     status, out, _ = sst("check")
     assert status == 1
     first, *others = out.splitlines()
@@ -110,31 +110,29 @@ def test_nobody_is_logged_in(sst: Run, cloud: FakeCloud) -> None:
     assert len(others) == 1
 
 
-def test_a_cloud_with_a_fault(sst: Run, logged_in: FakeCloud) -> None:
+def test_server_error_fails_the_check(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.inject(Status(500))
     status, out, _ = sst("check")
     assert status == 1
     assert "HTTP 500" in out
 
 
-def test_a_device_that_cannot_be_read_is_told(sst: Run, logged_in: FakeCloud) -> None:
+def test_unreadable_device_is_counted(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.devices[0].overrides["type"] = "?"
     status, out, _ = sst("check")
     assert status == 0
     assert out.splitlines()[0].endswith(", 1 unreadable")
 
 
-def test_an_account_that_was_moved(sst: Run, logged_in: FakeCloud) -> None:
+def test_account_without_houses_fails_the_check(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.account.houses.clear()
     status, out, _ = sst("check")
     assert status == 1
     assert "failed - the account has no houses; if it was migrated to the ATLAS app" in out
 
 
-def test_a_sink_that_hangs_in_a_thread_holds_nothing_back(
-    logged_in: FakeCloud, tmp_path: Path
-) -> None:
-    """A pipe that nobody writes to."""
+def test_hanging_sink_does_not_block_the_other_checks(logged_in: FakeCloud, tmp_path: Path) -> None:
+    """The sink is a pipe without a reader, so opening it hangs."""
     os.mkfifo(tmp_path / "pipe")
     program = (
         "import sys; from sst_cloud.cli import main, shutdown; "
@@ -155,15 +153,15 @@ def test_a_sink_that_hangs_in_a_thread_holds_nothing_back(
 
 
 @pytest.mark.parametrize(
-    ("raised", "said"),
+    ("raised", "message"),
     [(RuntimeError("oops"), "RuntimeError: oops"), (TimeoutError(), "no response within 60 s")],
 )
-def test_a_sink_of_somebody_else_that_misbehaves(
+def test_exception_of_a_third_party_sink_is_reported(
     sst: Run,
     logged_in: FakeCloud,
     monkeypatch: pytest.MonkeyPatch,
     raised: Exception,
-    said: str,
+    message: str,
 ) -> None:
     def load(_: InstalledSink) -> None:
         raise raised
@@ -171,11 +169,11 @@ def test_a_sink_of_somebody_else_that_misbehaves(
     monkeypatch.setattr(InstalledSink, "load", load)
     status, out, _ = sst("check", "--sink", "stdout:")
     assert status == 1
-    assert f"stdout:: failed - {said}" in out
+    assert f"stdout:: failed - {message}" in out
 
 
 @pytest.mark.parametrize("damage", ["empty", "garbage", "cut", "folder"])
-def test_an_outbox_that_cannot_be_used(
+def test_unusable_outbox_fails_the_check(
     sst: Run, logged_in: FakeCloud, tmp_path: Path, damage: str
 ) -> None:
     state = tmp_path / "state"

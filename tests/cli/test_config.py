@@ -1,4 +1,4 @@
-"""`--config FILE`: strict where a slip would go unnoticed for years."""
+"""`--config FILE`: strict, because a typo could go unnoticed for years."""
 
 import os
 import re
@@ -26,7 +26,7 @@ from sst_cloud.testing import FakeCloud
 
 from .conftest import Run
 
-Seen = dict[str, Any]
+Options = dict[str, Any]
 
 
 @click.command()
@@ -42,7 +42,7 @@ Seen = dict[str, Any]
 @house_option
 @account_options
 @click.pass_obj
-def collect(settings: Settings, /, **options: Any) -> Seen:
+def collect(settings: Settings, /, **options: Any) -> Options:
     return {**options, "settings": settings}
 
 
@@ -52,21 +52,21 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def see(file: Path) -> Callable[..., Seen]:
-    """Run a command with options of every kind on a file with this text."""
+def read_options(file: Path) -> Callable[..., Options]:
+    """Run a command that has options of every kind on a file with this text."""
     file.parent.mkdir()
 
-    def see(text: str, *args: str) -> Seen:
+    def read_options(text: str, *args: str) -> Options:
         file.write_text(text, encoding="utf-8")
         words = ["--config", str(file), *args]
         with collect.make_context("collect", words, obj=Settings()) as ctx:
-            seen: Seen = collect.invoke(ctx)
-        return seen
+            options_read: Options = collect.invoke(ctx)
+        return options_read
 
-    return see
+    return read_options
 
 
-See = Callable[..., Seen]
+ReadOptions = Callable[..., Options]
 EVERYTHING = """
 sink = ["sqlite:home.db", "influxdb:http://localhost:8086/home"]
 every = "15m"
@@ -83,10 +83,10 @@ email = "me@example.com"
 """
 
 
-def test_everything_an_option_can_say(see: See, file: Path) -> None:
-    seen = see(EVERYTHING)
-    assert seen.pop("settings").config_account.email == "me@example.com"
-    assert seen == {
+def test_every_option_can_be_set_in_the_file(read_options: ReadOptions, file: Path) -> None:
+    options = read_options(EVERYTHING)
+    assert options.pop("settings").config_account.email == "me@example.com"
+    assert options == {
         "sinks": ("sqlite:home.db", "influxdb:http://localhost:8086/home"),
         "every": timedelta(minutes=15),
         "polls": 3,
@@ -99,23 +99,29 @@ def test_everything_an_option_can_say(see: See, file: Path) -> None:
     }
 
 
-def test_the_command_line_wins(see: See) -> None:
-    seen = see(EVERYTHING, "--sink", "stdout:", "--every", "1h", "--metrics", "[::]:9200")
-    assert seen["sinks"] == ("stdout:",)
-    assert seen["every"] == timedelta(hours=1)
-    assert seen["metrics"] == ("::", 9200)
-    assert seen["polls"] == 3
+def test_command_line_wins_over_the_file(read_options: ReadOptions) -> None:
+    options = read_options(
+        EVERYTHING, "--sink", "stdout:", "--every", "1h", "--metrics", "[::]:9200"
+    )
+    assert options["sinks"] == ("stdout:",)
+    assert options["every"] == timedelta(hours=1)
+    assert options["metrics"] == ("::", 9200)
+    assert options["polls"] == 3
 
 
 @pytest.mark.parametrize("text", ["1" * 5_000 + "GB", "0 MB", "512", "MB"])
-def test_sizes_that_are_none(text: str) -> None:
+def test_invalid_sizes_are_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a size; write 512MB or 2GB"):
         Size().convert(text, None, None)
 
 
-def test_an_empty_file_changes_nothing(see: See) -> None:
-    seen = see("# nothing\n")
-    assert (seen["sinks"], seen["every"], seen["quiet"]) == ((), timedelta(minutes=20), False)
+def test_empty_file_leaves_the_defaults(read_options: ReadOptions) -> None:
+    options = read_options("# nothing\n")
+    assert (options["sinks"], options["every"], options["quiet"]) == (
+        (),
+        timedelta(minutes=20),
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,16 +175,18 @@ def test_an_empty_file_changes_nothing(see: See) -> None:
         ("sink = [\nevery = '1m'", "is not TOML: "),
     ],
 )
-def test_what_cannot_be_used_is_named(see: See, file: Path, text: str, words: str) -> None:
+def test_invalid_setting_is_named_in_the_error(
+    read_options: ReadOptions, file: Path, text: str, words: str
+) -> None:
     with pytest.raises(click.ClickException) as caught:
-        see(text)
+        read_options(text)
     assert caught.value.message.startswith(f"{file}: ")
     assert words in caught.value.message
     assert "s3cret" not in caught.value.message
     assert caught.value.exit_code == 2
 
 
-def test_a_file_that_cannot_be_read(see: See, file: Path) -> None:
+def test_unreadable_file_is_an_error(read_options: ReadOptions, file: Path) -> None:
     with pytest.raises(click.ClickException, match="cannot be read: No such file"):
         collect.make_context("collect", ["--config", "nowhere.toml"], obj=Settings())
     file.write_bytes(b'sink = ["\xff"]')
@@ -197,7 +205,7 @@ LINES = st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)).map(" = ".join
 @example(r'state = "\u0000"')
 @example(r'account.token_file = "~\u0000"')
 @given(st.text() | st.lists(LINES, max_size=4).map("\n".join))
-def test_whatever_a_file_holds_the_error_is_one_of_ours(text: str) -> None:
+def test_any_file_content_raises_only_config_errors(text: str) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder, "collect.toml")
         file.write_text(text, encoding="utf-8", newline="")
@@ -212,8 +220,11 @@ def secret(folder: Path, name: str, text: str) -> Path:
     return file
 
 
-def test_secrets_for_sinks(
-    see: See, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_file_sets_secrets_for_sinks(
+    read_options: ReadOptions,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("OTHER", "from elsewhere")
     monkeypatch.setenv("ALREADY", "as it was")
@@ -221,7 +232,7 @@ def test_secrets_for_sinks(
     for name in ("FIRST", "SECOND", "THIRD"):
         monkeypatch.setenv(name, "")
     secret(file.parent, "first.secret", "one ")
-    settings = see(
+    settings = read_options(
         "[secrets]\n"
         "FIRST = { file = 'first.secret' }\n"
         "SECOND = { env = 'OTHER' }\n"
@@ -235,15 +246,17 @@ def test_secrets_for_sinks(
     assert os.environ["FIRST"] == os.environ["SECOND"] == os.environ["THIRD"] == ""
     assert "from elsewhere" not in repr(settings)
     with pytest.raises(CredentialsMissingError, match=r"the FIRST cannot be read from .*nowhere"):
-        see("[secrets]\nFIRST = { file = 'nowhere' }")
+        read_options("[secrets]\nFIRST = { file = 'nowhere' }")
     assert capsys.readouterr().err == ""
 
 
-def test_the_account_of_a_file(see: See, file: Path, cloud: FakeCloud, sst: Run) -> None:
-    """As `check` reads it: whose options are those of the real `collect`."""
+def test_file_sets_the_account(
+    read_options: ReadOptions, file: Path, cloud: FakeCloud, sst: Run
+) -> None:
+    """Tested with `check`, which has the options of the real `collect`."""
     secret(file.parent, "password", cloud.password)
     text = f'[account]\nemail = "{cloud.email}"\npassword_file = "password"\n'
-    for encoding in ("utf-8", "utf-8-sig"):  # an editor of Windows marks both files
+    for encoding in ("utf-8", "utf-8-sig"):  # editors on Windows add a byte order mark
         file.write_text(text, encoding=encoding)
         (file.parent / "password").write_text(cloud.password, encoding=encoding)
         assert sst("check", "--config", str(file)).status == 0
@@ -265,7 +278,7 @@ def test_the_account_of_a_file(see: See, file: Path, cloud: FakeCloud, sst: Run)
     ids=str,
 )
 @pytest.mark.parametrize("of_file", ["", "token_env = 'STALE'"], ids=["alone", "over a file"])
-def test_who_wins(
+def test_credentials_are_used_in_order_of_precedence(
     *,
     file: Path,
     cloud: FakeCloud,
@@ -276,7 +289,7 @@ def test_who_wins(
     of_file: str,
 ) -> None:
     file.parent.mkdir()
-    known = {
+    placeholders = {
         "TOKEN": cloud.token,
         "EMAIL": cloud.email,
         "PASSWORD": cloud.password,
@@ -285,14 +298,14 @@ def test_who_wins(
     }
     monkeypatch.setenv("STALE", "stale")
     for name, word in environ.items():
-        monkeypatch.setenv(name, known.get(word, word))
+        monkeypatch.setenv(name, placeholders.get(word, word))
     file.write_text(f"[account]\n{of_file}\n")
-    words = [known.get(word, word) for word in args]
+    words = [placeholders.get(word, word) for word in args]
     status, out, err = sst("check", "--config", str(file), *words)
     assert (status, err) == (0, ""), out
 
 
-def test_without_anything_else_the_file_decides(
+def test_credentials_come_from_the_file_if_nothing_else_is_set(
     file: Path, cloud: FakeCloud, sst: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.parent.mkdir()
@@ -305,7 +318,7 @@ def test_without_anything_else_the_file_decides(
     assert "Invalid token" in sst("check").out
 
 
-def test_a_token_file_is_read_again_when_it_is_rejected(
+def test_token_file_is_read_again_after_a_rejection(
     tmp_path: Path, cloud: FakeCloud, sst: Run
 ) -> None:
     file = secret(tmp_path, "token", "stale")
@@ -315,7 +328,7 @@ def test_a_token_file_is_read_again_when_it_is_rejected(
     assert "stale" not in out
 
 
-async def test_a_new_token_in_the_file_is_taken_up(tmp_path: Path, fake: FakeCloud) -> None:
+async def test_new_token_in_the_file_is_used(tmp_path: Path, fake: FakeCloud) -> None:
     file = secret(tmp_path, "token", fake.token)
     auth = Account(token_file=file).token_auth()
     assert auth is not None
@@ -335,7 +348,7 @@ async def test_a_new_token_in_the_file_is_taken_up(tmp_path: Path, fake: FakeClo
             await cloud.houses()
 
 
-def test_a_password_alone_lets_nobody_in(
+def test_password_without_an_email_is_not_enough(
     cloud: FakeCloud, sst: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SST_CLOUD_PASSWORD", cloud.password)
@@ -348,7 +361,7 @@ def test_a_password_alone_lets_nobody_in(
     ("content", "reason"),
     [(None, "No such file"), (b"", "it is empty"), (b"\n", "it is empty"), (b"\xff", "not text")],
 )
-def test_a_secret_file_that_holds_none(
+def test_invalid_secret_file_is_an_error(
     tmp_path: Path, cloud: FakeCloud, sst: Run, content: bytes | None, reason: str
 ) -> None:
     file = tmp_path / "token"
@@ -360,7 +373,9 @@ def test_a_secret_file_that_holds_none(
     assert reason in err
 
 
-def test_a_secret_that_everybody_can_read(tmp_path: Path, cloud: FakeCloud, sst: Run) -> None:
+def test_world_readable_secret_file_is_a_warning(
+    tmp_path: Path, cloud: FakeCloud, sst: Run
+) -> None:
     file = secret(tmp_path, "token", cloud.token)
     assert sst("houses", "--token-file", str(file)).err == ""
     file.chmod(0o644)
@@ -386,7 +401,7 @@ def test_login_takes_its_password_from_a_file(tmp_path: Path, cloud: FakeCloud, 
         "report sqlite:a.db",
     ],
 )
-def test_the_file_of_collect_says_where_its_state_is(
+def test_other_commands_take_the_state_folder_from_the_config_file(
     sst: Run, logged_in: FakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

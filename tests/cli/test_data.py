@@ -28,7 +28,7 @@ PROGRAM = (sys.executable, "-m", "sst_cloud.cli")
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -48,16 +48,16 @@ def test_read_prints_a_table_on_a_terminal(
     assert sst("read", "--json").out.startswith('{"time":')
 
 
-def test_read_of_one_house_into_a_file(sst: Run, logged_in: FakeCloud, here: Path) -> None:
+def test_read_writes_one_house_to_a_csv_file(sst: Run, logged_in: FakeCloud, folder: Path) -> None:
     status, out, _ = sst("read", "--house", "Summer house", "--sink", "csv:r.csv")
     assert (status, out) == (0, "")
-    header, *rows = (here / "r.csv").read_text().splitlines()
+    header, *rows = (folder / "r.csv").read_text().splitlines()
     assert header.startswith("time,quantity,value,")
     assert {row.split(",")[5] for row in rows} == {"Summer house"}
 
 
 def test_read_fails_if_a_sink_rejects_a_reading(
-    sst: Run, logged_in: FakeCloud, here: Path, monkeypatch: pytest.MonkeyPatch
+    sst: Run, logged_in: FakeCloud, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def reject(self: CsvSink, readings: Sequence[Reading]) -> WriteReport:
         return WriteReport(len(readings) - 1, (Rejection(readings[0], "odd"),))
@@ -68,8 +68,8 @@ def test_read_fails_if_a_sink_rejects_a_reading(
     assert err == "Warning: csv:r.csv rejected volume of 38001: odd\n"
 
 
-def test_read_into_a_sink_that_fails_does_not_keep_the_others_from_theirs(
-    sst: Run, logged_in: FakeCloud, here: Path, monkeypatch: pytest.MonkeyPatch
+def test_read_writes_to_the_other_sinks_if_one_fails(
+    sst: Run, logged_in: FakeCloud, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(self: CsvSink, readings: Sequence[Reading]) -> WriteReport:
         raise SinkUnavailableError("not now")
@@ -78,7 +78,7 @@ def test_read_into_a_sink_that_fails_does_not_keep_the_others_from_theirs(
     sinks = ("csv:r.csv", "csv:s.csv", "sqlite:home.db")
     status, _, err = sst("read", *(part for sink in sinks for part in ("--sink", sink)))
     assert (status, err) == (1, "Error: csv:s.csv: not now\nError: not now\n")
-    with closing(sqlite3.connect(here / "home.db")) as database:
+    with closing(sqlite3.connect(folder / "home.db")) as database:
         assert database.execute("SELECT count(*) > 0 FROM readings").fetchone() == (1,)
 
 
@@ -93,37 +93,37 @@ def test_read_into_a_sink_that_fails_does_not_keep_the_others_from_theirs(
         ("csv:other.csv", 1, "does not have the columns of readings (it starts with: a, b)"),
     ],
 )
-def test_sinks_that_cannot_be_written_to(  # noqa: PLR0917
-    sst: Run, logged_in: FakeCloud, here: Path, url: str, status: int, message: str
+def test_unusable_sink_is_an_error_before_any_request(  # noqa: PLR0917
+    sst: Run, logged_in: FakeCloud, folder: Path, url: str, status: int, message: str
 ) -> None:
-    (here / "other.csv").write_text("a,b\n1,2\n")
+    (folder / "other.csv").write_text("a,b\n1,2\n")
     outcome = sst("read", "--sink", url)
     assert outcome.status == status
     assert message in outcome.err
     assert len(outcome.err.splitlines()) <= 2
-    assert (here / "other.csv").read_text() == "a,b\n1,2\n"
+    assert (folder / "other.csv").read_text() == "a,b\n1,2\n"
     assert logged_in.requests == []
 
 
-def test_collect_once(sst: Run, logged_in: FakeCloud, here: Path) -> None:
+def test_collect_once_writes_to_every_sink(sst: Run, logged_in: FakeCloud, folder: Path) -> None:
     status, out, err = sst("collect", "--once", "--sink", "sqlite:a.db", "--sink", "csv:b.csv")
     assert (status, out) == (0, "")
-    number = len((here / "b.csv").read_text().splitlines()) - 1
+    number = len((folder / "b.csv").read_text().splitlines()) - 1
     assert f"{number} readings" in err
     assert number == len(sst("latest", "sqlite:a.db").out.splitlines()) - 1
-    with closing(sqlite3.connect(here / "a.db")) as database:
+    with closing(sqlite3.connect(folder / "a.db")) as database:
         assert database.execute("SELECT count(*) FROM readings").fetchone() == (number,)
     assert number > 30
 
 
 @pytest.mark.parametrize("command", [("read",), ("collect", "--once")])
-def test_sinks_that_look_the_same_when_secrets_are_left_out(
-    sst: Run, logged_in: FakeCloud, here: Path, command: tuple[str, ...]
+def test_sinks_with_the_same_masked_name_are_both_written(
+    sst: Run, logged_in: FakeCloud, folder: Path, command: tuple[str, ...]
 ) -> None:
     files = [f"{digit * 40}.csv" for digit in "ab"]
     status, _, err = sst(*command, *(word for file in files for word in ("--sink", f"csv:{file}")))
     assert status == 0, err
-    first, second = (len((here / file).read_text().splitlines()) for file in files)
+    first, second = (len((folder / file).read_text().splitlines()) for file in files)
     assert first == second > 30
 
 
@@ -131,8 +131,8 @@ def test_collect_needs_a_sink(sst: Run) -> None:
     assert sst("collect").status == 2
 
 
-def test_collect_says_at_once_whom_it_could_not_tell_of_a_leak(
-    sst: Run, logged_in: FakeCloud, here: Path
+def test_collect_reports_unusable_event_handlers_at_start(
+    sst: Run, logged_in: FakeCloud, folder: Path
 ) -> None:
     words = ("collect", "--once", "--quiet", "--sink", "csv:b.csv")
     status, _, err = sst(*words, "--on-event", "/no/such/bell", "--on-event", "true")
@@ -148,10 +148,10 @@ def test_collect_says_at_once_whom_it_could_not_tell_of_a_leak(
     ("every", "local", "warned"),
     [("1s", False, True), ("4m59s", False, True), ("5m", False, False), ("1s", True, False)],
 )
-def test_collect_asks_for_patience_with_the_real_cloud(  # noqa: PLR0917
+def test_collect_warns_of_short_intervals_with_the_real_cloud(  # noqa: PLR0917
     sst: Run,
     logged_in: FakeCloud,
-    here: Path,
+    folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     every: str,
     local: bool,
@@ -164,7 +164,7 @@ def test_collect_asks_for_patience_with_the_real_cloud(  # noqa: PLR0917
     assert ("the cloud has new data only every 10 min or so" in err) is warned
 
 
-def test_the_cloud_of_a_trial_is_on_this_machine() -> None:
+def test_loopback_url_is_a_local_cloud() -> None:
     def asks(url: str | None) -> bool:
         return Settings(Account(url=url)).is_local_cloud
 
@@ -172,7 +172,9 @@ def test_the_cloud_of_a_trial_is_on_this_machine() -> None:
     assert not asks(None)
 
 
-def test_collect_ends_with_what_went_wrong(sst: Run, logged_in: FakeCloud, here: Path) -> None:
+def test_collect_exits_with_the_status_of_the_error(
+    sst: Run, logged_in: FakeCloud, folder: Path
+) -> None:
     logged_in.inject(Status(500), path="/houses/")
     assert sst("collect", "--once", "--sink", "csv:b.csv").status == 4
 
@@ -180,7 +182,9 @@ def test_collect_ends_with_what_went_wrong(sst: Run, logged_in: FakeCloud, here:
 @pytest.mark.parametrize(
     "every", ["0", "0s", "20", "5x", "m", "1h30", "-5m", "1.5h", "", "36501d", "9" * 30]
 )
-def test_durations(sst: Run, logged_in: FakeCloud, here: Path, every: str) -> None:
+def test_interval_must_be_a_valid_duration(
+    sst: Run, logged_in: FakeCloud, folder: Path, every: str
+) -> None:
     status, _, err = sst("collect", "--every", every, "--once", "--sink", "csv:b.csv")
     assert status == (0 if every == "20" else 2), err
 
@@ -194,12 +198,12 @@ def test_durations(sst: Run, logged_in: FakeCloud, here: Path, every: str) -> No
         ("collect", "--sink", "csv:b.csv", "--once", "--night", "01:00+03:00-05:00"),
     ],
 )
-def test_times_that_nobody_means(sst: Run, here: Path, words: tuple[str, ...]) -> None:
+def test_implausible_times_are_refused(sst: Run, folder: Path, words: tuple[str, ...]) -> None:
     status, _, err = sst(*words)
     assert (status, "Error: " in err) == (2, True)
 
 
-def test_latest_and_usage(sst: Run, logged_in: FakeCloud, here: Path) -> None:
+def test_latest_and_usage_read_a_store(sst: Run, logged_in: FakeCloud, folder: Path) -> None:
     sst("collect", "--once", "--quiet", "--sink", "sqlite:a.db")
     status, out, _ = sst("latest", "sqlite:a.db")
     assert status == 0
@@ -217,8 +221,8 @@ def test_latest_and_usage(sst: Run, logged_in: FakeCloud, here: Path) -> None:
     assert "no such readings in the store" in err
 
 
-def test_the_meters_take_a_line_each_on_a_terminal_in_local_time(
-    sst: Run, sst_on_terminal: Run, logged_in: FakeCloud, here: Path
+def test_latest_shows_one_line_per_meter_in_local_time(
+    sst: Run, sst_on_terminal: Run, logged_in: FakeCloud, folder: Path
 ) -> None:
     sst("collect", "--once", "--quiet", "--sink", "sqlite:a.db")
     status, out, err = sst_on_terminal(80, "latest", "sqlite:a.db", "--quantity", "volume")
@@ -234,8 +238,8 @@ def test_the_meters_take_a_line_each_on_a_terminal_in_local_time(
     assert leak.endswith("2026-01-01 00:00")
 
 
-def test_a_terminal_too_narrow_for_a_table_breaks_its_lines_and_not_its_words(
-    sst: Run, sst_on_terminal: Run, logged_in: FakeCloud, here: Path
+def test_latest_on_a_narrow_terminal_wraps_its_rows(
+    sst: Run, sst_on_terminal: Run, logged_in: FakeCloud, folder: Path
 ) -> None:
     sst("collect", "--once", "--quiet", "--sink", "sqlite:a.db")
     out = sst_on_terminal(30, "latest", "sqlite:a.db", "--quantity", "volume").out
@@ -244,7 +248,7 @@ def test_a_terminal_too_narrow_for_a_table_breaks_its_lines_and_not_its_words(
     assert len(out.splitlines()) < 25
 
 
-def test_a_narrow_terminal_cuts_nothing_of_a_sink(sst_on_terminal: Run) -> None:
+def test_sinks_on_a_narrow_terminal_are_not_truncated(sst_on_terminal: Run) -> None:
     out = sst_on_terminal(30, "sinks").out
     assert "influxdb:https://HOST:8086/BUCKET\n" in out
     assert "…" not in out
@@ -261,13 +265,13 @@ def test_a_narrow_terminal_cuts_nothing_of_a_sink(sst_on_terminal: Run) -> None:
         (("latest", "csv:no.csv"), 1),
     ],
 )
-def test_stores_that_are_empty_or_none(
-    sst: Run, here: Path, words: tuple[str, ...], status: int
+def test_empty_or_invalid_stores_set_the_exit_status(
+    sst: Run, folder: Path, words: tuple[str, ...], status: int
 ) -> None:
     assert sst(*words).status == status
 
 
-def test_sinks(sst: Run) -> None:
+def test_sinks_are_listed(sst: Run) -> None:
     status, out, _ = sst("sinks")
     assert status == 0
     assert "csv:PATH" in out
@@ -291,7 +295,9 @@ def test_a_broken_sink_is_listed_with_its_error(
     assert "the sad sink of sad 1.0 cannot be loaded" in out
 
 
-def test_demo(sst: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_can_be_run_repeatedly(
+    sst: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SST_CLOUD_TOKEN", "of somebody else")
     for _ in range(2):
         status, out, _ = sst("demo")
@@ -300,29 +306,29 @@ def test_demo(sst: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Garden" in out
     hours = [line for line in out.splitlines() if line[:3] == "202" and ":00 " in line]
     assert len(hours) == 24
-    with closing(sqlite3.connect(here / "demo.db")) as database:
+    with closing(sqlite3.connect(folder / "demo.db")) as database:
         query = "SELECT count(DISTINCT time), count(*) FROM readings WHERE quantity = 'volume'"
         polls, readings = database.execute(query).fetchone()
     assert polls >= 73
     assert readings == 5 * polls
 
 
-def test_the_demo_keeps_out_of_what_a_real_collector_has(
-    sst: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+def test_demo_does_not_touch_real_settings_or_state(
+    sst: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it makes up must never lie in the outbox of a house, or be told to its owner."""
-    (here / "collect.toml").write_text('sink = ["csv:real.csv"]\nhouse = ["Real"]\n')
+    """Made-up readings must never get into a real outbox or be sent to the owner."""
+    (folder / "collect.toml").write_text('sink = ["csv:real.csv"]\nhouse = ["Real"]\n')
     monkeypatch.setenv("SST_CLOUD_CONFIG", "collect.toml")
     monkeypatch.setenv("SST_CLOUD_STATE", "real")
     monkeypatch.setenv("SST_CLOUD_STORE", "sqlite:real.db")
     status, out, err = sst("demo", "--store", "sqlite:my demo.db")
     assert (status, err) == (0, "")
     assert "$ sst-cloud latest 'sqlite:my demo.db'" in out
-    assert sorted(file.name for file in here.iterdir()) == ["collect.toml", "my demo.db"]
+    assert sorted(file.name for file in folder.iterdir()) == ["collect.toml", "my demo.db"]
     assert os.environ["SST_CLOUD_STATE"] == "real"
 
 
-def test_the_fake_runs_until_it_is_stopped() -> None:
+def test_fake_cloud_runs_until_interrupted() -> None:
     program = subprocess.Popen(
         [*PROGRAM, "fake", "--latency", "0.001"], stdout=subprocess.PIPE, text=True
     )
@@ -337,7 +343,7 @@ def test_the_fake_runs_until_it_is_stopped() -> None:
     assert program.returncode == 130
 
 
-def test_a_port_that_is_taken(sst: Run, cloud: FakeCloud) -> None:
+def test_port_in_use_is_an_error(sst: Run, cloud: FakeCloud) -> None:
     status, _, err = sst("fake", "--port", cloud.url.rpartition(":")[2])
     assert status == 1
     assert "cannot be used: Address already in use" in err
@@ -354,8 +360,8 @@ def test_a_port_that_is_taken(sst: Run, cloud: FakeCloud) -> None:
         ("--help",),
     ],
 )
-def test_a_closed_pipe_ends_quietly(
-    logged_in: FakeCloud, here: Path, command: tuple[str, ...]
+def test_closed_output_pipe_ends_the_program_without_error(
+    logged_in: FakeCloud, folder: Path, command: tuple[str, ...]
 ) -> None:
     first, second = os.pipe()
     os.close(first)
@@ -366,8 +372,8 @@ def test_a_closed_pipe_ends_quietly(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_collector_whose_only_reader_has_gone_ends(logged_in: FakeCloud, here: Path) -> None:
-    """It says why, and keeps what was not read."""
+def test_collector_ends_when_its_output_pipe_is_closed(logged_in: FakeCloud, folder: Path) -> None:
+    """It says why, and keeps the undelivered readings."""
     first, second = os.pipe()
     os.close(first)
     words = [*PROGRAM, "collect", "--sink", "stdout:", "--quiet", "--state", "state"]
@@ -375,13 +381,13 @@ def test_a_collector_whose_only_reader_has_gone_ends(logged_in: FakeCloud, here:
     os.close(second)
     assert done.returncode == 0
     assert "stdout:: the reader has closed the pipe" in done.stderr
-    (sink,) = read_status(here / "state").sinks
+    (sink,) = read_status(folder / "state").sinks
     assert (sink.delivered, sink.waiting) == (0, 52)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("command", ["read", "counters", "houses --json", "sinks", "--help"])
-def test_a_full_disk_is_said(logged_in: FakeCloud, command: str) -> None:
+def test_full_disk_is_reported(logged_in: FakeCloud, command: str) -> None:
     with Path("/dev/full").open("w") as full:
         words = [*PROGRAM, *command.split()]
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -402,9 +408,9 @@ def test_a_full_disk_is_said(logged_in: FakeCloud, command: str) -> None:
     ],
 )
 def test_exit_status_is_the_same_if_messages_cannot_be_written(
-    logged_in: FakeCloud, here: Path, command: str, status: int, buffered: bool
+    logged_in: FakeCloud, folder: Path, command: str, status: int, buffered: bool
 ) -> None:
-    """The disk that they go to is full."""
+    """The disk they are written to is full."""
     environ = os.environ | ({} if buffered else {"PYTHONUNBUFFERED": "1"})
     with Path("/dev/full").open("w") as full:
         words = [*PROGRAM, *command.split()]
@@ -415,29 +421,31 @@ def test_exit_status_is_the_same_if_messages_cannot_be_written(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_collector_goes_on_if_its_warnings_cannot_be_written(
-    logged_in: FakeCloud, here: Path
+def test_collector_continues_if_its_warnings_cannot_be_written(
+    logged_in: FakeCloud, folder: Path
 ) -> None:
     words = [*PROGRAM, "collect", "--once", "--state", "state", "--sink", "sqlite:home.db"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([*words, "--on-event", "no-such-command"], stderr=full, check=False)
     assert done.returncode == 1, "the handler is missing"
-    delivered = {sink.name: sink.delivered for sink in read_status(here / "state").sinks}
+    delivered = {sink.name: sink.delivered for sink in read_status(folder / "state").sinks}
     assert delivered == {"sqlite:home.db": 52, "no-such-command": 0}
 
 
-@pytest.mark.parametrize("told", ["", "ascii"])
-def test_a_pipe_gets_utf8_unless_python_is_told_otherwise(logged_in: FakeCloud, told: str) -> None:
-    """As on Windows, where the machine's own encoding cannot hold every name."""
+@pytest.mark.parametrize("encoding", ["", "ascii"])
+def test_piped_output_is_utf8_unless_configured_otherwise(
+    logged_in: FakeCloud, encoding: str
+) -> None:
+    """As on Windows, where the system encoding cannot represent every name."""
     other = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    environ = os.environ | other | ({"PYTHONIOENCODING": told} if told else {})
+    environ = os.environ | other | ({"PYTHONIOENCODING": encoding} if encoding else {})
     done = subprocess.run([*PROGRAM, "read"], capture_output=True, env=environ, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     units = {json.loads(line)["unit"] for line in done.stdout.decode().splitlines()}
-    assert units == {"", "L", "%", "?C" if told else "°C"}
+    assert units == {"", "L", "%", "?C" if encoding else "°C"}
 
 
-def test_the_program_without_its_extra(
+def test_missing_cli_extra_is_explained(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sst_cloud.cli.find_spec", lambda name: None)
@@ -446,7 +454,7 @@ def test_the_program_without_its_extra(
     assert "pip install 'sst-cloud[cli]'" in str(caught.value)
 
 
-def test_quantities_print_for_people(sst: Run, here: Path) -> None:
+def test_quantities_are_printed_in_plain_words(sst: Run, folder: Path) -> None:
     records = [
         {"quantity": Quantity.LEAK, "value": True, "point": "wired_line"},
         {"quantity": Quantity.ONLINE, "value": False, "point": "module"},
@@ -459,7 +467,7 @@ def test_quantities_print_for_people(sst: Run, here: Path) -> None:
 
     header = ",".join(sample_reading().as_dict()) + "\r\n"
     rows = _encode(Reading.from_dict(common | record) for record in records)
-    (here / "r.csv").write_bytes(header.encode() + rows)
+    (folder / "r.csv").write_bytes(header.encode() + rows)
     out = sst("latest", "csv:r.csv").out
     assert "yes" in out
     assert "no" in out

@@ -1,4 +1,4 @@
-"""Readings that a sink rejected: shown, written again, forgotten."""
+"""Readings that a sink rejected: listed, written again, dropped."""
 
 import asyncio
 import json
@@ -32,14 +32,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def letters(folder: Path) -> DeadLetters:
-    """One for each of two sinks; the second of them takes it now."""
+    """One for each of two sinks; the second sink accepts it now."""
     letters = DeadLetters(folder)
     letters.add("csv:no/such/folder.csv", [Rejection(COLD, "too old")], NOW)
     letters.add("sqlite:home.db", [Rejection(FLOOR, "too odd")], NOW)
     return letters
 
 
-def test_no_folder(sst: Run, folder: Path) -> None:
+def test_missing_state_folder_is_an_error(sst: Run, folder: Path) -> None:
     for command in ("list", "list --json", "replay", "drop --yes"):
         assert sst("dead-letters", *command.split()) == (
             1,
@@ -48,12 +48,12 @@ def test_no_folder(sst: Run, folder: Path) -> None:
         )
 
 
-def test_nobody_has_collected_yet(sst: Run) -> None:
-    """Where no folder is named, there is no slip in its name."""
+def test_list_is_empty_before_the_first_collector_run(sst: Run) -> None:
+    """Without an explicit folder, its name cannot be mistyped."""
     assert sst("dead-letters", "list") == (0, "", "There are no dead letters.\n")
 
 
-def test_none(sst: Run, folder: Path) -> None:
+def test_empty_folder_has_no_dead_letters(sst: Run, folder: Path) -> None:
     folder.mkdir()
     assert sst("dead-letters", "list") == (0, "", "There are no dead letters.\n")
     assert sst("dead-letters", "list", "--json").out.strip() == "[]"
@@ -62,7 +62,7 @@ def test_none(sst: Run, folder: Path) -> None:
     assert not list(folder.glob("*.jsonl"))
 
 
-def test_they_are_on_the_disk_when_they_have_been_added(
+def test_added_letters_are_synced_to_the_disk(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
@@ -81,7 +81,7 @@ def test_they_are_on_the_disk_when_they_have_been_added(
     assert synced[2:] == [file]
 
 
-def test_list(sst: Run, letters: DeadLetters) -> None:
+def test_list_shows_every_letter(sst: Run, letters: DeadLetters) -> None:
     _, out, _ = sst("dead-letters", "list")
     first, second = out.splitlines()[1:]
     assert first.startswith("2026-03-01 12:20Z  csv:no/such/folder.csv  too old  Cold   volume")
@@ -91,7 +91,9 @@ def test_list(sst: Run, letters: DeadLetters) -> None:
     assert [letter["reading"] for letter in one] == [FLOOR.as_dict()]
 
 
-def test_list_on_a_narrow_terminal_cuts_nothing(sst_on_terminal: Run, letters: DeadLetters) -> None:
+def test_list_on_a_narrow_terminal_is_not_truncated(
+    sst_on_terminal: Run, letters: DeadLetters
+) -> None:
     out = sst_on_terminal(80, "dead-letters", "list").out
     assert "…" not in out
     assert out.count("2026-03-01 12:20Z") == 2
@@ -117,7 +119,7 @@ def test_every_error_of_a_replay_is_shown(sst: Run, letters: DeadLetters) -> Non
     assert len(letters.read()) == 2
 
 
-def test_letters_of_the_same_reading(sst: Run, folder: Path) -> None:
+def test_latest_letter_of_the_same_reading_counts(sst: Run, folder: Path) -> None:
     """Written down twice by a collector that was killed, or rejected again later."""
     letters = DeadLetters(folder)
     letters.add("sqlite:home.db", [Rejection(FLOOR, "too odd")] * 2, NOW)
@@ -174,7 +176,7 @@ def test_letters_accepted_before_a_failure_are_not_written_again(
     "report",
     [None, WriteReport(1, (Rejection(attrs.evolve(COLD, point_id="other"), "not this"),))],
 )
-def test_a_report_that_makes_no_sense_removes_nothing(
+def test_invalid_write_report_removes_no_letters(
     sst: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, report: WriteReport | None
 ) -> None:
     async def confused(self: SqliteSink, chunk: Sequence[Reading]) -> WriteReport | None:
@@ -211,7 +213,7 @@ def test_an_interrupted_replay_loses_nothing(
 
 
 @pytest.mark.parametrize("meanwhile", [Quality.GOOD, Quality.SUSPECT, None])
-def test_what_has_been_confirmed_since_is_not_made_suspect_again(
+def test_replay_does_not_replace_a_confirmed_reading(
     sst: Run, folder: Path, meanwhile: Quality | None
 ) -> None:
     doubted = attrs.evolve(COLD, quality=Quality.SUSPECT)
@@ -222,12 +224,12 @@ def test_what_has_been_confirmed_since_is_not_made_suspect_again(
         asyncio.run(SqliteSink("home.db").write([stored]))
     assert sst("dead-letters", "replay").out == "sqlite:home.db: 1 delivered, 0 rejected again\n"
     assert letters.read() == []
-    (found,) = asyncio.run(SqliteSink("home.db").latest())
-    assert found.quality is (meanwhile or Quality.SUSPECT)
+    (latest,) = asyncio.run(SqliteSink("home.db").latest())
+    assert latest.quality is (meanwhile or Quality.SUSPECT)
 
 
-def test_a_sink_whose_url_is_not_shown_whole(sst: Run, folder: Path) -> None:
-    """It is told by its URL all the same, which has to be given: only its name was kept."""
+def test_sink_with_a_masked_name_is_matched_by_its_url(sst: Run, folder: Path) -> None:
+    """The sink is found by its URL, which must be given because only its masked name was stored."""
     url = "sqlite:me@example.com.db"
     letters = DeadLetters(folder)
     letters.add(sink_name(url), [Rejection(COLD, "too old")], NOW)
@@ -242,7 +244,7 @@ def test_a_sink_whose_url_is_not_shown_whole(sst: Run, folder: Path) -> None:
     assert letters.read() == []
 
 
-def test_what_is_rejected_again_stays(sst: Run, folder: Path) -> None:
+def test_letters_rejected_again_are_kept(sst: Run, folder: Path) -> None:
     letters = DeadLetters(folder)
     future = sample_reading(time=datetime(9999, 1, 1, tzinfo=UTC), point_id="x")
     letters.add("influxdb:http://127.0.0.1:9/home", [Rejection(future, "late")], NOW)
@@ -252,7 +254,9 @@ def test_what_is_rejected_again_stays(sst: Run, folder: Path) -> None:
     assert len(letters.read()) == 1
 
 
-def test_drop_asks_first(sst: Run, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drop_asks_for_confirmation(
+    sst: Run, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "n")
     assert sst("dead-letters", "drop").status == 130
     assert len(letters.read()) == 2
@@ -260,7 +264,7 @@ def test_drop_asks_first(sst: Run, letters: DeadLetters, monkeypatch: pytest.Mon
     assert [letter.reading for letter in letters.read()] == [COLD]
 
 
-def test_lines_that_are_none_of_ours_stay_and_are_told(
+def test_unknown_lines_are_kept_and_logged(
     sst: Run, letters: DeadLetters, caplog: pytest.LogCaptureFixture
 ) -> None:
     with letters.path.open("a") as file:
@@ -274,7 +278,7 @@ def test_lines_that_are_none_of_ours_stay_and_are_told(
     assert letters.path.read_text() == '{"torn": \n'
 
 
-def test_a_file_that_cannot_be_written_is_said(sst: Run, folder: Path) -> None:
+def test_unusable_file_is_reported(sst: Run, folder: Path) -> None:
     folder.mkdir()
     (folder / "dead-letters.jsonl").mkdir()
     status, _, err = sst("dead-letters", "list")
@@ -284,7 +288,7 @@ def test_a_file_that_cannot_be_written_is_said(sst: Run, folder: Path) -> None:
 
 @pytest.mark.parametrize("field", ["sink", "reason", "time", "reading"])
 @pytest.mark.parametrize("value", [None, 7, [], {}, [["a"]]])
-def test_a_line_with_other_types_is_skipped(
+def test_line_with_wrong_types_is_skipped(
     sst: Run, letters: DeadLetters, field: str, value: object
 ) -> None:
     letter = letters.read()[0].as_dict()

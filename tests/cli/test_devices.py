@@ -1,4 +1,4 @@
-"""Commands from the shell, the tree, the watch, the dump."""
+"""The commands for devices: valves, thermostat, tree, watch and dump."""
 
 import base64
 import json
@@ -11,79 +11,81 @@ from sst_cloud.testing import FakeCloud, FakeDevice, Latency, Status
 from .conftest import Run
 
 
-def named(cloud: FakeCloud, name: str) -> FakeDevice:
+def device_named(cloud: FakeCloud, name: str) -> FakeDevice:
     return next(device for device in cloud.devices if device.name == name)
 
 
 @pytest.fixture
-def at_once(logged_in: FakeCloud) -> FakeCloud:
-    """A cloud that shows commands without delay: its clock is not the program's here."""
+def immediate_cloud(logged_in: FakeCloud) -> FakeCloud:
+    """A cloud that applies commands immediately: its clock is not that of the program."""
     logged_in.settle = 0
     return logged_in
 
 
-def test_closing_and_opening(sst: Run, at_once: FakeCloud) -> None:
+def test_valves_are_closed_and_opened(sst: Run, immediate_cloud: FakeCloud) -> None:
     status, out, _ = sst("valves", "close", "--device", "Bathroom")
     assert (status, out) == (0, "Bathroom: valves closed, confirmed by the device.\n")
-    assert not any(named(at_once, "Bathroom").module.opened.values())
+    assert not any(device_named(immediate_cloud, "Bathroom").module.opened.values())
     assert sst("valves", "open", "--device", "Bathroom").status == 0
-    assert all(named(at_once, "Bathroom").module.opened.values())
+    assert all(device_named(immediate_cloud, "Bathroom").module.opened.values())
 
 
-def test_all_modules_of_a_house(sst: Run, at_once: FakeCloud) -> None:
+def test_all_modules_of_a_house_are_closed(sst: Run, immediate_cloud: FakeCloud) -> None:
     status, out, _ = sst("valves", "close", "--house", "Flat", "--all", "--json")
     assert status == 0
     assert [(done["device"], done["confirmed"]) for done in json.loads(out)] == [
         ("Bathroom", True),
         ("Kitchen", True),
     ]
-    assert named(at_once, "Well").module.opened[1]
+    assert device_named(immediate_cloud, "Well").module.opened[1]
 
 
-def test_one_of_several_has_to_be_named(sst: Run, at_once: FakeCloud) -> None:
+def test_device_must_be_named_if_there_are_several(sst: Run, immediate_cloud: FakeCloud) -> None:
     status, _, err = sst("valves", "close")
     assert status == 1
     assert "choose one with --device, or use --all; there are: Bathroom (" in err
-    assert at_once.commands == []
+    assert immediate_cloud.commands == []
 
 
-def test_the_only_one_need_not_be_named(sst: Run, at_once: FakeCloud) -> None:
+def test_the_only_module_need_not_be_named(sst: Run, immediate_cloud: FakeCloud) -> None:
     assert sst("valves", "close", "--house", "Summer house").status == 0
-    assert not named(at_once, "Well").module.opened[1]
+    assert not device_named(immediate_cloud, "Well").module.opened[1]
 
 
 @pytest.mark.parametrize("words", [("--device", "Attic"), ("--device", "Bathroom floor")])
-def test_a_device_that_is_not_there(sst: Run, at_once: FakeCloud, words: tuple[str, ...]) -> None:
+def test_unknown_device_is_an_error(
+    sst: Run, immediate_cloud: FakeCloud, words: tuple[str, ...]
+) -> None:
     status, _, err = sst("valves", "close", *words)
     assert status == 1
     assert "this account has: Bathroom (" in err
 
 
-def test_a_leak_keeps_valves_closed(sst: Run, at_once: FakeCloud) -> None:
-    named(at_once, "Bathroom").module.wet_lines.add(1)
+def test_valves_do_not_open_during_a_leak(sst: Run, immediate_cloud: FakeCloud) -> None:
+    device_named(immediate_cloud, "Bathroom").module.wet_lines.add(1)
     status, _, err = sst("valves", "open", "--device", "Bathroom")
     assert status == 1
     assert "reports a leak" in err
-    assert at_once.commands == []
+    assert immediate_cloud.commands == []
     words = ("valves", "open", "--device", "Bathroom", "--despite-alarm", "--no-wait")
     status, out, _ = sst(*words)
     assert (status, out) == (0, "Bathroom: valves opened, accepted by the cloud.\n")
 
 
-def test_a_module_that_does_not_obey(sst: Run, at_once: FakeCloud) -> None:
-    named(at_once, "Well").obeys = False
+def test_unconfirmed_command_is_an_error(sst: Run, immediate_cloud: FakeCloud) -> None:
+    device_named(immediate_cloud, "Well").obeys = False
     status, out, _ = sst("valves", "close", "--device", "Well", "--limit", "5")
     assert status == 1
     assert "is it online?" in out
 
 
-def test_a_group_that_is_not_there(sst: Run, at_once: FakeCloud) -> None:
+def test_unknown_valve_group_is_an_error(sst: Run, immediate_cloud: FakeCloud) -> None:
     status, _, err = sst("valves", "close", "--device", "Well", "--group", "2")
-    assert (status, at_once.commands) == (1, [])
+    assert (status, immediate_cloud.commands) == (1, [])
     assert "has only one zone" in err
 
 
-def test_setting_a_thermostat(sst: Run, at_once: FakeCloud) -> None:
+def test_thermostat_settings_are_sent(sst: Run, immediate_cloud: FakeCloud) -> None:
     words = ("--temperature", "27", "--mode", "manual", "--on", "--brightness", "3")
     status, out, _ = sst("thermostat", "set", *words)
     assert status == 0
@@ -93,22 +95,22 @@ def test_setting_a_thermostat(sst: Run, at_once: FakeCloud) -> None:
         "Bathroom floor: target 27 °C, confirmed by the device.",
         "Bathroom floor: brightness 3, confirmed by the device.",
     ]
-    floor = named(at_once, "Bathroom floor").thermostat
+    floor = device_named(immediate_cloud, "Bathroom floor").thermostat
     assert (floor.on, floor.mode, floor.manual, floor.bright) == (True, "manual", 27, 3)
 
 
 @pytest.mark.parametrize(
     ("words", "status"), [((), 2), (("--temperature", "50"), 1), (("--mode", "warm"), 2)]
 )
-def test_settings_that_are_none(
-    sst: Run, at_once: FakeCloud, words: tuple[str, ...], status: int
+def test_invalid_thermostat_settings_are_refused(
+    sst: Run, immediate_cloud: FakeCloud, words: tuple[str, ...], status: int
 ) -> None:
     assert sst("thermostat", "set", *words).status == status
-    assert at_once.commands == []
+    assert immediate_cloud.commands == []
 
 
-def test_the_tree(sst: Run, logged_in: FakeCloud) -> None:
-    named(logged_in, "Kitchen").module.wet_lines.add(1)
+def test_tree_shows_houses_devices_and_states(sst: Run, logged_in: FakeCloud) -> None:
+    device_named(logged_in, "Kitchen").module.wet_lines.add(1)
     status, out, _ = sst("tree")
     assert status == 0
     assert "Flat  Europe/Moscow" in out
@@ -119,35 +121,35 @@ def test_the_tree(sst: Run, logged_in: FakeCloud) -> None:
     assert logged_in.email not in out
 
 
-def test_the_tree_shows_meters_of_devices_that_cannot_be_read(
-    sst: Run, logged_in: FakeCloud
-) -> None:
+def test_tree_shows_meters_of_unreadable_devices(sst: Run, logged_in: FakeCloud) -> None:
     (flat,) = [house for house in logged_in.houses if house.name == "Flat"]
     logged_in.inject(Status(500), path=f"/houses/{flat.id}/devices/")
     status, out, err = sst("tree", "--house", "Flat")
     assert status == 0
     assert "Bath cold  cold " in out
-    assert f"device {named(logged_in, 'Kitchen').id}\n" in out
+    assert f"device {device_named(logged_in, 'Kitchen').id}\n" in out
     assert "devices" in err
 
 
-def test_devices_of_several_houses_are_asked_for_together(sst: Run, logged_in: FakeCloud) -> None:
+def test_devices_of_several_houses_are_requested_in_parallel(
+    sst: Run, logged_in: FakeCloud
+) -> None:
     logged_in.inject(Latency(0.02), path="/houses/*/devices/")
     assert sst("valves", "close", "--device", "Well", "--no-wait").status == 0
     assert logged_in.most_at_once == len(logged_in.houses) == 2
 
 
-def test_the_tree_as_json(sst: Run, logged_in: FakeCloud) -> None:
-    found = json.loads(sst("tree", "--json", "--house", "Flat").out)
-    bathroom, kitchen, floor = found["devices"]
+def test_tree_as_json_has_all_parts(sst: Run, logged_in: FakeCloud) -> None:
+    tree = json.loads(sst("tree", "--json", "--house", "Flat").out)
+    bathroom, kitchen, floor = tree["devices"]
     assert bathroom["valve_groups"][0]["state"] == "opened"
     assert kitchen["lines"][0]["point_id"]
     assert floor["schedule"]["entries"][0] == {"minute": 540, "temperature": 24}
-    assert found["wireless_sensors"]
+    assert tree["wireless_sensors"]
     assert "mac_address" not in bathroom
 
 
-def test_the_watch(sst: Run, logged_in: FakeCloud) -> None:
+def test_watch_shows_readings_and_retries(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.inject(Status(500), path="/houses/", times=1)
     status, out, _ = sst("watch", "--polls", "3", "--every", "2s")
     assert status == 0
@@ -156,14 +158,14 @@ def test_the_watch(sst: Run, logged_in: FakeCloud) -> None:
     assert "retrying" in out
 
 
-def test_the_watch_on_a_terminal_shows_troubles_first_and_what_there_is_room_for(
+def test_watch_shows_alarms_first_and_fits_the_terminal(
     sst_on_terminal: Run, logged_in: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named(logged_in, "Kitchen").module.wet_lines.add(1)
+    device_named(logged_in, "Kitchen").module.wet_lines.add(1)
     monkeypatch.setenv("LINES", "12")
     status, out, _ = sst_on_terminal(80, "watch", "--polls", "1")
     assert status == 0
-    screen = out[out.rindex("house ") :]  # the last one of all that were painted
+    screen = out[out.rindex("house ") :]  # the last screen that was drawn
     head, valves, leak, *points, more = filter(None, screen.splitlines())
     assert "Ctrl-C to stop\n" in out
     assert head.split() == ["house", "device", "point", "reports"]
@@ -175,18 +177,18 @@ def test_the_watch_on_a_terminal_shows_troubles_first_and_what_there_is_room_for
     assert all(len(line) <= 80 for line in points)
 
 
-def test_the_dump_is_fit_to_be_passed_on(sst: Run, logged_in: FakeCloud) -> None:
+def test_dump_is_redacted(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.inject(Status(500), path="*/groups/")
     status, out, err = sst("dump")
     assert (status, err) == (0, "")
-    found = json.loads(out)
+    pages = json.loads(out)
     house, device = logged_in.houses[0], logged_in.devices[0]
     path = f"/houses/{house.id}/devices/{device.id}/"
-    assert {"/auth/user/", "/news/", "/houses/", path, f"{path}wireless_sensors/"} <= set(found)
-    assert "ServiceUnavailableError" in found[f"/houses/{house.id}/groups/"]["error"]
+    assert {"/auth/user/", "/news/", "/houses/", path, f"{path}wireless_sensors/"} <= set(pages)
+    assert "ServiceUnavailableError" in pages[f"/houses/{house.id}/groups/"]["error"]
     for secret in (logged_in.email, logged_in.token, device.mac_address, "79990000000"):
         assert secret not in out
-    shown = found[path]
+    shown = pages[path]
     assert shown["mac_address"] == "00:00:00:00:00:00"
     assert json.loads(shown["parsed_configuration"])["access_status"] == "available"
     decoded = tlv_frame.decode(shown["configuration"])
@@ -196,7 +198,7 @@ def test_the_dump_is_fit_to_be_passed_on(sst: Run, logged_in: FakeCloud) -> None
     assert len(base64.b64decode(shown["configuration"])) == len(original)
 
 
-def test_the_dump_as_it_comes(sst: Run, logged_in: FakeCloud) -> None:
+def test_unredacted_dump_warns_of_secrets(sst: Run, logged_in: FakeCloud) -> None:
     status, out, err = sst("dump", "--no-redact")
     assert status == 0
     assert "this contains secrets" in err

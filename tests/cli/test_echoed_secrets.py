@@ -1,4 +1,4 @@
-"""A store that repeats its token: it is in no log, no file of the collector, and no status."""
+"""A store that repeats its token: it appears in no log, file or status of the collector."""
 
 import json
 import logging
@@ -22,14 +22,14 @@ Answer = Callable[[str], bytes]
 
 
 def partial_write(text: str) -> bytes:
-    """Says of the first line of a write that it is bad."""
+    """Reports the first line of a write as bad."""
     data = [{"line_number": 1, "error_message": text}]
     return http(400, json.dumps({"error": f"partial write: {text}", "data": data}))
 
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Answer], str]]:
-    """The URL of a sink whose server repeats the token, in every form one after the other."""
+    """The URL of a sink whose server repeats the token in every encoding in turn."""
     answers: list[Answer] = []
     forms = list(FORMS.values())
 
@@ -58,7 +58,7 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
 
 
 @pytest.mark.parametrize("place", [*PLACES, "partial write"])
-def test_a_collector_keeps_nothing_of_it(
+def test_collector_never_stores_an_echoed_token(
     place: str,
     sst: Run,
     logged_in: FakeCloud,

@@ -56,16 +56,18 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def readings() -> list[Reading]:
-    """More than go into one write, in the file `readings #1?.csv`."""
-    made = minutes(4500)
-    write_csv(Path("readings #1?.csv"), made)
-    return made
+    """More readings than fit into one write, in the file `readings #1?.csv`."""
+    readings = minutes(4500)
+    write_csv(Path("readings #1?.csv"), readings)
+    return readings
 
 
 ARGS = ["import", "readings #1?.csv", "--sink", "sqlite:home.db"]
 
 
-def test_everything_arrives(readings: list[Reading], capsys: pytest.CaptureFixture[str]) -> None:
+def test_repeated_import_stores_every_reading_once(
+    readings: list[Reading], capsys: pytest.CaptureFixture[str]
+) -> None:
     for _ in range(2):
         assert run(ARGS) == 0
         assert stored(Path("home.db")) == readings
@@ -82,7 +84,7 @@ def rows_of(path: Path) -> list[Reading]:
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, sink: type[Sink], writes: int) -> None:
-    """Ctrl-C, once a sink has written so often."""
+    """Press Ctrl-C after this many writes of a sink."""
     write, sizes = sink.write, list[int]()
 
     async def interrupted(self: Any, chunk: Sequence[Reading]) -> WriteReport:
@@ -94,10 +96,10 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, sink: type[Sink], writes: i
     monkeypatch.setattr(sink, "write", interrupted)
 
 
-def test_a_store_that_is_away_is_waited_for_a_little(
+def test_unavailable_store_is_retried_before_the_import_stops(
     readings: list[Reading], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same command goes on, and claims nothing that is not there."""
+    """The same command continues later, and reports only what it has stored."""
     write, sizes = SqliteSink.write, list[int]()
 
     async def failing(self: SqliteSink, chunk: Sequence[Reading]) -> WriteReport:
@@ -124,7 +126,7 @@ def test_a_store_that_is_away_is_waited_for_a_little(
     assert stored(Path("home.db")) == readings
 
 
-def test_a_sink_that_refuses_in_the_middle(
+def test_import_stops_when_the_sink_refuses(
     readings: list[Reading], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, sizes = SqliteSink.write, list[int]()
@@ -142,7 +144,7 @@ def test_a_sink_that_refuses_in_the_middle(
     )
 
 
-def test_another_target_gets_everything_after_an_interruption(
+def test_interrupted_import_can_start_over_with_a_new_target(
     readings: list[Reading], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -161,14 +163,14 @@ TO_CSV = [*ARGS[:-1], "csv:copy.csv"]
 
 @pytest.mark.parametrize("writes", [0, 1, 2])
 @pytest.mark.parametrize("torn", [b"", b"2026-03-01T12", b'2026-03-01T12:00:00Z,"\xd0'])
-def test_a_csv_file_gets_the_rest_after_an_interruption(
+def test_interrupted_import_adds_only_the_missing_csv_rows(
     readings: list[Reading],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     writes: int,
     torn: bytes,
 ) -> None:
-    """A row that a crash has torn is no row, whatever byte it ends with."""
+    """A row torn by a crash is not a row, whatever its last byte is."""
     with monkeypatch.context() as patch:
         interrupt_after(patch, CsvSink, writes)
         assert run(TO_CSV) == 130
@@ -193,9 +195,7 @@ def test_a_csv_file_gets_the_rest_after_an_interruption(
 
 
 @pytest.mark.parametrize("size", [0, 20])
-def test_a_csv_file_of_which_only_part_of_the_header_was_written(
-    readings: list[Reading], size: int
-) -> None:
+def test_csv_target_with_a_partial_header_is_completed(readings: list[Reading], size: int) -> None:
     Path("copy.csv").write_bytes(Path("readings #1?.csv").read_bytes()[:size])
     assert run(TO_CSV) == 0
     assert rows_of(Path("copy.csv")) == readings
@@ -217,10 +217,10 @@ ROWS = [
     target=st.lists(st.sampled_from(ROWS), max_size=12),
     killed=st.integers(0, 12),
 )
-def test_a_csv_file_gets_each_reading_as_often_as_the_imported_one_has_it(
+def test_csv_target_gets_duplicates_as_often_as_the_source(
     source: list[Reading], target: list[Reading], killed: int
 ) -> None:
-    """In its order, wherever an earlier run was killed: the last one of a key counts."""
+    """In their order, because the last reading of a key counts, wherever an earlier run stopped."""
     for path in map(Path, ("source.csv", "target.csv")):
         path.unlink(missing_ok=True)
     write_csv(Path("source.csv"), source)
@@ -232,7 +232,7 @@ def test_a_csv_file_gets_each_reading_as_often_as_the_imported_one_has_it(
     assert rows_of(Path("target.csv")) == [*target, *lacking]
 
 
-def test_numbers_that_a_spreadsheet_has_written_its_own_way(
+def test_numbers_reformatted_by_a_spreadsheet_are_recognised(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     row = sample_reading(quantity=Quantity.AIR_TEMPERATURE, value=21.0, water=None)
@@ -246,7 +246,7 @@ def test_numbers_that_a_spreadsheet_has_written_its_own_way(
 def test_import_from_a_pipe(
     readings: list[Reading], capsys: pytest.CaptureFixture[str], sink: str
 ) -> None:
-    """As a shell hands it over: `import <(zcat readings.csv.gz)`."""
+    """As a shell passes it: `import <(zcat readings.csv.gz)`."""
     content = Path("readings #1?.csv").read_bytes()
     reader, writer = os.pipe()
 
@@ -267,7 +267,7 @@ SST_CLOUD = (sys.executable, "-m", "sst_cloud.cli")
 
 
 @pytest.mark.parametrize("file", ["-", "/dev/stdin"])
-def test_standard_input(readings: list[Reading], file: str) -> None:
+def test_import_from_standard_input(readings: list[Reading], file: str) -> None:
     content = Path("readings #1?.csv").read_bytes()
     command = [*SST_CLOUD, "import", file, "--sink", "sqlite:home.db"]
     done = subprocess.run(command, input=content, capture_output=True, check=True)
@@ -275,7 +275,7 @@ def test_standard_input(readings: list[Reading], file: str) -> None:
     assert stored(Path("home.db")) == readings
 
 
-def test_standard_input_that_is_closed() -> None:
+def test_closed_standard_input_is_an_error() -> None:
     command = [*SST_CLOUD, "import", "-", "--sink", "sqlite:home.db"]
     done = subprocess.run(
         ["sh", "-c", '"$@" <&-', "sh", *command], check=False, capture_output=True
@@ -321,10 +321,10 @@ def test_an_interrupt_ends_an_import_from_a_pipe_that_sends_nothing(
         ),
     ],
 )
-def test_a_file_without_a_reading(
+def test_file_without_readings_is_an_error(
     capsys: pytest.CaptureFixture[str], content: bytes, reason: str, sink: str
 ) -> None:
-    """Nobody imports nothing on purpose: perhaps the program that fills the pipe has failed."""
+    """An empty import is never intended: the program that fills the pipe may have failed."""
     Path("readings #1?.csv").write_bytes(content)
     assert run(["import", "readings #1?.csv", "--sink", sink]) == 1
     assert capsys.readouterr() == ("", f"Error: no readings in readings #1?.csv: {reason}\n")
@@ -335,7 +335,7 @@ def test_a_file_without_a_reading(
 def test_a_file_is_not_imported_into_itself(
     readings: list[Reading], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """It would grow for ever: what is appended is read again."""
+    """It would grow forever: the appended rows would be read again."""
     path = Path("readings #1?.csv")
     before = path.read_bytes()
     (tmp_path / "link.csv").symlink_to(path)
@@ -357,7 +357,7 @@ def test_a_pipe_is_not_imported_into_itself(capsys: pytest.CaptureFixture[str]) 
     assert "the sink is the imported file itself" in capsys.readouterr().err
 
 
-def test_a_file_is_not_imported_into_the_output_that_it_is(readings: list[Reading]) -> None:
+def test_file_is_not_imported_into_itself_by_redirection(readings: list[Reading]) -> None:
     path = Path("readings #1?.csv")
     before = path.read_bytes()
     with path.open("ab") as file:
@@ -368,10 +368,10 @@ def test_a_file_is_not_imported_into_the_output_that_it_is(readings: list[Readin
     assert path.read_bytes() == before
 
 
-def test_what_is_rejected_is_told(
+def test_rejected_readings_are_reported_by_reason(
     readings: list[Reading], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By reason, the most frequent first; reasons that differ in numbers count as one."""
+    """Grouped by reason, most frequent first; reasons that differ only in numbers count as one."""
 
     async def picky(self: SqliteSink, chunk: Sequence[Reading]) -> WriteReport:
         rejected = [
@@ -395,8 +395,8 @@ def test_what_is_rejected_is_told(
     assert answer["reasons"][1] == {"count": 10, "reason": "small"}
 
 
-def test_rows_that_hold_no_reading(capsys: pytest.CaptureFixture[str]) -> None:
-    """They are named by line, the first of them; the others are imported."""
+def test_unreadable_rows_are_reported_and_skipped(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first unreadable rows are listed by line number; the good rows are imported."""
     path = Path("readings #1?.csv")
     write_csv(path, minutes(3))
     with path.open("a", encoding="utf-8") as file:
@@ -412,28 +412,30 @@ def test_rows_that_hold_no_reading(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "status", "said"),
+    ("content", "status", "message"),
     [
         (None, 2, "does not exist"),
         ("a,b\r\n1,2\r\n", 1, "does not have the columns"),
         ("time\x00\xff", 1, "not a CSV file"),
     ],
 )
-def test_files_that_are_no_history(
-    capsys: pytest.CaptureFixture[str], content: str | None, status: int, said: str
+def test_invalid_import_files_are_refused(
+    capsys: pytest.CaptureFixture[str], content: str | None, status: int, message: str
 ) -> None:
     if content is not None:
         Path("readings #1?.csv").write_text(content, encoding="latin-1")
     assert run(ARGS) == status
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_a_sink_nobody_has(readings: list[Reading], capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_sink_is_an_error(
+    readings: list[Reading], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["import", "readings #1?.csv", "--sink", "nowhere:"]) == 2
     assert "nowhere" in capsys.readouterr().err
 
 
-def test_no_room_for_temporary_files(
+def test_full_temporary_folder_is_an_error(
     readings: list[Reading], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_csv(Path("copy.csv"), readings)

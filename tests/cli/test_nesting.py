@@ -21,7 +21,7 @@ def nested(depth: int) -> str:
 
 @attrs.frozen
 class Body:
-    """Answers with this text, whatever is asked for."""
+    """Answers every request with this text."""
 
     text: str
 
@@ -30,9 +30,7 @@ class Body:
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_dump_names_the_answer_that_cannot_be_read(
-    sst: Run, logged_in: FakeCloud, depth: int
-) -> None:
+def test_dump_names_the_unreadable_answer(sst: Run, logged_in: FakeCloud, depth: int) -> None:
     logged_in.inject(Body(f'[{{"name": {nested(depth)}}}]'), path="/news/")
     status, out, err = sst("dump")
     assert (status, err) == (0, "")
@@ -41,7 +39,7 @@ def test_dump_names_the_answer_that_cannot_be_read(
 
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("command", ["dump", "tree", "devices"])
-def test_json_nested_inside_a_text_is_shown_as_it_is(
+def test_deeply_nested_json_in_a_text_field_is_accepted(
     sst: Run, logged_in: FakeCloud, command: str, depth: int
 ) -> None:
     body = f'[{{"id": 1, "type": 7, "parsed_configuration": "{nested(depth)}"}}]'
@@ -50,7 +48,7 @@ def test_json_nested_inside_a_text_is_shown_as_it_is(
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_a_line_of_the_dead_letters_is_skipped(sst: Run, tmp_path: Path, depth: int) -> None:
+def test_deeply_nested_dead_letter_is_skipped(sst: Run, tmp_path: Path, depth: int) -> None:
     (tmp_path / "dead-letters.jsonl").write_text(f'{{"time": {nested(depth)}}}\n')
     for command in ("list", "list --json", "replay"):
         status, _, err = sst("dead-letters", *command.split(), "--state", str(tmp_path))
@@ -59,7 +57,7 @@ def test_a_line_of_the_dead_letters_is_skipped(sst: Run, tmp_path: Path, depth: 
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_a_config_file_is_not_accepted(sst: Run, tmp_path: Path, depth: int) -> None:
+def test_deeply_nested_config_file_is_refused(sst: Run, tmp_path: Path, depth: int) -> None:
     config = tmp_path / "collect.toml"
     config.write_text(f"sink = {nested(depth)}\n")
     status, _, err = sst("check", "--config", str(config))
@@ -69,7 +67,7 @@ def test_a_config_file_is_not_accepted(sst: Run, tmp_path: Path, depth: int) -> 
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_saved_credentials_are_not_read(sst: Run, cloud: FakeCloud, depth: int) -> None:
+def test_deeply_nested_credentials_file_is_refused(sst: Run, cloud: FakeCloud, depth: int) -> None:
     file = platformdirs.user_config_path("sst-cloud") / "credentials.json"
     file.parent.mkdir(parents=True)
     file.write_text(nested(depth))

@@ -46,7 +46,7 @@ STORE = ("report", "sqlite:home.db", "--timezone", "Europe/Moscow")
 
 
 def meter(name: str, water: str, totals: Sequence[int], **changes: Any) -> list[Reading]:
-    """Its totals at the ends of the 25th of August, September, October."""
+    """Totals of a meter at the end of 25 August, 25 September and 25 October."""
     fields = {"name": name, "point_id": name, "water": water} | changes
     return [
         sample_reading(time=time, value=total, **fields)
@@ -81,7 +81,7 @@ def sst(capsys: pytest.CaptureFixture[str]) -> Run:
     return invoke
 
 
-def test_for_people(sst: Run, home: Path) -> None:
+def test_report_is_printed_as_tables(sst: Run, home: Path) -> None:
     status, out, err = sst(*STORE, "--day", "25", "--house", "Home")
     assert (status, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines() if line.strip()]
@@ -95,8 +95,8 @@ def test_for_people(sst: Run, home: Path) -> None:
     ]
 
 
-def test_two_meters_of_one_name_are_told_apart(sst: Run, home: Path) -> None:
-    """In the rows that one hands in, and in the notes."""
+def test_meters_with_the_same_name_are_distinguished(sst: Run, home: Path) -> None:
+    """In the rows of the report and in its notes."""
 
     async def add() -> None:
         async with open_sink("sqlite:home.db") as sink:
@@ -113,13 +113,13 @@ def test_two_meters_of_one_name_are_told_apart(sst: Run, home: Path) -> None:
     assert lines[-1].startswith("Note: Garage Cold: the last reading is ")
 
 
-def test_natural_order() -> None:
+def test_names_sort_in_natural_order() -> None:
     names = ["", "9", "10", "0" * 5_000 + "11", "9" * 5_000, "a9b", "a10", "b1", "²"]
     for at in range(len(names)):
         assert sorted([*names[at:], *names[:at]], key=natural_key) == names
 
 
-def test_for_programs(sst: Run, home: Path) -> None:
+def test_report_as_json_and_csv(sst: Run, home: Path) -> None:
     first, second = json.loads(sst(*STORE, "--day", "25", "--decimals", "1", "--json").out)
     assert (first["house"], first["month"], second["house"]) == ("Home", "2026-10", "Dacha")
     assert (first["cold_m3"], first["hot_m3"]) == (6.6, 1.1)
@@ -131,14 +131,14 @@ def test_for_programs(sst: Run, home: Path) -> None:
     assert cold["last_time"] == "2026-10-26T00:00:00+03:00"
 
 
-def test_another_month(sst: Run, home: Path) -> None:
+def test_report_of_another_month(sst: Run, home: Path) -> None:
     report, _ = json.loads(sst(*STORE, "--day", "25", "--month", "2026-09", "--json").out)
     assert [report["start"][:10], report["end"][:10]] == ["2026-08-26", "2026-09-26"]
     assert report["cold_m3"] == 4
 
 
 def store(rows: Sequence[tuple[datetime, int]], file: str = "winter.db") -> tuple[str, ...]:
-    """A store with such totals of one meter, in words of the command line."""
+    """Create a store with these totals of one meter; returns the command line arguments."""
 
     async def write() -> None:
         async with open_sink(f"sqlite:{file}") as sink:
@@ -148,8 +148,8 @@ def store(rows: Sequence[tuple[datetime, int]], file: str = "winter.db") -> tupl
     return ("report", f"sqlite:{file}", "--timezone", "UTC", "--decimals", "3", "--json")
 
 
-def test_the_months_add_up_while_a_module_is_off(sst: Run, home: Path) -> None:
-    """As in a dacha that is left for the winter."""
+def test_monthly_reports_add_up_while_a_module_is_off(sst: Run, home: Path) -> None:
+    """As in a summer house that is empty in winter."""
     rows = [(datetime(2025, 10, 1 + n, tzinfo=UTC), 50_000 + 100 * n) for n in range(10)]
     rows += [(datetime(2026, 5, 10 + n, tzinfo=UTC), 60_900 + 100 * n) for n in range(15)]
     words = store(rows)
@@ -167,8 +167,8 @@ def test_the_months_add_up_while_a_module_is_off(sst: Run, home: Path) -> None:
     assert meters[-1]["first_time"] == "2025-10-10T00:00:00+00:00"
 
 
-def test_a_glitch_at_the_end_is_told_by_what_comes_after(sst: Run, home: Path) -> None:
-    """Nobody has judged it: the day after the end shows that the old total goes on."""
+def test_glitch_at_the_end_is_recognised_by_later_readings(sst: Run, home: Path) -> None:
+    """It was not validated: the readings of the next day continue the old total."""
     october = [(datetime(2026, 10, 1 + n, tzinfo=UTC), 1000 + 10 * n) for n in range(31)]
     glitch = (datetime(2026, 10, 31, 23, 50, tzinfo=UTC), 50_000_000)
     after = [(datetime(2026, 11, 1, n, tzinfo=UTC), 1310) for n in (1, 2, 3)]
@@ -180,14 +180,14 @@ def test_a_glitch_at_the_end_is_told_by_what_comes_after(sst: Run, home: Path) -
     assert [meter["last_l"] for meter in report["meters"]] == [1300]
 
 
-def test_a_month_that_is_not_over(sst: Run, home: Path) -> None:
+def test_unfinished_month_is_noted(sst: Run, home: Path) -> None:
     status, out, err = sst(*STORE, "--day", "25", "--month", "2026-11", "--house", "7")
     assert status == 0
     assert err == "Note: Dacha, November 2026: the report day is not over yet.\n"
     assert "Note: Well: the last reading is 16 days old." in out
 
 
-def test_each_house_has_its_own_day_and_zone(
+def test_each_house_has_its_own_report_day_and_time_zone(
     sst: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     houses = (
@@ -221,14 +221,16 @@ def test_each_house_has_its_own_day_and_zone(
         (("--send-to", "it's"), "--send-to: cannot parse the command of a handler"),
     ],
 )
-def test_wrong_use(sst: Run, home: Path, words: tuple[str, ...], message: str) -> None:
+def test_wrong_usage_is_an_error_with_a_hint(
+    sst: Run, home: Path, words: tuple[str, ...], message: str
+) -> None:
     status, out, err = sst(*STORE, *words)
     assert (status, out) == (2, "")
     assert message in err
     assert len(err.splitlines()) == 2
 
 
-def test_nothing_to_report(sst: Run, home: Path) -> None:
+def test_period_without_readings_is_explained(sst: Run, home: Path) -> None:
     status, out, err = sst(*STORE, "--month", "2020-01", "--json")
     assert (status, out) == (0, "[]\n")
     assert err == (
@@ -241,28 +243,28 @@ def test_nothing_to_report(sst: Run, home: Path) -> None:
     assert "there are no readings of a house 'X' in that time" in sst(*STORE, "--house", "X").err
 
 
-def test_to_a_command(sst: Run, home: Path) -> None:
+def test_report_is_sent_to_a_command(sst: Run, home: Path) -> None:
     keep = "import sys; open('got.jsonl', 'a').write(sys.stdin.read())"
     status, _, err = sst(*STORE, "--send-to", f'{sys.executable} -c "{keep}"')
     assert (status, err.startswith("Sent to "), len(err.splitlines())) == (0, True, 1)
-    got = [json.loads(line) for line in Path("got.jsonl").read_text().splitlines()]
-    assert [report["house"] for report in got] == ["Home", "Dacha"]
+    reports = [json.loads(line) for line in Path("got.jsonl").read_text().splitlines()]
+    assert [report["house"] for report in reports] == ["Home", "Dacha"]
     status, out, err = sst(*STORE, "--send-to", "false")
     assert (status, err) == (1, "Error: not sent to false: the command failed (exit status 1)\n")
     assert "Home, October 2026" in out
 
 
-def test_to_a_web_address(sst: Run, home: Path) -> None:
-    got: list[Any] = []
+def test_report_is_posted_to_a_url(sst: Run, home: Path) -> None:
+    reports: list[Any] = []
 
     class Page(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            reports.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
             self.end_headers()
 
         def log_message(self, *args: Any) -> None:
-            """Not into the output of the tests."""
+            """Keep the output of the tests clean."""
 
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         thread = Thread(target=server.serve_forever)
@@ -275,11 +277,11 @@ def test_to_a_web_address(sst: Run, home: Path) -> None:
             thread.join()
     assert status == 0
     assert "secret" not in err
-    assert [report["house"] for report in got] == ["Home", "Dacha"]
+    assert [report["house"] for report in reports] == ["Home", "Dacha"]
 
 
 class MailServer:
-    """Takes mail; knows one user."""
+    """Accepts mail and has one user."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
@@ -318,7 +320,7 @@ def _authenticate(
 
 
 class FreePort(Controller):
-    """Finds out its port before it tries itself."""
+    """Determines its port before the self-test connects to it."""
 
     def _trigger_server(self) -> None:
         assert isinstance(self.server, asyncio.Server)
@@ -349,7 +351,9 @@ def mail_server() -> Iterator[Start]:
 MAIL = ("--send-to", "mailto:you@example.com,me@example.com", "--day", "25", "--house", "Home")
 
 
-def test_by_mail(sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_is_sent_by_mail(
+    sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server, port = mail_server()
     monkeypatch.setenv("SST_CLOUD_SMTP", f"smtp://127.0.0.1:{port}")
     status, out, err = sst(*STORE, *MAIL)
@@ -366,7 +370,7 @@ def test_by_mail(sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.M
     assert page.get_content().rstrip() == f"<pre>{text.get_content()}</pre>"
 
 
-def test_by_mail_as_a_user_over_tls(
+def test_mail_is_sent_with_login_over_starttls(
     sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -393,7 +397,7 @@ def test_by_mail_as_a_user_over_tls(
     assert "wrong" not in err
 
 
-def test_a_password_is_not_sent_in_the_clear(
+def test_mail_password_is_not_sent_without_tls(
     sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, port = mail_server(authenticator=_authenticate, auth_require_tls=False)
@@ -407,7 +411,7 @@ def test_a_password_is_not_sent_in_the_clear(
     assert len(server.mails) == 1
 
 
-def test_by_mail_over_tls_from_the_beginning(
+def test_mail_is_sent_over_implicit_tls(
     sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -420,7 +424,7 @@ def test_by_mail_over_tls_from_the_beginning(
     assert len(server.mails) == 1
 
 
-def test_mail_that_is_not_taken(
+def test_refused_recipient_and_unusable_mail_server_are_reported(
     sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, port = mail_server()
@@ -443,7 +447,7 @@ def test_mail_that_is_not_taken(
     assert "try smtp://" in err
 
 
-def test_a_sender_that_is_refused(
+def test_refused_sender_is_reported(
     sst: Run, home: Path, mail_server: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, port = mail_server()
@@ -455,7 +459,7 @@ def test_a_sender_that_is_refused(
     )
 
 
-def test_one_that_fails_holds_up_no_other(sst: Run, home: Path) -> None:
+def test_failed_target_does_not_stop_the_others(sst: Run, home: Path) -> None:
     keep = "import sys; open('got.jsonl', 'a').write(sys.stdin.read())"
     ways = ("false", f'{sys.executable} -c "{keep}"', "/no/such/command")
     status, _, err = sst(*STORE, *(word for way in ways for word in ("--send-to", way)))
@@ -479,7 +483,7 @@ def test_one_that_fails_holds_up_no_other(sst: Run, home: Path) -> None:
         ("smtps://me@mail.example.com", "has a user: also set SST_CLOUD_SMTP_PASSWORD"),
     ],
 )
-def test_mail_servers_that_are_none(
+def test_invalid_mail_server_urls_are_refused(
     sst: Run, home: Path, monkeypatch: pytest.MonkeyPatch, server: str, message: str
 ) -> None:
     monkeypatch.setenv("SST_CLOUD_SMTP", server)
@@ -490,7 +494,7 @@ def test_mail_servers_that_are_none(
 
 
 @pytest.mark.parametrize("address", ["", "me", "me@", "@b", "a@b,,c@d", "a@b%0Ac", "a@b?cc=c@d"])
-def test_addresses_that_are_none(
+def test_invalid_mail_addresses_are_refused(
     sst: Run, home: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("SST_CLOUD_SMTP", "smtp://127.0.0.1:1")
@@ -504,7 +508,7 @@ Replies = Callable[[bytes], Iterable[bytes]]
 
 @pytest.fixture
 def raw_mail_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Replies], None]]:
-    """A mail server that answers each line with what a function makes of it."""
+    """A mail server that answers each line with the result of a function."""
     replies: list[Replies] = []
 
     class Talk(socketserver.StreamRequestHandler):
@@ -530,7 +534,7 @@ SMTP_PASSWORD = "correct horse & battery"
 
 
 def polite(line: bytes) -> bytes:
-    """What a mail server answers that takes all."""
+    """The answers of a mail server that accepts everything."""
     if line.startswith(b"ehlo"):
         return b"250-here\r\n250 AUTH PLAIN\r\n"
     if line.startswith(b"data"):
@@ -539,7 +543,7 @@ def polite(line: bytes) -> bytes:
         return b"235 fine\r\n"
     if line.lower().startswith(b"quit"):
         return b"221 bye\r\n"
-    # Of the mail itself only its end is answered.
+    # Within the message, only its last line gets an answer.
     is_command = line[:4].lower() in (b"", b"helo", b"mail", b"rcpt", b".\r\n", b"rset")
     return b"220 fine\r\n" if not line else b"250 fine\r\n" if is_command else b""
 
@@ -551,7 +555,7 @@ def polite(line: bytes) -> bytes:
         *((b"mail", form) for form in FORMS),
     ],
 )
-def test_nothing_that_was_sent_comes_out_of_a_reply_that_repeats_it(
+def test_secrets_repeated_by_the_mail_server_are_never_shown(
     sst: Run,
     home: Path,
     raw_mail_server: Callable[[Replies], None],
@@ -585,7 +589,7 @@ def test_nothing_that_was_sent_comes_out_of_a_reply_that_repeats_it(
     ],
     ids=["lines", "line", "silence"],
 )
-def test_a_reply_without_an_end(
+def test_endless_mail_reply_is_cut_off(
     sst: Run,
     home: Path,
     raw_mail_server: Callable[[Replies], None],
@@ -605,28 +609,28 @@ def test_a_reply_without_an_end(
     assert peak < 32_000_000
 
 
-def test_a_reply_that_trickles_in(
+def test_slow_mail_reply_times_out(
     sst: Run,
     home: Path,
     raw_mail_server: Callable[[Replies], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each piece comes in time, and the whole never does."""
+    """Each byte arrives in time, but the reply never ends."""
     monkeypatch.setattr("sst_cloud.notify.smtp._TIMEOUT", 0.5)
-    over = threading.Event()
+    finished = threading.Event()
 
     def trickle(line: bytes) -> Iterator[bytes]:
-        while not over.wait(0.05):
+        while not finished.wait(0.05):
             yield b"x"
 
     raw_mail_server(lambda line: trickle(line) if line.startswith(b"ehlo") else [polite(line)])
     status, _, err = sst(*STORE, "--send-to", "mailto:you@example.com", "--house", "Home")
-    over.set()
+    finished.set()
     assert status == 1
     assert "timed out" in err
 
 
-def test_a_password_that_cannot_be_sent(
+def test_non_ascii_mail_password_is_refused(
     sst: Run,
     home: Path,
     raw_mail_server: Callable[[Replies], None],
@@ -640,7 +644,7 @@ def test_a_password_that_cannot_be_sent(
     assert "пароль" not in err
 
 
-def test_a_challenge_that_is_no_base64(
+def test_invalid_mail_login_challenge_is_an_error(
     sst: Run, home: Path, raw_mail_server: Callable[[Replies], None]
 ) -> None:
     def challenge(line: bytes) -> Iterable[bytes]:

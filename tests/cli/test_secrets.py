@@ -1,4 +1,4 @@
-"""Where the secrets of the command line go: to sinks, and into nothing else."""
+"""The secrets of the command line are passed to sinks and nowhere else."""
 
 import ast
 import json
@@ -24,20 +24,20 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SST_CLOUD_STATE", "state")
     return tmp_path
 
 
-def stored(sst: Run, here: Path) -> None:
+def stored(sst: Run, folder: Path) -> None:
     """A store with readings in it, as an import leaves it."""
     readings = [sample_reading(), sample_reading(time=NOW.replace(year=2025))]
     lines = [",".join(readings[0].as_dict())]
     for reading in readings:
         values = reading.as_dict().values()
         lines.append(",".join("" if value is None else str(value) for value in values))
-    (here / "readings.csv").write_text("\n".join(lines) + "\n")
+    (folder / "readings.csv").write_text("\n".join(lines) + "\n")
     assert sst("import", "readings.csv", "--sink", "sqlite:home.db").status == 0
 
 
@@ -55,32 +55,32 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_hands_sinks_their_secrets(  # noqa: PLR0917  fixtures have no order
+def test_every_command_passes_secrets_to_its_sinks(  # noqa: PLR0917  fixtures have no order
     sst: Run,
     logged_in: FakeCloud,
-    here: Path,
+    folder: Path,
     plugins: Path,
     monkeypatch: pytest.MonkeyPatch,
     command: str,
 ) -> None:
     asking_sink(plugins)
-    (here / "readings.csv").write_text("")
-    DeadLetters(here / "state").add("asking:", [Rejection(sample_reading(), "too old")], NOW)
+    (folder / "readings.csv").write_text("")
+    DeadLetters(folder / "state").add("asking:", [Rejection(sample_reading(), "too old")], NOW)
     monkeypatch.setenv("ASKED", "of the environment")
     _, out, err = sst(*command.split())
     assert "the secret is of the environment" in out + err
     if COMMANDS[command]:
         monkeypatch.setenv("ASKED", "")
-        (here / "secret").write_text("of the file")
-        (here / "secret").chmod(0o600)
-        (here / "collect.toml").write_text("[secrets]\nASKED = { file = 'secret' }\n")
+        (folder / "secret").write_text("of the file")
+        (folder / "secret").chmod(0o600)
+        (folder / "collect.toml").write_text("[secrets]\nASKED = { file = 'secret' }\n")
         _, out, err = sst(*command.split(), "--config", "collect.toml")
         assert "the secret is of the file" in out + err
     assert "of the file" not in os.environ.values()
 
 
-def test_no_command_opens_a_sink_without_its_secrets() -> None:
-    """There is one door, in the settings, that has them."""
+def test_sinks_are_opened_only_by_the_module_with_their_secrets() -> None:
+    """Only the settings module has the secrets."""
     folder = Path(sst_cloud.cli.__file__).parent
     imports = {
         file.name: {
@@ -97,7 +97,7 @@ def test_no_command_opens_a_sink_without_its_secrets() -> None:
     ]
 
 
-def test_all_variables_with_secrets_of_the_account_are_ours() -> None:
+def test_account_secret_variables_are_all_listed() -> None:
     @click.command()
     @account_options
     def command() -> None: ...
@@ -113,8 +113,8 @@ def test_all_variables_with_secrets_of_the_account_are_ours() -> None:
 
 
 @pytest.fixture
-def with_secrets(here: Path, logged_in: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Secrets in every place that may hold one; gives their values."""
+def with_secrets(folder: Path, logged_in: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Put secrets in every place that may hold one; returns their values."""
     variables = {
         **{name: f"hunter2 of {name}" for name in OWN_SECRETS - {"SST_CLOUD_TOKEN"}},
         "INFLUXDB_TOKEN": "hunter2 of InfluxDB",
@@ -128,15 +128,15 @@ def with_secrets(here: Path, logged_in: FakeCloud, monkeypatch: pytest.MonkeyPat
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PLACE", "home")
-    (here / "vault").write_text("hunter2 of a file")
-    (here / "vault").chmod(0o600)
-    (here / "collect.toml").write_text(
+    (folder / "vault").write_text("hunter2 of a file")
+    (folder / "vault").chmod(0o600)
+    (folder / "collect.toml").write_text(
         "[account]\ntoken_env = 'MY_TOKEN'\npassword_env = 'MY_PASSWORD'\n"
         "[secrets]\nVAULT = { file = 'vault' }\nNAMED = { env = 'OTHER' }\n"
         "[handlers.env]\nPIN = { env = 'FOR_HANDLER' }\n"
     )
-    (here / "dump").write_text("#!/bin/sh\nenv >> environment\n")
-    (here / "dump").chmod(0o755)
+    (folder / "dump").write_text("#!/bin/sh\nenv >> environment\n")
+    (folder / "dump").chmod(0o755)
     return [logged_in.token, *variables.values(), "hunter2"]
 
 
@@ -144,40 +144,40 @@ def with_secrets(here: Path, logged_in: FakeCloud, monkeypatch: pytest.MonkeyPat
     "command", ["collect --once --sink csv:a.csv --on-event", "report sqlite:home.db --send-to"]
 )
 def test_no_secret_is_in_the_environment_of_a_command(
-    sst: Run, logged_in: FakeCloud, here: Path, with_secrets: list[str], command: str
+    sst: Run, logged_in: FakeCloud, folder: Path, with_secrets: list[str], command: str
 ) -> None:
-    stored(sst, here)
+    stored(sst, folder)
     logged_in.devices[0].module.wet_lines.add(1)
-    status, _, err = sst(*command.split(), f"{here}/dump", "--config", "collect.toml")
+    status, _, err = sst(*command.split(), f"{folder}/dump", "--config", "collect.toml")
     assert status == 0, err
-    environment = (here / "environment").read_text()
+    environment = (folder / "environment").read_text()
     assert "PIN=hunter2 for the command\n" in environment
     assert "PLACE=home\n" in environment
     rest = environment.replace("PIN=hunter2 for the command\n", "")
     assert [secret for secret in with_secrets if secret in rest] == []
 
 
-def test_a_secret_of_the_command_line_is_not_inherited_under_another_name(
-    sst: Run, cloud: FakeCloud, here: Path, monkeypatch: pytest.MonkeyPatch
+def test_command_line_secret_is_not_inherited_under_another_name(
+    sst: Run, cloud: FakeCloud, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINE", cloud.token)
-    (here / "dump").write_text("#!/bin/sh\nenv > environment\n")
-    (here / "dump").chmod(0o755)
+    (folder / "dump").write_text("#!/bin/sh\nenv > environment\n")
+    (folder / "dump").chmod(0o755)
     cloud.devices[0].module.wet_lines.add(1)
-    words = ("collect", "--once", "--sink", "csv:a.csv", "--on-event", f"{here}/dump")
+    words = ("collect", "--once", "--sink", "csv:a.csv", "--on-event", f"{folder}/dump")
     status, _, err = sst(*words, "--token", cloud.token)
     assert status == 0, err
-    assert cloud.token not in (here / "environment").read_text()
+    assert cloud.token not in (folder / "environment").read_text()
 
 
-def test_the_mail_server_may_be_in_the_file(
-    sst: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+def test_mail_server_can_be_set_in_the_config_file(
+    sst: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored(sst, here)
+    stored(sst, folder)
     monkeypatch.setenv("SERVER", "smtp://me@127.0.0.1:1")
     monkeypatch.setenv("WORD", "hunter2")
     words = ("report", "sqlite:home.db", "--send-to", "mailto:me@example.com")
-    file = here / "collect.toml"
+    file = folder / "collect.toml"
     file.write_text("[secrets]\nSST_CLOUD_SMTP = { env = 'SERVER' }\n")
     status, _, err = sst(*words, "--config", "collect.toml")
     assert (status, "also set SST_CLOUD_SMTP_PASSWORD" in err) == (2, True)
@@ -200,10 +200,10 @@ URLS = (
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_a_url_that_no_sink_accepts_is_nowhere_shown_whole(
-    sst: Run, logged_in: FakeCloud, here: Path, url: str
+def test_refused_sink_url_is_masked_by_every_command(
+    sst: Run, logged_in: FakeCloud, folder: Path, url: str
 ) -> None:
-    (here / "readings.csv").write_text("")
+    (folder / "readings.csv").write_text("")
     printed = {
         command: "".join(map(str, sst(*command.split(), url)))
         for command in (
@@ -222,11 +222,11 @@ def test_a_url_that_no_sink_accepts_is_nowhere_shown_whole(
     assert [command for command, text in printed.items() if "hunter2" in text] == []
 
 
-def test_a_token_in_the_name_of_a_file_is_nowhere_shown(
-    sst: Run, logged_in: FakeCloud, here: Path
+def test_token_in_a_file_name_is_masked_everywhere(
+    sst: Run, logged_in: FakeCloud, folder: Path
 ) -> None:
-    """There is no ? before it, so that it is not an option, but part of the name."""
-    stored(sst, here)
+    """Without a ? before it, it is not an option but part of the file name."""
+    stored(sst, folder)
     url = "csv:a.csv&token=hunter2"
     for words in (
         ("check", "--sink", url),
@@ -242,7 +242,7 @@ def test_a_token_in_the_name_of_a_file_is_nowhere_shown(
     assert "csv:a.csv&token=***…" in sst("status").out
 
 
-def test_check_shows_no_secret_of_anything(sst: Run, here: Path) -> None:
+def test_check_masks_all_secrets(sst: Run, folder: Path) -> None:
     words = ("--url", "http://me:hunter2@127.0.0.1:1", "--state", "/proc/me@hunter2.com")
     handlers = ("me@hunter2.com", "TOKEN=hunter2 ring", "/no/me@hunter2.com --now")
     given = [word for text in handlers for word in ("--on-event", text)]
@@ -253,8 +253,8 @@ def test_check_shows_no_secret_of_anything(sst: Run, here: Path) -> None:
     assert len(json.loads(out)) == 5
 
 
-def test_an_address_without_mailto(sst: Run, here: Path) -> None:
-    stored(sst, here)
+def test_mail_address_without_mailto_is_refused(sst: Run, folder: Path) -> None:
+    stored(sst, folder)
     status, _, err = sst("report", "sqlite:home.db", "--send-to", "me@example.com")
     assert (status, err.splitlines()[0]) == (
         2,
@@ -269,7 +269,7 @@ def test_an_address_without_mailto(sst: Run, here: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["houses", "status", "latest sqlite:home.db"])
-def test_a_stray_word_is_masked(sst: Run, here: Path, command: str) -> None:
+def test_unexpected_argument_is_masked_in_the_error(sst: Run, folder: Path, command: str) -> None:
     status, _, err = sst(*command.split(), "me@example.com", "a" * 40)
     assert status == 2
     assert "***" in err
@@ -277,7 +277,7 @@ def test_a_stray_word_is_masked(sst: Run, here: Path, command: str) -> None:
     assert "a" * 40 not in err
 
 
-def test_a_secret_where_its_file_belongs(sst: Run, cloud: FakeCloud) -> None:
+def test_secret_given_as_a_file_name_is_masked(sst: Run, cloud: FakeCloud) -> None:
     status, _, err = sst("houses", "--token-file", "a" * 40)
     assert (status, "the token cannot be read from ***: " in err) == (3, True)
 

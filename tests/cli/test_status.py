@@ -1,4 +1,4 @@
-"""`sst-cloud status`: what the collector has noted, for people and for programs."""
+"""`sst-cloud status`: the state of the collector, as text and as JSON."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ class Status:
 
 
 async def fill(folder: Path, clock: ManualClock, **notes: str) -> None:
-    """An outbox in which everything has happened."""
+    """Create an outbox with sinks in every state."""
     async with Outbox(folder, clock=clock) as outbox:
         for name in ("sqlite:home.db", "influxdb:http://x/y", "csv:old.csv", "csv:slow.csv"):
             await outbox.join(name, Stream.READINGS, Start.BEGINNING)
@@ -83,7 +83,7 @@ async def fill(folder: Path, clock: ManualClock, **notes: str) -> None:
         await outbox.join("ring", Stream.EVENTS)
 
 
-def test_for_people(tmp_path: Path, clock: ManualClock, status: Status) -> None:
+def test_status_is_printed_as_text(tmp_path: Path, clock: ManualClock, status: Status) -> None:
     notes = {
         "last_poll": format_time(clock.now() + timedelta(hours=3, minutes=4)),
         "last_success": format_time(clock.now()),
@@ -96,8 +96,8 @@ def test_for_people(tmp_path: Path, clock: ManualClock, status: Status) -> None:
     code, out, err = status()
     assert (code, err) == (0, "")
     head, _, rest = out.partition("\n\n")
-    told = dict(line.split("  ", 1) for line in head.strip().splitlines())
-    assert {label: words.strip() for label, words in told.items() if label != "outbox"} == {
+    fields = dict(line.split("  ", 1) for line in head.strip().splitlines())
+    assert {label: words.strip() for label, words in fields.items() if label != "outbox"} == {
         "running": "no",
         "folder": str(tmp_path),
         "last poll": "60 s ago",
@@ -107,7 +107,7 @@ def test_for_people(tmp_path: Path, clock: ManualClock, status: Status) -> None:
         "polls": "1,234, 9 failed",
         "readings": "1,234",
     }
-    assert told["outbox"].strip().endswith("kB")
+    assert fields["outbox"].strip().endswith("kB")
     lines = {line.split("  ")[0]: line for line in rest.splitlines()}
     assert lines["sink"].split()[-6:] == [
         "waiting",
@@ -130,8 +130,8 @@ def test_for_people(tmp_path: Path, clock: ManualClock, status: Status) -> None:
     )
 
 
-def test_while_a_collector_runs(tmp_path: Path, clock: ManualClock, status: Status) -> None:
-    """It is seen by its lock, which goes on being its own."""
+def test_status_while_a_collector_runs(tmp_path: Path, clock: ManualClock, status: Status) -> None:
+    """A running collector is detected by its lock, which the command does not take."""
     asyncio.run(fill(tmp_path, clock))
 
     async def look() -> tuple[str, dict[str, object]]:
@@ -139,22 +139,22 @@ def test_while_a_collector_runs(tmp_path: Path, clock: ManualClock, status: Stat
             for name in ("sqlite:home.db", "influxdb:http://x/y", "csv:slow.csv"):
                 await outbox.join(name, Stream.READINGS)
             words = (await asyncio.to_thread(status)).out
-            found = json.loads((await asyncio.to_thread(status, "--json")).out)
+            status_json = json.loads((await asyncio.to_thread(status, "--json")).out)
             with pytest.raises(OutboxError, match="another collector is using"):
                 async with Outbox(tmp_path):
                     pass
-        return words, found
+        return words, status_json
 
-    words, found = asyncio.run(look())
+    words, running_status = asyncio.run(look())
     assert "running       yes\n" in words
-    assert (found["running"], found["folder"]) == (True, str(tmp_path))
+    assert (running_status["running"], running_status["folder"]) == (True, str(tmp_path))
     assert "next try due now." in words
     assert "next try in 30 min." in words
     assert "sqlite:home.db       delivering" in words
     assert not json.loads(status("--json").out)["running"]
 
 
-def test_a_narrow_terminal_cuts_no_name(
+def test_narrow_terminal_does_not_truncate_names(
     tmp_path: Path, clock: ManualClock, status: Status, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asyncio.run(fill(tmp_path, clock))
@@ -165,21 +165,19 @@ def test_a_narrow_terminal_cuts_no_name(
     assert out.count("1,234") == 4
 
 
-def test_for_programs(tmp_path: Path, clock: ManualClock, status: Status) -> None:
+def test_status_as_json(tmp_path: Path, clock: ManualClock, status: Status) -> None:
     asyncio.run(fill(tmp_path, clock, polls="7"))
     code, out, _ = status("--json")
     assert code == 0
-    found = json.loads(out)
-    assert (found["polls"], found["readings"], found["last_poll"]) == (7, 1234, None)
-    sinks = {sink["name"]: sink for sink in found["sinks"]}
+    content = json.loads(out)
+    assert (content["polls"], content["readings"], content["last_poll"]) == (7, 1234, None)
+    sinks = {sink["name"]: sink for sink in content["sinks"]}
     assert sinks["sqlite:home.db"]["last_success"] == "2026-01-01T03:00:00+00:00"
     assert sinks["influxdb:http://x/y"]["state"] == "paused"
     assert sinks["ring"]["stream"] == "events"
 
 
-def test_a_collector_that_has_not_polled_yet(
-    tmp_path: Path, clock: ManualClock, status: Status
-) -> None:
+def test_status_before_the_first_poll(tmp_path: Path, clock: ManualClock, status: Status) -> None:
     async def open_and_close() -> None:
         async with Outbox(tmp_path, clock=clock):
             pass
@@ -191,19 +189,21 @@ def test_a_collector_that_has_not_polled_yet(
     assert "delivered" not in out
 
 
-def test_a_clock_that_was_set_back(tmp_path: Path, clock: ManualClock, status: Status) -> None:
+def test_poll_time_ahead_of_the_clock_is_shown(
+    tmp_path: Path, clock: ManualClock, status: Status
+) -> None:
     ahead = format_time(clock.now() + timedelta(days=3, hours=4))
     asyncio.run(fill(tmp_path, clock, last_poll=ahead))
     assert "3 days ahead" in status().out
 
 
-def test_another_folder(tmp_path: Path, clock: ManualClock, status: Status) -> None:
+def test_status_of_another_state_folder(tmp_path: Path, clock: ManualClock, status: Status) -> None:
     asyncio.run(fill(tmp_path / "other", clock, polls="7"))
     assert status().status == 1
     assert "7, 0 failed" in status("--state", str(tmp_path / "other")).out
 
 
-def test_no_collector_was_ever_here(status: Status) -> None:
+def test_missing_state_is_an_error(status: Status) -> None:
     code, out, err = status()
     assert (code, out) == (1, "")
     assert err.startswith("Error: ")

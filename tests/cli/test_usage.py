@@ -47,7 +47,7 @@ def _litres(water: str, time: datetime) -> int:
 
 
 def household(days: int = DAYS, **changes: Any) -> list[Reading]:
-    """Cold and hot every hour for ten weeks, in a house three hours from Greenwich."""
+    """Cold and hot water every hour for ten weeks, in a house in the time zone UTC+3."""
     return [
         sample_reading(
             time=time,
@@ -94,14 +94,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stored(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The household in a store that the environment names."""
+    """The household in a store that an environment variable selects."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SST_CLOUD_STORE", f"sqlite:{home}")
 
 
 @pytest.fixture
-def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let a collector of this machine have seen houses."""
+def collect_houses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Make a collector of this machine store houses."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
 
     async def note(*houses: House) -> None:
@@ -112,7 +112,7 @@ def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     return lambda *houses: asyncio.run(note(*houses))
 
 
-def used(water: str, since: datetime, until: datetime) -> int:
+def expected_litres(water: str, since: datetime, until: datetime) -> int:
     return _litres(water, until) - _litres(water, since)
 
 
@@ -122,14 +122,16 @@ ZONE = ("--timezone", "Europe/Moscow")
 
 @pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize("by", ["hour", "day", "week", "month"])
-def test_a_month_is_right_to_the_litre(sst: Run, by: str) -> None:
+def test_month_total_is_exact_to_the_litre(sst: Run, by: str) -> None:
     words = ("usage", *ZONE, "--from", "2026-10", "--to", "2026-10", "--by", by, "--json")
     status, out, err = sst(*words)
     assert (status, err) == (0, "")
     uses = json.loads(out)
     for water in ("cold", "hot"):
         litres = [use["litres"] for use in uses if use["water"] == water]
-        assert sum(litres) == pytest.approx(used(water, *OCTOBER), abs=0.001 * len(litres))
+        assert sum(litres) == pytest.approx(
+            expected_litres(water, *OCTOBER), abs=0.001 * len(litres)
+        )
     assert (uses[0]["start"], uses[-1]["end"]) == (
         "2026-10-01T00:00:00+03:00",
         "2026-11-01T00:00:00+03:00",
@@ -150,15 +152,15 @@ def test_a_month_is_right_to_the_litre(sst: Run, by: str) -> None:
         ("2026", "2026", 24 * DAYS - 1),
     ],
 )
-def test_times(sst: Run, since: str, until: str, hours: int) -> None:
+def test_from_and_to_select_the_hours(sst: Run, since: str, until: str, hours: int) -> None:
     words = ("usage", *ZONE, "--from", since, "--to", until, "--by", "hour", "--json")
     uses = json.loads(sst(*words, "--water", "cold").out)
     assert len(uses) == hours
     assert {use["water"] for use in uses} == {"cold"}
 
 
-def test_what_ran_in_a_long_gap_is_in_the_right_months(sst: Run, fill: Fill) -> None:
-    """Three weeks over the end of September, and a summer before."""
+def test_usage_in_a_long_gap_is_spread_over_the_months(sst: Run, fill: Fill) -> None:
+    """A gap of three weeks across the end of September, and one of a summer."""
     fill(
         [
             sample_reading(time=FIRST + timedelta(days=days), value=litres)
@@ -183,8 +185,8 @@ def test_what_ran_in_a_long_gap_is_in_the_right_months(sst: Run, fill: Fill) -> 
     assert [litres("--from", month, "--to", month) for month in names] == [[one] for one in months]
 
 
-def test_what_ran_while_a_module_was_silent_is_in_the_right_month(sst: Run, fill: Fill) -> None:
-    """The cloud goes on showing its last total, for months."""
+def test_usage_during_stale_readings_is_spread_over_the_months(sst: Run, fill: Fill) -> None:
+    """The cloud keeps showing the last total for months."""
     silent = [(day, 1000, Quality.STALE) for day in range(1, 61)]
     rows = [(0, 1000, Quality.GOOD), *silent, (61, 62_000, Quality.GOOD)]
     fill(
@@ -204,10 +206,10 @@ def test_what_ran_while_a_module_was_silent_is_in_the_right_month(sst: Run, fill
     [("2026-10", 10, 1100), ("2026-09", 39, 2100)],
     ids=["before", "after"],
 )
-def test_a_glitch_beside_a_long_gap_is_no_water(
+def test_glitch_beside_a_long_gap_is_not_usage(
     sst: Run, fill: Fill, month: str, day: int, litres: int
 ) -> None:
-    """Nobody has judged it: the totals on its other side tell."""
+    """It was not validated: the later totals show that it is a glitch."""
     rows = [(9, 900), (9.5, 950), (40, 4000), (41, 4100)]
     rows += [(day + minute / 1440, 50_000_000) for minute in range(4)]
     fill([sample_reading(time=FIRST + timedelta(days=day), value=total) for day, total in rows])
@@ -216,7 +218,7 @@ def test_a_glitch_beside_a_long_gap_is_no_water(
     assert (use["litres"], use["breaks"]) == (litres, [])
 
 
-def test_a_reading_from_the_future_is_left_out(sst: Run, fill: Fill) -> None:
+def test_readings_from_the_future_are_left_out(sst: Run, fill: Fill) -> None:
     late = FIRST + timedelta(days=DAYS + 365)
     fill([*household(), sample_reading(time=late, value=50_000, point_id="cold")])
     words = ("usage", "sqlite:home.db", *ZONE, "--by", "month", "--water", "cold", "--json")
@@ -251,7 +253,9 @@ def test_a_reading_from_the_future_is_left_out(sst: Run, fill: Fill) -> None:
         (("usage", "sqlite:no.db", "--plot", "x.gif"), "--plot: a plot is .png, .svg, .pdf, not"),
     ],
 )
-def test_wrong_use(sst: Run, words: tuple[str, ...], message: str) -> None:
+def test_wrong_usage_is_an_error_with_a_hint(
+    sst: Run, words: tuple[str, ...], message: str
+) -> None:
     status, out, err = sst(*words)
     assert (status, out) == (2, "")
     assert message in err
@@ -265,11 +269,11 @@ def test_wrong_use(sst: Run, words: tuple[str, ...], message: str) -> None:
         ("sqlite:%00", "the sqlite sink needs a path: sqlite:PATH"),
     ],
 )
-def test_stores_that_cannot_be(sst: Run, store: str, message: str) -> None:
+def test_invalid_stores_are_refused(sst: Run, store: str, message: str) -> None:
     assert sst("usage", store) == (2, "", f"Error: {message}\n")
 
 
-def test_the_flow_is_given_in_cubic_metres_per_hour(sst: Run, fill: Fill) -> None:
+def test_max_flow_is_in_cubic_metres_per_hour(sst: Run, fill: Fill) -> None:
     hours = [FIRST + timedelta(hours=n) for n in range(3)]
     fill([sample_reading(time=hour, value=n * 2_500) for n, hour in enumerate(hours)])
     words = ("usage", "sqlite:home.db", "--from", "2026-09")
@@ -278,7 +282,7 @@ def test_the_flow_is_given_in_cubic_metres_per_hour(sst: Run, fill: Fill) -> Non
 
 
 @pytest.mark.usefixtures("stored")
-def test_the_table_in_a_pipe(sst: Run) -> None:
+def test_piped_table_is_plain_text(sst: Run) -> None:
     status, out, err = sst("usage", *ZONE, "--from", "2026-10-05", "--to", "2026-10-06")
     assert (status, err) == (0, "")
     head, monday, tuesday, total, legend = (line.rstrip() for line in out.splitlines())
@@ -286,7 +290,9 @@ def test_the_table_in_a_pipe(sst: Run) -> None:
     assert monday.startswith("2026-10-05 Mon ")
     assert tuesday.startswith("2026-10-06 Tue ")
     start = datetime(2026, 10, 4, 21, tzinfo=UTC)
-    cold, hot = (used(water, start, start + timedelta(days=2)) for water in ("cold", "hot"))
+    cold, hot = (
+        expected_litres(water, start, start + timedelta(days=2)) for water in ("cold", "hot")
+    )
     assert total.split() == ["total", f"{cold}", f"{hot}", f"{cold + hot}"]
     assert legend == "In litres · █ cold · ▒ hot"
     bars = [line.split()[-1] for line in (monday, tuesday)]
@@ -295,7 +301,7 @@ def test_the_table_in_a_pipe(sst: Run) -> None:
 
 
 @pytest.mark.usefixtures("stored")
-def test_the_table_on_a_terminal_is_coloured(sst: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_on_a_terminal_is_coloured(sst: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     out = sst("usage", *ZONE, "--from", "2026-10-05", "--to", "2026-10-06").out
@@ -317,7 +323,7 @@ def test_hot_and_cold_differ_on_a_terminal_without_colours(
 
 
 @pytest.mark.usefixtures("stored")
-def test_the_table_on_a_narrow_terminal_loses_no_number(
+def test_table_on_a_narrow_terminal_keeps_every_number(
     sst: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -330,7 +336,7 @@ def test_the_table_on_a_narrow_terminal_loses_no_number(
         assert ("█" in monday) == bars
 
 
-def test_what_the_table_says_of_gaps_and_new_meters(sst: Run, fill: Fill) -> None:
+def test_table_notes_gaps_and_replaced_meters(sst: Run, fill: Fill) -> None:
     start = datetime(2026, 10, 5, tzinfo=UTC)
     hours = [*range(20), *range(44, 60)]
     fill([sample_reading(time=start + timedelta(hours=n), value=1000 + 10 * n) for n in hours])
@@ -349,7 +355,7 @@ def test_what_the_table_says_of_gaps_and_new_meters(sst: Run, fill: Fill) -> Non
     )
 
 
-def test_meters_of_one_name_are_told_apart(sst: Run, fill: Fill) -> None:
+def test_meters_with_the_same_name_are_labelled_by_house_and_device(sst: Run, fill: Fill) -> None:
     for house in (1, 2):
         fill(household(5, house_id=house, house=f"House {house}"))
     fill(household(5, device_id=9, device="Garage", house="House 1"))
@@ -361,8 +367,8 @@ def test_meters_of_one_name_are_told_apart(sst: Run, fill: Fill) -> None:
     assert lines[1].split()[-4:] == ["The", "hot", "all", "covered"]
 
 
-def test_two_meters_of_one_name_and_one_module_are_told_apart(sst: Run, fill: Fill) -> None:
-    """In the columns, in their order, and where one of them was replaced."""
+def test_meters_with_the_same_name_and_module_are_labelled_by_id(sst: Run, fill: Fill) -> None:
+    """In the column headings, their order, and the note about a replaced meter."""
     hours = [FIRST + timedelta(hours=n) for n in range(6)]
     for point_id, totals in (("10", (1, 2, 3, 4, 5, 6)), ("9", (900, 901, 902, 3, 4, 5))):
         meter = {"name": "Cold", "point_id": point_id, "device": "Bathroom"}
@@ -377,7 +383,9 @@ def test_two_meters_of_one_name_and_one_module_are_told_apart(sst: Run, fill: Fi
     "command",
     ["latest", "usage --timezone UTC --from 2026-09", "report --timezone UTC --month 2026-09"],
 )
-def test_names_in_a_store_command_no_terminal(sst: Run, fill: Fill, command: str) -> None:
+def test_control_characters_in_names_do_not_reach_the_terminal(
+    sst: Run, fill: Fill, command: str
+) -> None:
     for house_id in (1, 2):
         hostile = dict.fromkeys(("house", "device", "name"), "Ev\x1b[31mil\nname\u202e")
         fill(
@@ -396,14 +404,14 @@ def test_names_in_a_store_command_no_terminal(sst: Run, fill: Fill, command: str
 
 
 @pytest.mark.usefixtures("stored")
-def test_csv(sst: Run) -> None:
+def test_usage_as_csv(sst: Run) -> None:
     out = sst("usage", *ZONE, "--from", "2026-10-05", "--to", "2026-10-05", "--csv").out
     cold, hot = csv.DictReader(io.StringIO(out))
     assert (cold["start"], cold["name"]) == ("2026-10-05T00:00:00+03:00", "The cold")
     assert (hot["water"], hot["missing"], hot["breaks"]) == ("hot", "0.0", "0")
 
 
-def test_houses(sst: Run, fill: Fill) -> None:
+def test_usage_of_one_house(sst: Run, fill: Fill) -> None:
     fill(household(2) + household(2, house_id=7, house="Dacha"))
     for name in ("Dacha", "7"):
         uses = json.loads(sst("usage", "sqlite:home.db", *ZONE, "--house", name, "--json").out)
@@ -413,11 +421,11 @@ def test_houses(sst: Run, fill: Fill) -> None:
     assert "no readings of a house 'Palace' in that time, only of: Home (1), Dacha (7)" in err
 
 
-def test_each_house_has_the_zone_that_the_collector_knows(
-    sst: Run, fill: Fill, collected: Callable[..., None]
+def test_time_zone_of_each_house_comes_from_the_collector(
+    sst: Run, fill: Fill, collect_houses: Callable[..., None]
 ) -> None:
     fill(household(32) + household(32, house_id=7, house="Dacha"))
-    collected(House(id=1, timezone="Europe/Moscow"), House(id=7, timezone="Asia/Omsk"))
+    collect_houses(House(id=1, timezone="Europe/Moscow"), House(id=7, timezone="Asia/Omsk"))
     words = ("usage", "sqlite:home.db", "--from", "2026-10", "--to", "2026-10", "--json")
     status, out, err = sst(*words)
     assert (status, err) == (0, "")
@@ -428,10 +436,10 @@ def test_each_house_has_the_zone_that_the_collector_knows(
 
 
 @pytest.mark.usefixtures("stored")
-def test_without_a_zone_it_is_that_of_this_machine(
-    sst: Run, monkeypatch: pytest.MonkeyPatch, collected: Callable[..., None]
+def test_unknown_time_zone_falls_back_to_that_of_the_machine(
+    sst: Run, monkeypatch: pytest.MonkeyPatch, collect_houses: Callable[..., None]
 ) -> None:
-    collected(House(id=1, timezone="Mars/Olympus"))
+    collect_houses(House(id=1, timezone="Mars/Olympus"))
     monkeypatch.setenv("TZ", "Europe/Berlin")
     status, out, err = sst("usage", "--from", "2026-10-20", "--to", "2026-10-27", "--json")
     assert status == 0
@@ -444,7 +452,7 @@ def test_without_a_zone_it_is_that_of_this_machine(
     assert "this machine's time zone, UTC;" in sst("usage").err
 
 
-def test_an_outbox_gone_wrong_does_not_matter(
+def test_broken_outbox_does_not_prevent_usage(
     sst: Run, fill: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(household(2))
@@ -466,7 +474,7 @@ def test_an_outbox_gone_wrong_does_not_matter(
         ("csv:other.csv", "other.csv does not have the columns of readings"),
     ],
 )
-def test_a_store_that_is_none_is_an_error(  # noqa: PLR0917
+def test_missing_or_invalid_store_is_an_error(  # noqa: PLR0917
     sst: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -474,7 +482,7 @@ def test_a_store_that_is_none_is_an_error(  # noqa: PLR0917
     store: str,
     message: str,
 ) -> None:
-    """A slip in its name would go unnoticed, in cron for years."""
+    """A typo in its name could go unnoticed in cron for years."""
     monkeypatch.chdir(tmp_path)
     with closing(sqlite3.connect("other.db")) as database:
         database.execute("CREATE TABLE mine (x)")
@@ -486,7 +494,7 @@ def test_a_store_that_is_none_is_an_error(  # noqa: PLR0917
     assert {file.name for file in tmp_path.iterdir()} == {"other.db", "other.csv"}
 
 
-def test_too_little_to_say_anything(sst: Run, fill: Fill) -> None:
+def test_too_few_readings_are_explained(sst: Run, fill: Fill) -> None:
     fill([sample_reading(quantity="leak", value=False, water=None)])
     words = ("usage", "sqlite:home.db", "--timezone", "UTC", "--by", "month")
     assert sst(*words) == (0, "", "There are no readings of such a meter in the store.\n")
@@ -514,7 +522,7 @@ def test_too_little_to_say_anything(sst: Run, fill: Fill) -> None:
         ("--from 2026-10 --last 7d", "--from and --last cannot be combined"),
     ],
 )
-def test_times_that_contradict_each_other(sst: Run, words: str, message: str) -> None:
+def test_contradicting_times_are_refused(sst: Run, words: str, message: str) -> None:
     status, _, err = sst("usage", "sqlite:no.db", *words.split())
     assert (status, err.splitlines()[0]) == (2, f"Error: {message}")
 
@@ -533,7 +541,7 @@ def test_times_that_contradict_each_other(sst: Run, words: str, message: str) ->
         ("--to 2026-09-11", "2026-09-01 Tue", 11, ""),
     ],
 )
-def test_how_much_of_it_the_table_shows(  # noqa: PLR0917
+def test_table_shows_a_default_period_with_a_note(  # noqa: PLR0917
     home: Path, capsys: pytest.CaptureFixture[str], words: str, first: str, rows: int, note: str
 ) -> None:
     settings = Settings(clock=ManualClock(datetime(2026, 11, 9, 22, 30, tzinfo=UTC)))
@@ -545,14 +553,14 @@ def test_how_much_of_it_the_table_shows(  # noqa: PLR0917
     assert len(labels) == rows
 
 
-def test_nobody_is_told_of_more_where_there_is_none(sst: Run, fill: Fill) -> None:
+def test_no_note_of_earlier_readings_if_there_are_none(sst: Run, fill: Fill) -> None:
     now = FIRST + timedelta(days=DAYS)
     fill([sample_reading(time=now - timedelta(hours=n), value=9 - n) for n in (0, 1)])
     status, out, err = sst("usage", "sqlite:home.db", "--timezone", "UTC")
     assert (status, "2026-11-09" in out, err) == (0, True, "")
 
 
-def test_nothing_of_late(sst: Run, fill: Fill) -> None:
+def test_store_without_recent_readings_is_explained(sst: Run, fill: Fill) -> None:
     fill(household(3))
     assert sst("usage", "sqlite:home.db", "--timezone", "UTC") == (
         0,
@@ -561,12 +569,12 @@ def test_nothing_of_late(sst: Run, fill: Fill) -> None:
     )
 
 
-def test_all_of_it_is_for_programs(sst: Run, stored: None) -> None:
+def test_json_covers_the_whole_store(sst: Run, stored: None) -> None:
     uses = json.loads(sst("usage", *ZONE, "--json").out)
     assert uses[0]["start"].startswith("2026-09-01")
 
 
-def test_the_hour_that_comes_twice_is_told_apart(sst: Run, fill: Fill) -> None:
+def test_repeated_hour_is_labelled_with_its_utc_offset(sst: Run, fill: Fill) -> None:
     start = datetime(2026, 10, 24, 22, tzinfo=UTC)
     fill([sample_reading(time=start + timedelta(hours=n), value=10 * n) for n in range(5)])
     words = ("--timezone", "Europe/Berlin", "--by", "hour", "--from", "2026-10-25")
@@ -583,9 +591,7 @@ def test_the_hour_that_comes_twice_is_told_apart(sst: Run, fill: Fill) -> None:
     ]
 
 
-def test_so_many_meters_that_only_their_sums_fit(
-    sst: Run, sst_on_terminal: Run, fill: Fill
-) -> None:
+def test_too_many_meters_are_shown_as_sums(sst: Run, sst_on_terminal: Run, fill: Fill) -> None:
     for number in range(12):
         water = ("hot", "cold")[number % 2]
         names = {"name": f"A meter with a very long name {number}", "house": "Home"}
@@ -605,7 +611,7 @@ def test_so_many_meters_that_only_their_sums_fit(
     assert err == "Note: 12 meters do not fit; use --csv to see them all\n"
 
 
-def test_a_long_name_takes_no_more_than_its_lines(sst_on_terminal: Run, fill: Fill) -> None:
+def test_long_names_fit_into_the_table(sst_on_terminal: Run, fill: Fill) -> None:
     fill(household(2, house="Somebodys-house-whose-name-never-ends", device="x"))
     fill(household(2, house_id=2, house="Дача"))
     out = sst_on_terminal(80, "usage", "sqlite:home.db", *ZONE, "--from", "2026-09").out
@@ -614,7 +620,7 @@ def test_a_long_name_takes_no_more_than_its_lines(sst_on_terminal: Run, fill: Fi
     assert "Somebodys-house-" in out
 
 
-def test_a_terminal_that_knows_no_blocks_gets_letters(home: Path) -> None:
+def test_ascii_output_draws_bars_with_ascii_characters(home: Path) -> None:
     environ = os.environ | {"PYTHONIOENCODING": "ascii"}
     words = [sys.executable, "-m", "sst_cloud.cli", "usage", f"sqlite:{home}", *ZONE]
     words += ["--from", "2026-10-05", "--to", "2026-10-06"]
@@ -624,8 +630,8 @@ def test_a_terminal_that_knows_no_blocks_gets_letters(home: Path) -> None:
     assert "##########" in out
 
 
-def test_a_gap_of_ones_own(sst: Run, fill: Fill) -> None:
-    """Readings every six hours leave none, for whom that is how often they come."""
+def test_gap_option_sets_what_counts_as_missing(sst: Run, fill: Fill) -> None:
+    """Readings every six hours have no gaps if that is the expected interval."""
     fill([sample_reading(time=FIRST + timedelta(hours=6 * n), value=n) for n in range(40)])
     words = ("usage", "sqlite:home.db", "--timezone", "UTC", "--to", "2026-09-10", "--json")
     assert {use["missing"] for use in json.loads(sst(*words).out)} == {1.0}
@@ -645,7 +651,9 @@ def test_a_gap_of_ones_own(sst: Run, fill: Fill) -> None:
         ("--by month", "September - November 2026", "m³", ["Sep", "Nov"]),
     ],
 )
-def test_pictures(sst: Run, words: str, title: str, unit: str, labels: list[str]) -> None:
+def test_plot_has_title_unit_and_labels(
+    sst: Run, words: str, title: str, unit: str, labels: list[str]
+) -> None:
     status, out, err = sst("usage", *ZONE, *words.split(), "--plot", "it.svg")
     assert (status, out, err) == (0, "", "Saved it.svg.\n")
     texts = [text.strip() for text in _comments(Path("it.svg"))]
@@ -658,13 +666,13 @@ def test_pictures(sst: Run, words: str, title: str, unit: str, labels: list[str]
 
 
 def _comments(file: Path) -> list[str]:
-    """The texts of an SVG by matplotlib, which draws letters as shapes and notes what they say."""
+    """The texts of an SVG by matplotlib, which draws letters as shapes, with comments."""
     parser = ET.XMLParser(target=ET.TreeBuilder(insert_comments=True))
     tree = ET.parse(file, parser)
     return [node.text or "" for node in tree.iter() if callable(node.tag)]
 
 
-def test_the_hour_that_comes_twice_has_two_bars(sst: Run, fill: Fill) -> None:
+def test_repeated_hour_has_two_bars_in_the_plot(sst: Run, fill: Fill) -> None:
     midnight = datetime(2026, 10, 24, 22, tzinfo=UTC)  # in Berlin, of a day with 25 hours
     tenth_an_hour = [(midnight + timedelta(hours=n), 10 * n) for n in range(26)]
     fill([sample_reading(time=time, value=total) for time, total in tenth_an_hour])
@@ -676,7 +684,7 @@ def test_the_hour_that_comes_twice_has_two_bars(sst: Run, fill: Fill) -> None:
 
 
 def _corners(file: Path, colour: str) -> list[tuple[float, float]]:
-    """Where the bars of a colour have their corners."""
+    """The corners of the bars of a colour."""
     tree = ET.parse(file)
     return [
         (float(x), float(y))
@@ -687,22 +695,22 @@ def _corners(file: Path, colour: str) -> list[tuple[float, float]]:
 
 
 @pytest.mark.usefixtures("stored")
-def test_a_picture_beside_json(sst: Run) -> None:
+def test_plot_and_json_are_written_together(sst: Run) -> None:
     out = sst("usage", *ZONE, "--by", "month", "--plot", "it.PNG", "--json").out
     assert Path("it.PNG").read_bytes().startswith(b"\x89PNG")
     assert len(json.loads(out)) == 6
 
 
-def test_a_picture_of_odd_names_and_a_gap(sst: Run, fill: Fill) -> None:
-    odd = household(20, house="$x_1$ 😀 дача, with a name that is much too long for a title")
-    fill([reading for reading in odd if reading.time.day not in (10, 11)])
+def test_plot_accepts_odd_names_and_gaps(sst: Run, fill: Fill) -> None:
+    readings = household(20, house="$x_1$ 😀 дача, with a name that is much too long for a title")
+    fill([reading for reading in readings if reading.time.day not in (10, 11)])
     status, _, err = sst("usage", "sqlite:home.db", *ZONE, "--plot", "it.svg")
     assert (status, err) == (0, "Saved it.svg.\n")
     assert any("estimated" in text for text in _comments(Path("it.svg")))
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The figures that were saved."""
     from matplotlib.figure import Figure  # noqa: PLC0415  a test has it imported anew
 
@@ -712,59 +720,55 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.mark.parametrize("house", ["Flat", "The house by the river", "A very long name " * 12])
-def test_a_picture_has_room_for_title_and_legend(
-    sst: Run, fill: Fill, drawn: list[Any], house: str
+def test_plot_has_room_for_title_and_legend(
+    sst: Run, fill: Fill, figures: list[Any], house: str
 ) -> None:
     fill(household(70, house=house))
     assert sst("usage", "sqlite:home.db", *ZONE, "--by", "month", "--plot", "it.png").status == 0
-    (title,), (legend,) = drawn[0].texts, drawn[0].legends
+    (title,), (legend,) = figures[0].texts, figures[0].legends
     boxes = title.get_window_extent(), legend.get_window_extent()
     assert not boxes[0].overlaps(boxes[1])
     for box in boxes:
-        assert drawn[0].bbox.x0 <= box.x0 < box.x1 <= drawn[0].bbox.x1
-        assert box.y1 <= drawn[0].bbox.y1
+        assert figures[0].bbox.x0 <= box.x0 < box.x1 <= figures[0].bbox.x1
+        assert box.y1 <= figures[0].bbox.y1
     assert title.get_text().endswith(", September \N{EN DASH} November 2026")
 
 
-def test_periods_that_were_read_in_part_are_paler(sst: Run, stored: None, drawn: list[Any]) -> None:
-    """Else a running month looks like one of little water."""
+def test_partly_read_periods_are_paler_in_the_plot(
+    sst: Run, stored: None, figures: list[Any]
+) -> None:
+    """Otherwise the current month looks as if little water was used."""
     words = ("usage", *ZONE, "--by", "month", "--plot", "it.png", "--from", "2026-10")
     assert sst(*words).status == 0
-    cold = [to_hex(bar.get_facecolor()) for bar in drawn[0].axes[0].containers[0]]
+    cold = [to_hex(bar.get_facecolor()) for bar in figures[0].axes[0].containers[0]]
     assert cold == ["#3d8fd1", "#9dc6e8"]
-    (legend,) = drawn[0].legends
+    (legend,) = figures[0].legends
     assert [text.get_text() for text in legend.get_texts()][2:] == ["partly read"]
 
 
-def test_a_picture_over_the_end_of_a_year_names_both(
-    sst: Run, fill: Fill, drawn: list[Any]
-) -> None:
+def test_plot_across_new_year_labels_both_years(sst: Run, fill: Fill, figures: list[Any]) -> None:
     start = datetime(2025, 12, 20, tzinfo=UTC)
     fill([sample_reading(time=start + timedelta(hours=n), value=n) for n in range(24 * 20)])
     assert sst("usage", "sqlite:home.db", "--timezone", "UTC", "--plot", "it.png").status == 0
-    labels = [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
+    labels = [label.get_text() for label in figures[0].axes[0].get_xticklabels()]
     assert (labels[0], labels[12]) == ("20\nDec\n2025", "1\nJan\n2026")
     assert {label.count("\n") for label in labels} == {1, 2}
 
 
-def test_a_picture_of_one_period_has_it_in_the_middle(
-    sst: Run, stored: None, drawn: list[Any]
-) -> None:
+def test_plot_of_one_period_is_centred(sst: Run, stored: None, figures: list[Any]) -> None:
     words = ("usage", *ZONE, "--by", "month", "--from", "2026-10", "--to", "2026-10")
     assert sst(*words, "--plot", "it.png").status == 0
-    left, right = drawn[0].axes[0].get_xlim()
+    left, right = figures[0].axes[0].get_xlim()
     assert left + right == pytest.approx(0)
 
 
-def test_a_picture_that_cannot_be_drawn(
-    sst: Run, stored: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert (
-        "--plot: no: this folder does not exist; create it first"
-        in sst("usage", "--plot", "no/it.png").err
-    )
+def test_plot_errors_are_reported(sst: Run, stored: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    err = sst("usage", "--plot", "no/it.png").err
+    assert "no cannot be written: this folder does not exist; create it first" in err
     Path("it.png").symlink_to("no/it.png")
-    assert sst("usage", "--plot", "it.png").err.endswith("it.png: No such file or directory\n")
+    assert sst("usage", "--plot", "it.png").err.endswith(
+        "it.png cannot be written: No such file or directory\n"
+    )
     monkeypatch.setattr(plot, "find_spec", lambda name: None)
     status, _, err = sst("usage", "--plot", "it.png")
     assert (status, err) == (
@@ -773,7 +777,7 @@ def test_a_picture_that_cannot_be_drawn(
     )
 
 
-def test_no_matplotlib_unless_a_picture_is_wanted(sst: Run, stored: None) -> None:
+def test_matplotlib_is_imported_only_for_plots(sst: Run, stored: None) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         del sys.modules[name]
     assert sst("usage", *ZONE).status == 0

@@ -1,6 +1,6 @@
-"""A server whose answers are broken or malicious, the same for the same seed, and a client of it.
+"""A server with broken or malicious answers, reproducible by seed, and a client of it.
 
-As a program it prints, as JSON, what the worst answer cost: `python hostile.py SEED ANSWERS`.
+As a program it prints the cost of the worst answer as JSON: `python hostile.py SEED ANSWERS`.
 """
 
 import asyncio
@@ -66,19 +66,19 @@ PIECES: Final = (
 
 
 def _payload(random: Random) -> bytes:
-    """JSON that is nearly right."""
+    """JSON that is almost valid."""
     payload = mutated(random.choice(PAYLOADS), random)
     return json.dumps(payload, ensure_ascii=random.random() < 0.5).encode("utf-8", "surrogatepass")
 
 
 def _repeated(random: Random) -> bytes:
-    """A few pieces, again and again: what regular expressions and parsers stumble on."""
+    """A few pieces repeated many times, which slow down bad regular expressions and parsers."""
     pieces = random.choices(PIECES, k=random.randint(1, 3))
     return b"".join(pieces) * random.choice([1, 10, 500, 5_000])
 
 
 def _many(random: Random) -> bytes:
-    """A long list of the same, or of nearly the same."""
+    """A long list of equal or nearly equal elements."""
     lists = [payload for payload in PAYLOADS if isinstance(payload, list) and payload]
     payload = random.choice(lists)
     element = mutated(random.choice(payload), random)
@@ -159,7 +159,7 @@ def answers(random: Random) -> Iterator[bytes]:
 
 
 def _bomb(random: Random) -> Iterator[bytes]:
-    """Much from little, or without an end."""
+    """A compression bomb, or an endless answer."""
     status = b"HTTP/1.1 %d OK\r\n" % random.choice([200, 500])
     way = random.randrange(4)
     if way == 0:
@@ -208,7 +208,7 @@ class HostileServer:
 
 
 async def meet(client: SSTCloud, random: Random) -> None:
-    """One call of the client; whatever comes of it is read to the end."""
+    """Make one call of the client and use its whole result."""
     calls: list[Callable[[], Any]] = [
         client.houses,
         client.user,
@@ -231,7 +231,7 @@ async def meet(client: SSTCloud, random: Random) -> None:
 
 
 async def run(seed: int, count: int) -> dict[str, Any]:
-    """Meet so many answers; what the worst one cost, and how often calls failed and succeeded."""
+    """Make this many calls; returns the worst cost, and how often calls failed and succeeded."""
     random, clock = Random(seed), ManualClock()
     slowest, failed, succeeded = 0.0, 0, 0
     warm = 0

@@ -1,4 +1,4 @@
-"""Payloads gone wrong, the same for the same seed: what firmware and clouds come up with."""
+"""Damaged payloads, reproducible by seed, like those that firmware and clouds produce."""
 
 import copy
 import json
@@ -69,7 +69,7 @@ def mutated(payload: Any, rng: random.Random) -> Any:
 
 
 def _change(value: Any, rng: random.Random) -> Any:
-    """Go down at random, and change what stands there."""
+    """Descend at random, and change the value found there."""
     if isinstance(value, str) and value[:1] == "{" and rng.random() < 0.9:
         return _change_json(value, rng)
     if not isinstance(value, dict | list) or not value or rng.random() < 0.1:
@@ -101,7 +101,7 @@ def _change_json(text: str, rng: random.Random) -> Any:
 
 
 def _replaced(value: Any, rng: random.Random) -> Any:
-    """Something else in its place: nothing, another type, the same in other clothes, less of it."""
+    """Another value: null, another type, the same value in another format, or a part of it."""
     ways = [_junk(rng), _junk(rng), None, [value], {"value": value}]
     if isinstance(value, bool):
         ways += ["yes" if value else "no", int(value), not value]

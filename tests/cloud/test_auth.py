@@ -1,4 +1,4 @@
-"""Logging in, and what happens when a token is no longer good."""
+"""Logging in, and tokens that are no longer valid."""
 
 import asyncio
 
@@ -27,14 +27,14 @@ def logins(fake: FakeCloud) -> int:
     return sum(request.path == "/auth/login/" for request in fake.requests)
 
 
-async def test_a_password_logs_in_when_first_needed(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_login_happens_on_the_first_request(client: SSTCloud, fake: FakeCloud) -> None:
     assert logins(fake) == 0
     await client.houses()
     await client.houses()
     assert logins(fake) == 1
 
 
-async def test_login_gives_a_token_to_keep(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_login_returns_a_reusable_token(client: SSTCloud, fake: FakeCloud) -> None:
     token = await client.login()
     async with SSTCloud(TokenAuth(token), base_url=fake.url) as other:
         assert len(await other.houses()) == 2
@@ -55,7 +55,7 @@ async def test_ten_rejected_requests_cause_one_login(client: SSTCloud, fake: Fak
     assert logins(fake) == 2
 
 
-async def test_a_late_rejection_uses_the_token_that_is_there(
+async def test_late_rejection_uses_the_token_of_the_new_login(
     client: SSTCloud, fake: FakeCloud
 ) -> None:
     await client.houses()
@@ -67,7 +67,9 @@ async def test_a_late_rejection_uses_the_token_that_is_there(
     assert logins(fake) == 2
 
 
-async def test_one_login_and_no_more(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_token_rejected_after_a_new_login_is_an_error(
+    client: SSTCloud, fake: FakeCloud
+) -> None:
     fake.inject(Status(401, "Invalid token."), path="/houses/")
     with pytest.raises(TokenRejectedError):
         await client.houses()
@@ -81,14 +83,16 @@ async def test_a_rejected_token_is_an_error(fake: FakeCloud) -> None:
     assert logins(fake) == 0
 
 
-async def test_a_rejection_by_403(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_http_403_for_missing_credentials_causes_a_new_login(
+    client: SSTCloud, fake: FakeCloud
+) -> None:
     detail = "Authentication credentials were not provided."
     fake.inject(Status(403, detail), path="/houses/", times=1)
     assert len(await client.houses()) == 2
     assert logins(fake) == 2
 
 
-async def test_a_wrong_password_is_asked_once_for_all(fake: FakeCloud) -> None:
+async def test_concurrent_requests_try_a_wrong_password_once(fake: FakeCloud) -> None:
     fake.inject(Latency(0.01), path="/auth/login/")
     async with SSTCloud(PasswordAuth(fake.email, "wrong"), base_url=fake.url) as client:
         outcomes = await asyncio.gather(
@@ -98,21 +102,21 @@ async def test_a_wrong_password_is_asked_once_for_all(fake: FakeCloud) -> None:
     assert logins(fake) == 1
 
 
-async def test_giving_up_does_not_take_the_login_from_others(
+async def test_cancelled_request_does_not_cancel_the_shared_login(
     client: SSTCloud, fake: FakeCloud
 ) -> None:
-    fake.inject(login := Held(), path="/auth/login/")
+    fake.inject(login := BlockedAnswer(), path="/auth/login/")
     first = asyncio.create_task(client.houses())
     second = asyncio.create_task(client.houses())
     await login.begun.wait()
     first.cancel()
     await asyncio.wait([first])
-    login.goes_on.set()
+    login.released.set()
     assert len(await second) == 2
     assert logins(fake) == 1
 
 
-async def test_a_login_of_a_client_that_was_closed_is_not_waited_for(fake: FakeCloud) -> None:
+async def test_new_client_does_not_wait_for_the_login_of_a_closed_client(fake: FakeCloud) -> None:
     auth = PasswordAuth(fake.email, fake.password)
     fake.inject(Hang(), path="/auth/login/", times=1)
     async with SSTCloud(auth, base_url=fake.url) as client:
@@ -123,49 +127,49 @@ async def test_a_login_of_a_client_that_was_closed_is_not_waited_for(fake: FakeC
         assert len(await client.houses()) == 2
 
 
-class Held(Fault):
-    """An answer that waits until it is let go."""
+class BlockedAnswer(Fault):
+    """An answer that waits until it is released."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
-        self.goes_on = asyncio.Event()
+        self.released = asyncio.Event()
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.begun.set()
-        await self.goes_on.wait()
+        await self.released.wait()
         return await handler(request)
 
 
-class CommitBuffer:
-    """A place where a token is kept, which takes its time."""
+class SlowTokenStore:
+    """A slow store of a token."""
 
     def __init__(self, token: str) -> None:
         self.token = token
-        self.asked = 0
+        self.fetches = 0
 
     async def fetch(self) -> str:
-        self.asked += 1
+        self.fetches += 1
         await asyncio.sleep(0)
         return self.token
 
 
-async def test_a_stored_token_is_fetched_once_for_all(fake: FakeCloud) -> None:
-    commit_buffer = CommitBuffer(fake.token)
-    async with SSTCloud(StoredTokenAuth(commit_buffer.fetch), base_url=fake.url) as client:
+async def test_concurrent_requests_fetch_a_stored_token_once(fake: FakeCloud) -> None:
+    token_store = SlowTokenStore(fake.token)
+    async with SSTCloud(StoredTokenAuth(token_store.fetch), base_url=fake.url) as client:
         await asyncio.gather(*(client.houses() for _ in range(10)))
-        assert commit_buffer.asked == 1
+        assert token_store.fetches == 1
         fake.expire_tokens()
-        commit_buffer.token = fake.token
+        token_store.token = fake.token
         await asyncio.gather(*(client.houses() for _ in range(10)))
-        assert commit_buffer.asked == 2
+        assert token_store.fetches == 2
 
 
-async def test_a_stored_token_that_is_not_there_is_asked_for_once(fake: FakeCloud) -> None:
-    asked = 0
+async def test_concurrent_requests_fetch_a_missing_stored_token_once(fake: FakeCloud) -> None:
+    fetches = 0
 
     async def fetch() -> str:
-        nonlocal asked
-        asked += 1
+        nonlocal fetches
+        fetches += 1
         await asyncio.sleep(0)
         raise LookupError("no such secret")
 
@@ -174,22 +178,22 @@ async def test_a_stored_token_that_is_not_there_is_asked_for_once(fake: FakeClou
             *(client.houses() for _ in range(10)), return_exceptions=True
         )
     assert {type(outcome) for outcome in outcomes} == {LookupError}
-    assert asked == 1
+    assert fetches == 1
 
 
-def test_a_stored_token_outlives_an_event_loop() -> None:
-    commit_buffer = CommitBuffer("")
-    auth = StoredTokenAuth(commit_buffer.fetch)
+def test_stored_token_auth_works_in_several_event_loops() -> None:
+    token_store = SlowTokenStore("")
+    auth = StoredTokenAuth(token_store.fetch)
 
     async def read(generation: int) -> None:
         async with FakeCloud() as fake, SSTCloud(auth, base_url=fake.url) as client:
             fake.account.generation = generation
-            commit_buffer.token = fake.token
+            token_store.token = fake.token
             assert all(await asyncio.gather(*(client.houses() for _ in range(3))))
 
     for generation in (1, 2, 3):
         asyncio.run(read(generation))
-    assert commit_buffer.asked == 3
+    assert token_store.fetches == 3
 
 
 async def test_a_login_is_retried_like_a_read(client: SSTCloud, fake: FakeCloud) -> None:
@@ -197,7 +201,7 @@ async def test_a_login_is_retried_like_a_read(client: SSTCloud, fake: FakeCloud)
     assert len(await client.houses()) == 2
 
 
-async def test_a_login_that_never_works(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_failing_login_is_a_connection_error(client: SSTCloud, fake: FakeCloud) -> None:
     fake.inject(Drop(), path="/auth/login/")
     with pytest.raises(ConnectionFailedError):
         await client.houses()
@@ -206,7 +210,7 @@ async def test_a_login_that_never_works(client: SSTCloud, fake: FakeCloud) -> No
 @pytest.mark.parametrize(
     "answer", [{}, [], {"key": None}, {"key": ""}, {"key": "bad\r\nkey"}, None]
 )
-async def test_a_login_without_a_usable_token(answer: object) -> None:
+async def test_login_answer_without_a_token_is_an_error(answer: object) -> None:
     with aioresponses() as cloud:
         cloud.post(LOGIN, payload=answer)
         async with SSTCloud(PasswordAuth("me@example.com", "secret")) as client:
@@ -215,19 +219,19 @@ async def test_a_login_without_a_usable_token(answer: object) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "  ", "two words", "línea", "a\nb"])
-def test_tokens_that_are_none(token: str) -> None:
+def test_invalid_tokens_are_refused(token: str) -> None:
     with pytest.raises(ValueError, match="token") as caught:
         TokenAuth(token)
     assert not token.strip() or token not in str(caught.value)
 
 
 @pytest.mark.parametrize(("email", "password"), [("", "x"), ("x", "")])
-def test_passwords_that_are_none(email: str, password: str) -> None:
+def test_invalid_credentials_are_refused(email: str, password: str) -> None:
     with pytest.raises(ValueError, match="password"):
         PasswordAuth(email, password)
 
 
-async def test_a_pasted_header_is_understood(fake: FakeCloud) -> None:
+async def test_token_pasted_as_a_header_is_accepted(fake: FakeCloud) -> None:
     async with SSTCloud(TokenAuth(f" Token {fake.token}\n"), base_url=fake.url) as client:
         assert len(await client.houses()) == 2
 

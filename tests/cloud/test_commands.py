@@ -1,4 +1,4 @@
-"""Commands: what is sent, what is refused, what is waited for."""
+"""Commands: the requests, the refusals, and the confirmation."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ OPENED, CLOSED = ValveState.OPENED, ValveState.CLOSED
 
 @pytest.fixture
 async def fake(clock: ManualClock) -> AsyncIterator[FakeCloud]:
-    """A cloud with a device of every type, whose clock is the client's, too."""
+    """A cloud with a device of every type, which shares its clock with the client."""
     async with FakeCloud([every_device_account()], clock=clock) as cloud:
         yield cloud
 
@@ -44,7 +44,7 @@ async def client(fake: FakeCloud, clock: ManualClock) -> AsyncIterator[SSTCloud]
 
 
 class Home:
-    """The devices by name, of the fake and as the client reads them."""
+    """The devices by name: those of the fake, and as the client reads them."""
 
     def __init__(self, fake: FakeCloud, client: SSTCloud) -> None:
         self.fake = fake
@@ -59,10 +59,10 @@ class Home:
         return device
 
     def sent(self) -> list[tuple[str, str, Any]]:
-        """Method, last word of the path and body of every command that arrived."""
+        """Method, last part of the path and body of every command received."""
         return [
-            (seen.method, seen.path.rstrip("/").rpartition("/")[2], seen.body)
-            for seen in self.fake.commands
+            (command.method, command.path.rstrip("/").rpartition("/")[2], command.body)
+            for command in self.fake.commands
         ]
 
 
@@ -90,7 +90,7 @@ VALVES = [
 
 
 @pytest.mark.parametrize(("name", "group", "method", "page", "body"), VALVES)
-async def test_closing_valves(  # noqa: PLR0917
+async def test_closing_valves_sends_the_right_request(  # noqa: PLR0917
     home: Home, client: SSTCloud, name: str, group: int | None, method: str, page: str, body: Any
 ) -> None:
     module = await home.read(name, LeakModule)
@@ -105,7 +105,7 @@ async def test_closing_valves(  # noqa: PLR0917
     assert module.valve_groups[0].state is OPENED  # what was read is not changed
 
 
-async def test_the_stale_answer_after_a_write_is_waited_out(
+async def test_command_waits_until_the_cloud_shows_the_change(
     home: Home, client: SSTCloud, fake: FakeCloud, clock: ManualClock
 ) -> None:
     module = await home.read("ProW+", LeakModule)
@@ -116,7 +116,7 @@ async def test_the_stale_answer_after_a_write_is_waited_out(
     assert 11 <= (clock.now() - before).total_seconds() < 20
 
 
-async def test_a_module_that_does_not_obey_is_told_of(
+async def test_unconfirmed_command_is_reported_after_30_seconds(
     home: Home, client: SSTCloud, clock: ManualClock
 ) -> None:
     home.of_fake("ProW+").obeys = False
@@ -129,7 +129,7 @@ async def test_a_module_that_does_not_obey_is_told_of(
     assert (clock.now() - before).total_seconds() == 30
 
 
-async def test_a_cloud_that_fails_while_it_is_looked_at_does_not_hide_what_was_sent(
+async def test_cloud_errors_during_confirmation_do_not_fail_the_command(
     home: Home, client: SSTCloud, fake: FakeCloud
 ) -> None:
     module = await home.read("ProW+", LeakModule)
@@ -140,7 +140,7 @@ async def test_a_cloud_that_fails_while_it_is_looked_at_does_not_hide_what_was_s
     assert (result.confirmed, result.device) == (False, module)
 
 
-async def test_looking_ends_when_it_cannot_succeed_and_hides_nothing_either(
+async def test_confirmation_stops_on_a_permanent_error(
     home: Home, client: SSTCloud, fake: FakeCloud, clock: ManualClock
 ) -> None:
     module = await home.read("ProW+", LeakModule)
@@ -152,7 +152,7 @@ async def test_looking_ends_when_it_cannot_succeed_and_hides_nothing_either(
     assert len(home.sent()) == 1
 
 
-async def test_without_waiting_nothing_is_claimed(
+async def test_result_is_unconfirmed_without_waiting(
     home: Home, client: SSTCloud, clock: ManualClock
 ) -> None:
     module = await home.read("ProW+", LeakModule)
@@ -163,7 +163,7 @@ async def test_without_waiting_nothing_is_claimed(
 
 
 @pytest.mark.parametrize("name", ["ProW+", "Equation ProW+", "Smart"])
-async def test_no_valve_opens_over_a_leak(home: Home, client: SSTCloud, name: str) -> None:
+async def test_valves_do_not_open_during_a_leak(home: Home, client: SSTCloud, name: str) -> None:
     module = await home.read(name, LeakModule)
     home.of_fake(name).module.wet_lines.add(1)
     with pytest.raises(AlarmActiveError, match="reports a leak"):
@@ -173,9 +173,7 @@ async def test_no_valve_opens_over_a_leak(home: Home, client: SSTCloud, name: st
     assert len(home.sent()) == 1
 
 
-async def test_a_leak_in_one_zone_does_not_keep_the_other_closed(
-    home: Home, client: SSTCloud
-) -> None:
+async def test_leak_in_one_group_does_not_block_the_other(home: Home, client: SSTCloud) -> None:
     fake = home.of_fake("Smart, two groups")
     fake.module.opened = {1: False, 2: False}
     fake.module.wet_lines.add(1)  # of group 1
@@ -188,7 +186,7 @@ async def test_a_leak_in_one_zone_does_not_keep_the_other_closed(
     assert (await client.set_valves(module, OPENED, 2)).confirmed is True
 
 
-async def test_zones_that_have_been_joined_since_share_their_alarm(
+async def test_groups_joined_since_the_last_read_share_their_alarm(
     home: Home, client: SSTCloud
 ) -> None:
     fake = home.of_fake("Smart, two groups")
@@ -200,7 +198,7 @@ async def test_zones_that_have_been_joined_since_share_their_alarm(
     assert home.sent() == []
 
 
-async def test_closing_needs_no_look_at_alarms(home: Home, client: SSTCloud) -> None:
+async def test_closing_valves_does_not_read_alarms_first(home: Home, client: SSTCloud) -> None:
     module = await home.read("Smart", LeakModule)
     home.of_fake("Smart").module.wet_lines.add(1)
     before = len(home.fake.requests)
@@ -212,7 +210,9 @@ async def test_closing_needs_no_look_at_alarms(home: Home, client: SSTCloud) -> 
     ("name", "page"),
     [("ProW+", "dry_flag"), ("Equation ProW+", "dry_flag"), ("Smart", "module_settings")],
 )
-async def test_floor_washing(home: Home, client: SSTCloud, name: str, page: str) -> None:
+async def test_floor_washing_is_switched_on_and_off(
+    home: Home, client: SSTCloud, name: str, page: str
+) -> None:
     module = await home.read(name, LeakModule)
     for on in (True, False):
         result = await client.set_floor_washing(module, on)
@@ -227,7 +227,9 @@ THERMOSTATS = ["MCS300", "MCS350", "Equation", "OKE-20", "EcoSmart 25"]
 
 
 @pytest.mark.parametrize("name", THERMOSTATS)
-async def test_thermostats(home: Home, client: SSTCloud, name: str) -> None:
+async def test_thermostat_commands_are_sent_and_confirmed(
+    home: Home, client: SSTCloud, name: str
+) -> None:
     device = await home.read(name, Thermostat)
     for result in (
         await client.set_power(device, False),
@@ -246,14 +248,14 @@ async def test_thermostats(home: Home, client: SSTCloud, name: str) -> None:
     assert (now.is_on, now.mode, now.manual_temperature) == (True, ThermostatMode.MANUAL, 31)
 
 
-async def test_brightness(home: Home, client: SSTCloud) -> None:
+async def test_brightness_is_sent_and_confirmed(home: Home, client: SSTCloud) -> None:
     device = await home.read("EcoSmart 25", Thermostat)
     result = await client.set_brightness(device, 9)
     assert result.confirmed is True
     assert home.sent() == [("POST", "bright", {"bright": 9})]
 
 
-async def test_what_a_device_cannot_do_is_said_before_any_request(
+async def test_unsupported_commands_are_refused_before_any_request(
     home: Home, client: SSTCloud
 ) -> None:
     prow = await home.read("ProW+", LeakModule)
@@ -306,7 +308,9 @@ async def test_what_a_device_cannot_do_is_said_before_any_request(
     assert len(home.fake.requests) == before
 
 
-async def test_a_refusal_of_the_cloud(home: Home, client: SSTCloud, fake: FakeCloud) -> None:
+async def test_command_rejected_by_the_cloud_is_an_error(
+    home: Home, client: SSTCloud, fake: FakeCloud
+) -> None:
     module = await home.read("ProW+", LeakModule)
     fake.inject(Status(400, "Not now."), method="POST", times=1)
     with pytest.raises(CommandRejectedError, match="Not now"):
@@ -317,7 +321,7 @@ async def test_a_refusal_of_the_cloud(home: Home, client: SSTCloud, fake: FakeCl
 
 
 @pytest.mark.parametrize("fault", [Drop(), Status(503), Status(429), Status(504)])
-async def test_a_command_is_never_sent_twice(
+async def test_failed_command_is_never_sent_twice(
     home: Home, client: SSTCloud, fake: FakeCloud, fault: Any
 ) -> None:
     module = await home.read("ProW+", LeakModule)
@@ -337,7 +341,7 @@ async def test_a_command_with_a_stale_token_is_sent_after_one_login(
     assert len(home.sent()) == 1
 
 
-async def test_targets_given_in_one_breath_are_merged(home: Home, client: SSTCloud) -> None:
+async def test_concurrent_target_temperatures_are_merged(home: Home, client: SSTCloud) -> None:
     floor = await home.read("EcoSmart 25", Thermostat)
     results = await asyncio.gather(
         *(client.set_target_temperature(floor, celsius) for celsius in (20, 21, 22, 23))
@@ -346,7 +350,7 @@ async def test_targets_given_in_one_breath_are_merged(home: Home, client: SSTClo
     assert {result.confirmed for result in results} == {True}
 
 
-async def test_targets_that_come_while_one_is_on_its_way_are_merged(
+async def test_target_temperatures_set_during_a_request_are_merged(
     home: Home, client: SSTCloud
 ) -> None:
     floor = await home.read("EcoSmart 25", Thermostat)
@@ -380,7 +384,7 @@ async def test_merged_targets_fail_together(home: Home, client: SSTCloud, fake: 
     assert (await client.set_target_temperature(floor, 22)).confirmed is True
 
 
-async def test_closing_the_client_gives_up_what_is_on_its_way(
+async def test_closing_the_client_cancels_pending_commands(
     home: Home, client: SSTCloud, fake: FakeCloud
 ) -> None:
     floor = await home.read("MCS300", Thermostat)
@@ -392,7 +396,7 @@ async def test_closing_the_client_gives_up_what_is_on_its_way(
     assert home.sent() == []
 
 
-async def test_every_type_has_its_class(home: Home, client: SSTCloud) -> None:
+async def test_every_device_type_has_its_class(home: Home, client: SSTCloud) -> None:
     devices = await client.devices(home.fake.houses[0].id)
     kinds = {device.type: type(device).__name__ for device in devices}
     assert kinds == {

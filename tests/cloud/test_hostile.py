@@ -1,4 +1,4 @@
-"""Broken and malicious answers by the thousand: only our own errors, soon, and in little memory."""
+"""Thousands of broken and malicious answers give only our own errors, quickly, in little memory."""
 
 import json
 import subprocess
@@ -10,7 +10,9 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.source]
 
 
-def test_hostile_answers_cost_little(request: pytest.FixtureRequest, seed: int) -> None:
+def test_hostile_answers_use_little_time_and_memory(
+    request: pytest.FixtureRequest, seed: int
+) -> None:
     count = request.config.getoption("--hostile-answers")
     program = [sys.executable, str(Path(__file__).with_name("hostile.py")), str(seed), str(count)]
     done = subprocess.run(program, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Twenty thousand payloads gone wrong: only our own errors, and never a lost neighbour."""
+"""Twenty thousand damaged payloads give only our own errors and never affect their neighbours."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ seeds = st.integers(0, 2**32).map(random.Random)
 
 
 def valid(snapshot: Snapshot) -> None:
-    """All readings can be made, told apart and written down."""
+    """Check that all readings can be made, have unique keys and can be serialised."""
     readings = readings_from(snapshot)
     assert len({reading.key for reading in readings}) == len(readings)
     written = json.dumps([reading.as_dict() for reading in readings], allow_nan=False)
@@ -59,7 +59,7 @@ def valid(snapshot: Snapshot) -> None:
 
 
 def listed(structurer: Structurer, type_: type[Entity], good: Any, bad: list[Any]) -> list[Any]:
-    """Read what has gone wrong between good neighbours; return what was made of it."""
+    """Read damaged elements between good neighbours; returns the elements read from them."""
     listing = structurer.listing([good, *bad, good], type_, "/", house_id=1)
     assert len(listing) + len(listing.unreadable) == len(bad) + 2
     assert listing[0] == listing[-1] == structurer.one(good, type_, "/", house_id=1)
@@ -70,7 +70,7 @@ def listed(structurer: Structurer, type_: type[Entity], good: Any, bad: list[Any
 
 @given(seeds)
 @rounds
-def test_devices(rng: random.Random) -> None:
+def test_mutated_devices_do_not_affect_their_neighbours(rng: random.Random) -> None:
     structurer = Structurer()
     house = structurer.listing([mutated(HOUSE, rng)], House, "/")
     bad = [mutated(payload, rng) for payload in DEVICES]
@@ -82,7 +82,7 @@ def test_devices(rng: random.Random) -> None:
 
 @given(seeds)
 @rounds
-def test_wireless_sensors(rng: random.Random) -> None:
+def test_mutated_wireless_sensors_keep_unique_ids(rng: random.Random) -> None:
     structurer = Structurer()
     for payload in SENSORS:
         wrong = mutated(payload, rng)
@@ -106,7 +106,7 @@ def test_wireless_sensors(rng: random.Random) -> None:
 
 @given(seeds)
 @rounds
-def test_what_else_comes_in_lists(rng: random.Random) -> None:
+def test_mutated_list_elements_do_not_affect_their_neighbours(rng: random.Random) -> None:
     structurer = Structurer()
     for type_, payload in ELEMENTS:
         for item in listed(structurer, type_, payload, [mutated(payload, rng)]):
@@ -117,7 +117,7 @@ def test_what_else_comes_in_lists(rng: random.Random) -> None:
 
 @given(seeds)
 @rounds
-def test_users(rng: random.Random) -> None:
+def test_mutated_user_is_read_or_a_payload_error(rng: random.Random) -> None:
     structurer = Structurer()
     for payload in USERS:
         with contextlib.suppress(PayloadError):
@@ -125,8 +125,8 @@ def test_users(rng: random.Random) -> None:
             assert "@example.com" not in repr(user)
 
 
-def test_mutations_are_what_they_are_called() -> None:
-    """The same for the same seed, different for others, and nearly always a change."""
+def test_mutations_are_reproducible_and_varied() -> None:
+    """The same for the same seed, different for other seeds, and nearly always a change."""
     device = files.load("neptun_smart/device_alarm")
     before = json.dumps(device)
     once, again = (

@@ -1,4 +1,4 @@
-"""Odd payloads, each told by name: what used to be read wrongly, or not at all."""
+"""Odd payloads that used to be read wrongly or not at all."""
 
 import json
 from typing import Any
@@ -27,14 +27,14 @@ SMART = files.load("neptun_smart/device_alarm")
 
 
 @pytest.mark.parametrize("text", ["+-3", "--3", "-+3", "+", "-", " ", "³"])
-def test_signs_are_not_numbers(text: str) -> None:
+def test_sign_without_digits_is_not_a_number(text: str) -> None:
     payloads = [COUNTER, COUNTER | {"value": text}, COUNTER]
     listing = Structurer().listing(payloads, Counter, "/", house_id=1)
     assert (len(listing), len(listing.unreadable)) == (2, 1)
 
 
 @pytest.mark.parametrize("text", ["+3", "-3", " 3 ", "03"])
-def test_numbers_with_a_sign_are(text: str) -> None:
+def test_number_with_a_sign_is_read(text: str) -> None:
     counter = Structurer().one(COUNTER | {"value": text}, Counter, "/", house_id=1)
     assert abs(counter.value_l) == 3
 
@@ -56,23 +56,23 @@ def batteries(*values: Any) -> list[tuple[int | None, int | None]]:
     return [(sensor.battery, sensor.battery_percent) for sensor in read]
 
 
-def test_a_battery_that_is_true_or_false_is_none() -> None:
+def test_boolean_battery_level_is_ignored() -> None:
     assert batteries(True, 90, False) == [(None, None), (90, 90), (None, None)]
 
 
-def test_a_battery_in_other_clothes_is_the_same_battery() -> None:
+def test_battery_level_as_text_or_float_is_read() -> None:
     assert batteries("90", 91.0, 3) == [(90, 90), (91, 91), (3, 3)]
     assert batteries("3", 4.0) == [(3, None), (4, None)]
 
 
-def test_a_battery_beyond_percent_stays_as_given() -> None:
+def test_battery_level_outside_percent_is_kept_as_given() -> None:
     assert batteries(255, -1, 50) == [(255, None), (-1, None), (50, 50)]
 
 
 @pytest.mark.parametrize(
     "names", [["A", "A", "A#2"], ["A#2", "A", "A"], ["A", "A#2", "A"], [None, "#2", None, None]]
 )
-def test_a_name_that_looks_like_a_number_of_ours_takes_nobodys_id(names: list[Any]) -> None:
+def test_sensor_named_like_a_generated_id_keeps_ids_unique(names: list[Any]) -> None:
     read = sensors(*({"line": 1, "name": name} for name in names))
     ids = [sensor.point_id for sensor in read]
     assert len(set(ids)) == len(names)
@@ -82,7 +82,7 @@ def test_a_name_that_looks_like_a_number_of_ours_takes_nobodys_id(names: list[An
 @given(
     st.lists(st.sampled_from(["a", "a#2", "a#3", "a#4", "a#2#2", "a#02", "#2", ""]), max_size=20)
 )
-def test_sensors_of_one_name_are_numbered_by_the_next_free_number(names: list[str]) -> None:
+def test_sensors_with_the_same_name_get_the_next_free_number(names: list[str]) -> None:
     taken = set(names)
     expected = []
     for at, name in enumerate(names):
@@ -96,7 +96,7 @@ def test_sensors_of_one_name_are_numbered_by_the_next_free_number(names: list[st
 
 
 @pytest.mark.parametrize("type_", ["7", 7.0])
-def test_a_type_in_other_clothes_is_the_same_type(type_: Any) -> None:
+def test_device_type_in_another_format_is_recognised(type_: Any) -> None:
     device = Structurer().one(SMART | {"type": type_}, Device, "/")
     assert (type(device), device.type, device.model) == (NeptunSmart, 7, "Neptun Smart")
 
@@ -106,7 +106,7 @@ def smart(**settings: Any) -> Device:
     return Structurer().one(SMART | {"parsed_configuration": json.dumps(parsed)}, Device, "/")
 
 
-def test_an_alarm_is_seen_without_the_rest_of_the_configuration() -> None:
+def test_alarm_is_read_from_a_partial_configuration() -> None:
     device = smart(module_status={"first_group_alarm": "yes"})
     assert isinstance(device, LeakModule)
     assert device.alarm
@@ -118,7 +118,7 @@ def test_an_alarm_is_seen_without_the_rest_of_the_configuration() -> None:
 
 
 @pytest.mark.parametrize("yes", [True, 1, "yes", "on", "YES", "true"])
-def test_an_alarm_is_seen_in_any_words(yes: Any) -> None:
+def test_alarm_is_read_from_any_word_for_yes(yes: Any) -> None:
     device = smart(wire_lines_status={"line_1": yes})
     assert isinstance(device, LeakModule)
     assert device.alarm
@@ -126,8 +126,8 @@ def test_an_alarm_is_seen_in_any_words(yes: Any) -> None:
     assert sensor.leak is True
 
 
-def test_a_meter_on_a_line_is_no_leak() -> None:
-    """Its contact closes with every pulse, and nobody knows what the cloud calls that."""
+def test_line_with_a_meter_is_not_a_leak() -> None:
+    """Its contact closes with every pulse; how the cloud shows that is unknown."""
     parsed = {
         "settings": {"lines_in": {"line_1": "counter", "line_2": "wired_sensor"}},
         "lines_status": {"line_1": "yes", "line_2": "no"},
@@ -139,17 +139,17 @@ def test_a_meter_on_a_line_is_no_leak() -> None:
     assert not device.alarm
 
 
-def test_lines_keep_ids_of_their_own() -> None:
+def test_lines_keep_unique_ids() -> None:
     device = smart(wire_lines_status={"\ud800": "yes", "?": "no", "?#2": "no"})
     assert isinstance(device, LeakModule)
     assert len({line.point_id for line in device.lines}) == 3
     assert [line.leak for line in device.lines] == [True, False, False]
 
 
-def test_nobody_knows_whether_a_device_without_signs_of_life_is_online() -> None:
+def test_device_without_signs_of_life_has_no_online_reading() -> None:
     readings = readings_from(files.snapshot("unknown/device_bare"))
     assert not [r for r in readings if r.quantity is Quantity.ONLINE]
-    known = readings_from(files.snapshot("unknown/device"))
-    assert [r.value for r in known if (r.quantity, r.point) == (Quantity.ONLINE, Point.MODULE)] == [
-        True
-    ]
+    others = readings_from(files.snapshot("unknown/device"))
+    assert [
+        r.value for r in others if (r.quantity, r.point) == (Quantity.ONLINE, Point.MODULE)
+    ] == [True]

@@ -1,4 +1,4 @@
-"""Every payload of `tests/payloads` through structuring: what is made of it."""
+"""Every payload of `tests/payloads`, and the objects that structuring makes of it."""
 
 import json
 from datetime import UTC, datetime, time
@@ -36,7 +36,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def test_the_folders_tell_the_story() -> None:
+def test_every_payload_folder_and_device_is_expected() -> None:
     folders = {files.folder(name) for name in files.ALL}
     assert folders == {*files.MODELS, "house", "network", "group", "news", "user"}
     assert all((files.ROOT / f"{name}.json").is_file() for name in files.ALL)
@@ -46,13 +46,13 @@ def test_the_folders_tell_the_story() -> None:
 
 
 @pytest.mark.parametrize("name", files.of("device"))
-def test_device(name: str) -> None:
+def test_device_fields_are_as_expected(name: str) -> None:
     model = files.folder(name)
     device = files.device(name)
     assert type(device) is CLASSES[model]
-    known = isinstance(device.type, DeviceType)
+    is_known = isinstance(device.type, DeviceType)
     assert (device.type.name.lower() if isinstance(device.type, DeviceType) else "unknown") == model
-    assert known == (not isinstance(device, UnknownDevice))
+    assert is_known == (not isinstance(device, UnknownDevice))
     expected = {"reported_at": REPORTED} | COMMON[model] | EXPECTED[name]
     assert {field: plain(getattr(device, field)) for field in expected} == expected
     assert device.raw == files.load(name)
@@ -61,7 +61,7 @@ def test_device(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(files.of("device")) - {"unknown/device_bare"}))
-def test_what_all_devices_have(name: str) -> None:
+def test_common_device_fields_are_read(name: str) -> None:
     device = files.device(name)
     payload = files.load(name)
     assert (device.id, device.house_id, device.name) == (payload["id"], 1377, payload["name"])
@@ -79,15 +79,15 @@ def test_what_all_devices_have(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", files.of("device"))
-def test_the_words_we_know_are_members_of_their_enums(name: str) -> None:
-    """And all others keep their text: they are the point of the cases where they occur."""
+def test_known_words_become_enum_members(name: str) -> None:
+    """All other words keep their text: the cases with unknown words are there for that."""
     device = files.device(name)
     words = [device.access_status, getattr(device, "mode", None), getattr(device, "grouping", None)]
     words += [group.state for group in getattr(device, "valve_groups", ())]
     words += [slot.type for slot in getattr(device, "slots", ())]
     words += [line.kind for line in getattr(device, "lines", ())]
-    odd = {word for word in words if word is not None and not isinstance(word, Enum)}
-    assert odd == {
+    unknown = {word for word in words if word is not None and not isinstance(word, Enum)}
+    assert unknown == {
         "equation/device_vacation": {"vacation"},
         "ecosmart_25/device_offline": {"unavailable"},
         "neptun_prow/device_offline": {"unavailable"},
@@ -106,7 +106,9 @@ def test_the_words_we_know_are_members_of_their_enums(name: str) -> None:
         ("mcs350/device_schedule_in_both", 28, {0: (390, 24), 27: (10020, 17)}),
     ],
 )
-def test_schedule(name: str, length: int, some: dict[int, tuple[int, int]]) -> None:
+def test_schedule_entries_are_read(
+    name: str, length: int, some: dict[int, tuple[int, int]]
+) -> None:
     device = files.device(name)
     assert isinstance(device, Thermostat)
     assert device.schedule is not None
@@ -117,8 +119,8 @@ def test_schedule(name: str, length: int, some: dict[int, tuple[int, int]]) -> N
 
 
 @pytest.mark.parametrize("name", sorted(set(EXPECTED) - {"unknown/device_bare"}))
-def test_frames_say_what_the_json_says(name: str) -> None:
-    """They are real frames; the clock, the valves and the meters in them fit the rest."""
+def test_frames_agree_with_the_json(name: str) -> None:
+    """They are real frames: clock, valves and meters agree with the rest of the payload."""
     text, device = files.load(name)["configuration"], files.device(name)
     if not text or name.endswith("_broken_frame"):
         assert device.reported_at is None
@@ -182,7 +184,7 @@ SENSORS: dict[str, list[tuple[Any, ...]]] = {
 
 
 @pytest.mark.parametrize("name", files.of("wireless_sensors"))
-def test_wireless_sensors(name: str) -> None:
+def test_wireless_sensors_are_as_expected(name: str) -> None:
     sensors = files.sensors(name)
     assert [
         (
@@ -224,7 +226,7 @@ COUNTERS["house/counters"] = COUNTERS["neptun_prow/counters"] + COUNTERS["neptun
 
 
 @pytest.mark.parametrize("name", files.of("counters"))
-def test_counters(name: str) -> None:
+def test_counters_are_as_expected(name: str) -> None:
     assert [
         (
             counter.id,
@@ -272,14 +274,14 @@ ACCOUNT: dict[str, tuple[type[Entity], dict[str, Any]]] = {
 @pytest.mark.parametrize(
     "name", [n for n in files.ALL if files.folder(n) == files.endpoint(n)], ids=str
 )
-def test_what_else_an_account_holds(name: str) -> None:
+def test_other_account_payloads_are_read(name: str) -> None:
     type_, expected = ACCOUNT[name]
     read: Any = Structurer().one(files.load(name), type_, "/")
     assert {field: getattr(read, field) for field in expected} == expected
     assert "@" not in repr(read)
 
 
-def test_calendar_and_profile() -> None:
+def test_calendar_and_profile_are_read() -> None:
     workdays = Structurer().one(files.load("house/house"), House, "/").workdays
     assert workdays is not None
     assert (workdays.id, workdays.house_id, workdays.current_day) == (1371, 1377, "workday")
@@ -290,7 +292,7 @@ def test_calendar_and_profile() -> None:
 
 
 @pytest.mark.parametrize("name", files.of("device"))
-def test_no_payload_holds_a_real_address(name: str) -> None:
+def test_payloads_contain_no_real_hardware_address(name: str) -> None:
     """Hardware addresses are locally administered ones, also inside frames and strings."""
     payload = files.load(name)
     for text in (payload.get("mac_address"), *json_texts(payload)):
@@ -299,17 +301,17 @@ def test_no_payload_holds_a_real_address(name: str) -> None:
 
 def json_texts(payload: dict[str, Any]) -> list[str | None]:
     inside = payload.get("parsed_configuration")
-    found = [json.loads(inside).get("mac_address")] if inside else []
+    addresses = [json.loads(inside).get("mac_address")] if inside else []
     text = payload.get("configuration")
     if text:
         try:
-            found.append(tlv_frame.decode(text).tags["M"].decode())
+            addresses.append(tlv_frame.decode(text).tags["M"].decode())
         except ValueError:
-            found.append(None)
-    return found
+            addresses.append(None)
+    return addresses
 
 
-def test_every_device_is_read_whatever_its_neighbours_are() -> None:
+def test_all_devices_are_read_from_one_list() -> None:
     payloads = [files.load(name) for name in files.of("device")]
     listing = Structurer().listing(payloads, Device, "/")
     assert listing.unreadable == ()

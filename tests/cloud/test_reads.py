@@ -38,7 +38,7 @@ from sst_cloud.testing import (
 )
 
 
-async def test_houses(client: SSTCloud) -> None:
+async def test_houses_are_read(client: SSTCloud) -> None:
     flat, summer_house = await client.houses()
     assert (flat.name, flat.timezone, flat.in_home) == ("Flat", "Europe/Moscow", True)
     assert flat.created_at == datetime(2024, 1, 1, 9, 10, 2, 551872, tzinfo=UTC)
@@ -49,18 +49,18 @@ async def test_houses(client: SSTCloud) -> None:
     assert flat.raw["report_date"] == flat.report_date == 20
 
 
-async def test_house(client: SSTCloud) -> None:
+async def test_single_house_is_read(client: SSTCloud) -> None:
     first = (await client.houses())[0]
     assert await client.house(first.id) == first
 
 
-async def test_unknown_house(client: SSTCloud) -> None:
+async def test_unknown_house_is_a_not_found_error(client: SSTCloud) -> None:
     with pytest.raises(NotFoundError) as caught:
         await client.house(99)
     assert str(caught.value) == "/houses/99/: Not found. (HTTP 404)"
 
 
-async def test_devices_of_any_type(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_devices_of_any_type_are_read(client: SSTCloud, fake: FakeCloud) -> None:
     fake.houses[0].devices.append(FakeDevice(name="Novelty", type=42, id=7, access_status="asleep"))
     bathroom, kitchen, floor, novelty = await client.devices(fake.houses[0].id)
     assert bathroom.type is DeviceType.NEPTUN_SMART
@@ -81,7 +81,7 @@ async def test_devices_of_any_type(client: SSTCloud, fake: FakeCloud) -> None:
     assert len(bathroom.time_setting.workday_time_range) == 2
 
 
-async def test_device(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_single_device_is_read(client: SSTCloud, fake: FakeCloud) -> None:
     house = fake.houses[0]
     devices = await client.devices(house.id)
     assert await client.device(house.id, devices[1].id) == devices[1]
@@ -89,7 +89,7 @@ async def test_device(client: SSTCloud, fake: FakeCloud) -> None:
         await client.device(house.id, 1)
 
 
-async def test_counters(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_counters_are_read(client: SSTCloud, fake: FakeCloud) -> None:
     house = fake.houses[0]
     cold, hot, *kitchen = await client.counters(house.id)
     assert (cold.name, cold.water, cold.line, cold.step_l) == ("Bath cold", Water.COLD, 1, 1)
@@ -108,7 +108,7 @@ async def test_counters_of_a_house_take_two_requests(client: SSTCloud, fake: Fak
     assert len(fake.requests) - before == 2
 
 
-async def test_user(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_user_is_read(client: SSTCloud, fake: FakeCloud) -> None:
     user = await client.user()
     assert user.email == fake.email
     assert user.profile is not None
@@ -116,7 +116,9 @@ async def test_user(client: SSTCloud, fake: FakeCloud) -> None:
     assert fake.email not in repr(user)
 
 
-async def test_snapshot(client: SSTCloud, fake: FakeCloud, clock: ManualClock) -> None:
+async def test_snapshot_reads_the_whole_account(
+    client: SSTCloud, fake: FakeCloud, clock: ManualClock
+) -> None:
     snapshot = await client.snapshot()
     assert snapshot.time == clock.now()
     assert [len(part) for part in (snapshot.houses, snapshot.devices, snapshot.counters)] == [
@@ -145,7 +147,7 @@ async def test_snapshot(client: SSTCloud, fake: FakeCloud, clock: ManualClock) -
     }
 
 
-async def test_snapshot_of_counters_alone(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_snapshot_of_counters_only(client: SSTCloud, fake: FakeCloud) -> None:
     await client.login()
     before = len(fake.requests)
     snapshot = await client.snapshot(counters_only=True)
@@ -176,7 +178,7 @@ async def test_a_house_or_a_module_listed_twice_is_read_once(
     assert len(devices) * 2 == len(fake.houses[0].devices)
 
 
-async def test_snapshot_keeps_what_can_be_read(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_snapshot_keeps_the_readable_parts(client: SSTCloud, fake: FakeCloud) -> None:
     broken = fake.houses[0].id
     fake.inject(Status(500), path=f"/houses/{broken}/counters/")
     fake.inject(Html(), path=f"/houses/{broken}/devices/")
@@ -190,20 +192,20 @@ async def test_snapshot_keeps_what_can_be_read(client: SSTCloud, fake: FakeCloud
     assert "Technical works" in snapshot.unreadable[1].reason
 
 
-async def test_snapshot_with_nothing_to_show_raises(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_snapshot_without_a_readable_part_raises(client: SSTCloud, fake: FakeCloud) -> None:
     fake.inject(Status(500), path="/houses/*/*")
     with pytest.raises(ServiceUnavailableError):
         await client.snapshot()
 
 
-async def test_snapshot_ends_when_nobody_is_logged_in(fake: FakeCloud) -> None:
+async def test_snapshot_raises_if_the_token_is_rejected(fake: FakeCloud) -> None:
     fake.inject(Status(401, "Invalid token."), path="/houses/*/counters/")
     async with SSTCloud(TokenAuth(fake.token), base_url=fake.url) as client:
         with pytest.raises(TokenRejectedError):
             await client.snapshot()
 
 
-async def test_an_account_without_houses() -> None:
+async def test_account_without_houses_has_no_readings() -> None:
     async with (
         FakeCloud([FakeAccount()]) as fake,
         SSTCloud(TokenAuth(fake.token), base_url=fake.url) as client,
@@ -226,7 +228,7 @@ async def test_one_broken_device_does_not_empty_the_house(
     assert bad.raw["name"] == "Bathroom"
 
 
-async def test_a_house_list_that_is_no_list(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_house_list_of_another_type_is_an_error(client: SSTCloud, fake: FakeCloud) -> None:
     fake.inject(Status(200, "surprise"), path="/houses/")
     with pytest.raises(PayloadError, match="not a list"):
         await client.houses()
@@ -254,7 +256,7 @@ async def test_an_injected_session_stays_open(fake: FakeCloud) -> None:
         assert not session.closed
 
 
-async def test_an_injected_session_that_raises_for_status(fake: FakeCloud) -> None:
+async def test_injected_session_may_raise_for_status(fake: FakeCloud) -> None:
     async with (
         aiohttp.ClientSession(raise_for_status=True) as session,
         SSTCloud(TokenAuth("x"), session=session, base_url=fake.url) as client,
@@ -275,7 +277,7 @@ async def test_login_leaves_no_cookies_in_an_injected_session(fake: FakeCloud) -
 
 
 class Everywhere(AbstractResolver):
-    """All hosts are this machine."""
+    """Resolves all hosts to this machine."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -295,8 +297,8 @@ class Everywhere(AbstractResolver):
         pass
 
 
-async def test_a_login_for_the_whole_domain_leaves_no_cookies_either(unused_tcp_port: int) -> None:
-    """The vendor's web pages live beside the API: cookies may be for both."""
+async def test_login_leaves_no_domain_cookies_in_an_injected_session(unused_tcp_port: int) -> None:
+    """The vendor's web pages share a domain with the API: cookies may be for both."""
 
     async def login(_: web.Request) -> web.Response:
         answer = web.json_response({"key": "f00d"})
@@ -324,12 +326,12 @@ async def test_requests_end_in_a_slash_and_carry_the_token(
 ) -> None:
     await client.snapshot()
     assert all(request.path.endswith("/") for request in fake.requests)
-    asked = {request.headers.get("Authorization") for request in fake.requests[1:]}
-    assert asked == {f"Token {fake.token}"}
+    authorization = {request.headers.get("Authorization") for request in fake.requests[1:]}
+    assert authorization == {f"Token {fake.token}"}
     assert not any("Cookie" in request.headers for request in fake.requests)
 
 
-async def test_a_closed_client_says_so(client: SSTCloud) -> None:
+async def test_closed_client_raises_a_clear_error(client: SSTCloud) -> None:
     await client.houses()
     await client.close()
     await client.close()
@@ -337,7 +339,7 @@ async def test_a_closed_client_says_so(client: SSTCloud) -> None:
         await client.houses()
 
 
-def test_a_client_in_a_second_event_loop_says_so(unused_tcp_port: int) -> None:
+def test_client_in_a_second_event_loop_raises_a_clear_error(unused_tcp_port: int) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}"
     client = SSTCloud(TokenAuth("x"), base_url=url, clock=ManualClock())
     with pytest.raises(ConnectionFailedError):
@@ -347,7 +349,7 @@ def test_a_client_in_a_second_event_loop_says_so(unused_tcp_port: int) -> None:
     asyncio.run(client.close())
 
 
-async def test_giving_up_a_snapshot_stops_its_requests(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_cancelled_snapshot_stops_its_requests(client: SSTCloud, fake: FakeCloud) -> None:
     await client.login()
     fake.inject(Latency(0.02), path="/houses/*/*")
     with pytest.raises(TimeoutError):
@@ -368,18 +370,18 @@ async def test_giving_up_a_snapshot_stops_its_requests(client: SSTCloud, fake: F
         "https://host/#top",
     ],
 )
-def test_a_base_url_that_is_none(url: str) -> None:
+def test_invalid_base_urls_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="base URL") as caught:
         SSTCloud(TokenAuth("x"), base_url=url)
     assert "hunter2" not in str(caught.value)
 
 
-def test_an_odd_concurrency() -> None:
+def test_concurrency_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         SSTCloud(TokenAuth("x"), max_concurrency=0)
 
 
-async def test_networks_groups_and_news(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_networks_groups_and_news_are_read(client: SSTCloud, fake: FakeCloud) -> None:
     house = fake.houses[0]
     house.groups = [FakeGroup(name="Wet rooms", id=4)]
     (network,) = await client.networks(house.id)
@@ -396,7 +398,7 @@ async def test_networks_groups_and_news(client: SSTCloud, fake: FakeCloud) -> No
     assert maintenance.published_at is not None
 
 
-async def test_radio_sensors(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_wireless_sensors_are_read(client: SSTCloud, fake: FakeCloud) -> None:
     house = fake.houses[0]
     smart, prow, *_ = await asyncio.gather(
         *(client.wireless_sensors(house.id, device.id) for device in house.devices[:2])
@@ -406,7 +408,7 @@ async def test_radio_sensors(client: SSTCloud, fake: FakeCloud) -> None:
     assert all(sensor.point_id == f"{sensor.line}/{sensor.name}" for sensor in prow)
 
 
-async def test_logging_out_ends_the_token(client: SSTCloud, fake: FakeCloud) -> None:
+async def test_logout_revokes_the_token(client: SSTCloud, fake: FakeCloud) -> None:
     token = await client.login()
     await client.logout()
     async with SSTCloud(TokenAuth(token), base_url=fake.url) as other:
@@ -420,7 +422,7 @@ async def test_any_page_can_be_read_raw(client: SSTCloud, fake: FakeCloud) -> No
 
 
 @pytest.mark.parametrize("path", ["houses/", "@example.com/", ".example.com/", ""])
-async def test_a_page_without_its_first_slash_is_no_other_host(
+async def test_raw_path_without_a_leading_slash_is_refused(
     client: SSTCloud, fake: FakeCloud, path: str
 ) -> None:
     with pytest.raises(ValueError, match="slash"):

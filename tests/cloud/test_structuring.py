@@ -65,7 +65,7 @@ def mutations(payload: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 @given(st.lists(mutations(COUNTER) | junk, max_size=4))
 @settings(max_examples=150)
-def test_counters_survive_their_neighbours(payloads: list[Any]) -> None:
+def test_good_counters_are_read_beside_broken_ones(payloads: list[Any]) -> None:
     listing = Structurer().listing([COUNTER, *payloads, COUNTER], Counter, "/", house_id=1)
     assert listing[0] == listing[-1]
     assert listing[0].value_l == COUNTER["value"]
@@ -76,7 +76,7 @@ def test_counters_survive_their_neighbours(payloads: list[Any]) -> None:
 
 @given(st.lists(mutations(DEVICE) | junk, max_size=4))
 @settings(max_examples=150)
-def test_devices_survive_their_neighbours(payloads: list[Any]) -> None:
+def test_good_devices_are_read_beside_broken_ones(payloads: list[Any]) -> None:
     listing = Structurer().listing([DEVICE, *payloads], Device, "/", house_id=1)
     assert listing[0].name == "Bathroom"
     assert len(listing) + len(listing.unreadable) == len(payloads) + 1
@@ -87,7 +87,7 @@ def test_devices_survive_their_neighbours(payloads: list[Any]) -> None:
 
 @given(st.lists(mutations(HOUSE) | junk, max_size=4))
 @settings(max_examples=150)
-def test_houses_survive_their_neighbours(payloads: list[Any]) -> None:
+def test_good_houses_are_read_beside_broken_ones(payloads: list[Any]) -> None:
     listing = Structurer().listing([*payloads, HOUSE], House, "/")
     assert listing[-1].timezone == "Europe/Moscow"
     assert len(listing) + len(listing.unreadable) == len(payloads) + 1
@@ -95,19 +95,19 @@ def test_houses_survive_their_neighbours(payloads: list[Any]) -> None:
 
 @given(junk | mutations(ACCOUNT.payload()))
 @settings(max_examples=150)
-def test_one_object_or_a_payload_error(payload: Any) -> None:
+def test_any_payload_gives_a_user_or_a_payload_error(payload: Any) -> None:
     try:
         user = Structurer().one(payload, User, "/auth/user/")
     except PayloadError as error:
-        shown = str(error)
+        message = str(error)
     else:
-        shown = f"/auth/user/: {user.id:d}"
-    assert shown.startswith("/auth/user/: ")
+        message = f"/auth/user/: {user.id:d}"
+    assert message.startswith("/auth/user/: ")
 
 
 @given(st.binary(max_size=60) | st.builds(lambda x: json.dumps(x).encode(), junk))
 @settings(max_examples=150, deadline=None)
-async def test_any_body_gives_houses_or_one_of_our_errors(body: bytes) -> None:
+async def test_any_body_gives_a_snapshot_or_a_library_error(body: bytes) -> None:
     with aioresponses() as cloud:
         cloud.get("https://api.sst-cloud.com/houses/", body=body)
         async with SSTCloud(TokenAuth("x"), clock=ManualClock()) as client:
@@ -116,7 +116,7 @@ async def test_any_body_gives_houses_or_one_of_our_errors(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5000, '{"a": NaN}', "{]"])
-async def test_vicious_json(text: str) -> None:
+async def test_malicious_json_is_a_payload_error(text: str) -> None:
     with aioresponses() as cloud:
         cloud.get("https://api.sst-cloud.com/houses/", body=text)
         async with SSTCloud(TokenAuth("x"), clock=ManualClock()) as client:
@@ -124,7 +124,7 @@ async def test_vicious_json(text: str) -> None:
                 await client.houses()
 
 
-def test_numbers_come_as_numbers_and_as_text() -> None:
+def test_numbers_are_read_from_numbers_and_text() -> None:
     for value in (319881, 319881.0, "319881"):
         counter = Structurer().one(COUNTER | {"value": value}, Counter, "/", house_id=1)
         assert (counter.value_l, type(counter.value_l)) == (319881, int)
@@ -138,7 +138,7 @@ def test_a_counter_without_a_usable_value_is_unreadable(value: Any) -> None:
     assert "`value`" in bad.reason
 
 
-def test_of_unreadable_elements_the_first_are_listed_and_the_rest_counted() -> None:
+def test_first_unreadable_elements_are_listed_and_the_rest_counted() -> None:
     listing = Structurer().listing([{}] * 5_000 + [COUNTER], Counter, "/", house_id=1)
     assert [counter.id for counter in listing] == [COUNTER["id"]]
     *listed, rest = listing.unreadable
@@ -148,13 +148,13 @@ def test_of_unreadable_elements_the_first_are_listed_and_the_rest_counted() -> N
     assert rest.reason == "4000 more elements cannot be read"
 
 
-def test_as_many_unreadable_elements_as_can_be_listed() -> None:
+def test_exactly_the_maximum_of_unreadable_elements_is_listed() -> None:
     listing = Structurer().listing([{}] * 1_000, Counter, "/", house_id=1)
     assert {bad.reason for bad in listing.unreadable} == {"`id` is missing"}
 
 
 @pytest.mark.parametrize("type_", [House, Device, Counter, WirelessSensor])
-def test_a_list_is_read_up_to_a_length(type_: type[Entity]) -> None:
+def test_list_is_read_up_to_a_maximum_length(type_: type[Entity]) -> None:
     payload = [{"id": 1, "name": "A", "type": 100, "device": 1, "value": 1}] * 50_001
     each = sensor_list_fields(payload) if type_ is WirelessSensor else None
     listing = Structurer().listing(
@@ -165,7 +165,7 @@ def test_a_list_is_read_up_to_a_length(type_: type[Entity]) -> None:
     assert rest.reason == "only 50000 of 50001 elements were read"
 
 
-def test_a_surprise_is_logged_once_whatever_thread_finds_it(
+def test_unexpected_value_is_logged_once_across_threads(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -182,12 +182,12 @@ def test_a_surprise_is_logged_once_whatever_thread_finds_it(
     assert caplog.text.count("Counter.name") == 1
 
 
-def test_optional_fields_fall_away_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_optional_fields_become_none(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     structurer = Structurer()
-    odd = COUNTER | {"name": 5, "line": "x", "for_hot_water": "perhaps", "step": [10]}
+    invalid = COUNTER | {"name": 5, "line": "x", "for_hot_water": "perhaps", "step": [10]}
     for _ in range(3):
-        counter = structurer.one(odd, Counter, "/", house_id=1)
+        counter = structurer.one(invalid, Counter, "/", house_id=1)
     assert (counter.name, counter.line, counter.water, counter.step_l) == (None, None, None, None)
     assert counter.raw["for_hot_water"] == "perhaps"
     assert caplog.text.count("Counter.name") == 1
@@ -206,33 +206,33 @@ def test_an_unknown_value_keeps_its_text_and_is_logged_once(
 
 
 @pytest.mark.parametrize("parsed", ["", "   ", "{", "[]", "null", None, 5, {"access_status": 1}])
-def test_a_parsed_configuration_that_cannot_be_opened(parsed: Any) -> None:
+def test_unreadable_parsed_configuration_is_ignored(parsed: Any) -> None:
     device = Structurer().one(DEVICE | {"parsed_configuration": parsed}, Device, "/")
     assert device.access_status is None
 
 
-def test_unknown_fields_are_in_raw_and_nowhere_else() -> None:
+def test_unknown_fields_are_kept_only_in_raw() -> None:
     structurer = Structurer()
     plain = structurer.one(COUNTER, Counter, "/", house_id=1)
-    more = structurer.one(COUNTER | {"colour": "blue"}, Counter, "/", house_id=1)
-    assert more == plain
-    assert more.raw["colour"] == "blue"
-    assert "blue" not in repr(more)
+    extended = structurer.one(COUNTER | {"colour": "blue"}, Counter, "/", house_id=1)
+    assert extended == plain
+    assert extended.raw["colour"] == "blue"
+    assert "blue" not in repr(extended)
 
 
-def test_text_that_cannot_be_encoded_is_mended() -> None:
+def test_unencodable_characters_in_a_name_are_replaced() -> None:
     counter = Structurer().one(COUNTER | {"name": "tap \ud800"}, Counter, "/", house_id=1)
     assert counter.name == "tap ?"
 
 
-def test_lines_enabled_under_either_name() -> None:
+def test_lines_enabled_is_read_under_both_names() -> None:
     other = {key: value for key, value in DEVICE.items() if key != "lines_enabled"}
     device = Structurer().one(other | {"lines_enable": ["on", "off"]}, Device, "/")
     assert device.lines_enabled == ("on", "off")
 
 
 @pytest.mark.parametrize("ranges", [[["06:30:00"]], [["a", "b"]], [5], 5, ["06:30:00"]])
-def test_time_ranges_that_are_none(ranges: Any) -> None:
+def test_invalid_time_ranges_are_ignored(ranges: Any) -> None:
     setting = DEVICE["time_setting"] | {"workday_time_range": ranges}
     device = Structurer().one(DEVICE | {"time_setting": setting}, Device, "/")
     assert device.time_setting is not None
@@ -245,15 +245,15 @@ def recorded(name: str) -> Any:
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason=NO_RECORDINGS)
 class TestRecordedPayloads:
-    """Real accounts, where their recordings are at hand."""
+    """Recordings of real accounts, if they are available."""
 
-    def test_house(self) -> None:
+    def test_recorded_house_is_read(self) -> None:
         house = Structurer().one(recorded("house_jarvis_2019.json"), House, "/")
         assert (house.id, house.timezone, house.report_date) == (9086, "Europe/Moscow", 24)
         assert house.workdays is not None
         assert house.workdays.vacations == (5, 6)
 
-    def test_counters(self) -> None:
+    def test_recorded_counters_are_read(self) -> None:
         payload = recorded("house_counters_jarvis_2019.json")
         cold, hot = Structurer().listing(payload, Counter, "/", house_id=9086)
         assert (cold.water, cold.value_l, cold.step_l) == (Water.COLD, 319881, 10)
@@ -262,7 +262,7 @@ class TestRecordedPayloads:
     @pytest.mark.parametrize(
         "name", sorted(path.name for path in RECORDED.glob("*.json")) if RECORDED.is_dir() else []
     )
-    def test_every_recording_reads_as_a_part_of_a_device(self, name: str) -> None:
+    def test_every_recording_is_read_as_device_configuration(self, name: str) -> None:
         payload = recorded(name)
         outer = {"id": 1, "house": 2, "type": 7, "parsed_configuration": json.dumps(payload)}
         device = Structurer().one(outer, Device, "/")

@@ -65,7 +65,7 @@ async def test_reads_are_retried_over_a_new_connection(client: SSTCloud, fake: F
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 500, 501])
-async def test_what_waiting_does_not_mend_is_not_retried(
+async def test_permanent_errors_are_not_retried(
     client: SSTCloud, fake: FakeCloud, clock: ManualClock, status: int
 ) -> None:
     fake.inject(Status(status), path="/houses/")
@@ -74,7 +74,9 @@ async def test_what_waiting_does_not_mend_is_not_retried(
     assert waited(clock) == 0
 
 
-async def test_retries_end(client: SSTCloud, fake: FakeCloud, clock: ManualClock) -> None:
+async def test_retries_stop_after_four_attempts(
+    client: SSTCloud, fake: FakeCloud, clock: ManualClock
+) -> None:
     fake.inject(Status(503), path="/houses/")
     with pytest.raises(ServiceUnavailableError):
         await client.houses()
@@ -82,7 +84,7 @@ async def test_retries_end(client: SSTCloud, fake: FakeCloud, clock: ManualClock
     assert waited(clock) <= 30
 
 
-async def test_the_longest_wait_is_about_half_a_minute(fake: FakeCloud) -> None:
+async def test_retries_wait_at_most_half_a_minute(fake: FakeCloud) -> None:
     clock = ManualClock()
     fake.inject(Status(503))
     async with SSTCloud(
@@ -93,7 +95,7 @@ async def test_the_longest_wait_is_about_half_a_minute(fake: FakeCloud) -> None:
     assert waited(clock) == 28
 
 
-async def test_retry_after_in_seconds(
+async def test_retry_after_in_seconds_is_followed(
     client: SSTCloud, fake: FakeCloud, clock: ManualClock
 ) -> None:
     fake.inject(Status(429, retry_after="7"), path="/houses/", times=1)
@@ -101,7 +103,9 @@ async def test_retry_after_in_seconds(
     assert waited(clock) == 7
 
 
-async def test_retry_after_as_a_date(client: SSTCloud, fake: FakeCloud, clock: ManualClock) -> None:
+async def test_retry_after_as_a_date_is_followed(
+    client: SSTCloud, fake: FakeCloud, clock: ManualClock
+) -> None:
     date = (START + timedelta(seconds=9)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     fake.inject(Status(503, retry_after=date), path="/houses/", times=1)
     await client.houses()
@@ -120,7 +124,7 @@ async def test_retry_after_as_a_date(client: SSTCloud, fake: FakeCloud, clock: M
         "Thu, 01 Jan 1970 00:00:00 +9999999999999",
     ],
 )
-async def test_a_retry_after_that_says_nothing(
+async def test_invalid_retry_after_is_ignored(
     client: SSTCloud, fake: FakeCloud, clock: ManualClock, header: str
 ) -> None:
     fake.inject(Status(503, retry_after=header), path="/houses/", times=1)
@@ -128,7 +132,7 @@ async def test_a_retry_after_that_says_nothing(
     assert waited(clock) == 2
 
 
-async def test_a_long_retry_after_is_the_callers_business(
+async def test_long_retry_after_is_raised_to_the_caller(
     client: SSTCloud, fake: FakeCloud, clock: ManualClock
 ) -> None:
     fake.inject(Status(429, retry_after="3600"), path="/houses/")
@@ -138,7 +142,7 @@ async def test_a_long_retry_after_is_the_callers_business(
     assert waited(clock) == 0
 
 
-async def test_a_cloud_that_does_not_answer(fake: FakeCloud, clock: ManualClock) -> None:
+async def test_unresponsive_cloud_is_a_timeout_error(fake: FakeCloud, clock: ManualClock) -> None:
     fake.inject(Hang())
     async with SSTCloud(TokenAuth("x"), base_url=fake.url, clock=clock, timeout=0.03) as client:
         with pytest.raises(RequestTimeoutError, match="did not respond") as caught:
@@ -147,7 +151,9 @@ async def test_a_cloud_that_does_not_answer(fake: FakeCloud, clock: ManualClock)
     assert len(fake.requests) == 4
 
 
-async def test_a_cloud_that_is_not_there(unused_tcp_port: int, clock: ManualClock) -> None:
+async def test_unreachable_cloud_is_a_connection_error(
+    unused_tcp_port: int, clock: ManualClock
+) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}"
     async with SSTCloud(TokenAuth("x"), base_url=url, clock=clock) as client:
         with pytest.raises(ConnectionFailedError, match="cannot be reached") as caught:
@@ -155,7 +161,7 @@ async def test_a_cloud_that_is_not_there(unused_tcp_port: int, clock: ManualCloc
     assert not caught.value.request_sent
 
 
-async def test_a_connection_that_takes_too_long() -> None:
+async def test_slow_connection_is_a_timeout_error() -> None:
     with aioresponses() as cloud:
         cloud.get(HOUSES, exception=aiohttp.ConnectionTimeoutError(), repeat=True)
         async with SSTCloud(TokenAuth("x"), clock=ManualClock()) as client:
@@ -170,7 +176,7 @@ async def test_a_connection_that_takes_too_long() -> None:
 async def cloud_valid(
     not_before: datetime | None = None, not_after: datetime | None = None
 ) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
-    """A cloud with a certificate of these dates, and a session that trusts who issued it."""
+    """A cloud with a certificate of these dates, and a session that trusts its issuer."""
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1", not_before=not_before, not_after=not_after)
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -187,7 +193,7 @@ async def cloud_valid(
     await runner.cleanup()
 
 
-async def test_an_expired_certificate_has_its_own_sentence(clock: ManualClock) -> None:
+async def test_expired_certificate_has_its_own_message(clock: ManualClock) -> None:
     async with (
         cloud_valid(not_after=datetime(2023, 8, 26, tzinfo=UTC)) as (url, session),
         SSTCloud(TokenAuth("x"), base_url=url, session=session, clock=clock) as client,
@@ -199,8 +205,8 @@ async def test_an_expired_certificate_has_its_own_sentence(clock: ManualClock) -
     assert waited(clock) == 0
 
 
-async def test_a_machine_whose_clock_is_behind_is_told_so(clock: ManualClock) -> None:
-    """A small machine without a battery wakes up in 1970, or when it was last switched off."""
+async def test_certificate_of_the_future_hints_at_the_clock(clock: ManualClock) -> None:
+    """A small machine without a clock battery starts in 1970, or when it was last switched off."""
     next_year = datetime.now(UTC) + timedelta(days=365)
     async with (
         cloud_valid(not_before=next_year, not_after=next_year + timedelta(days=90)) as (
@@ -222,7 +228,7 @@ async def test_a_machine_whose_clock_is_behind_is_told_so(clock: ManualClock) ->
         (Truncated(), "expected JSON, got truncated or malformed JSON"),
     ],
 )
-async def test_answers_that_are_not_json(
+async def test_non_json_answers_are_payload_errors(
     client: SSTCloud, fake: FakeCloud, fault: Any, message: str
 ) -> None:
     fake.inject(fault, path="/houses/")
@@ -261,7 +267,9 @@ ERRORS: list[tuple[int, str, type[SSTCloudError], str]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "error", "detail"), ERRORS)
-async def test_every_error_body(status: int, body: str, error: type[ApiError], detail: str) -> None:
+async def test_error_bodies_become_typed_errors(
+    status: int, body: str, error: type[ApiError], detail: str
+) -> None:
     with aioresponses() as cloud:
         cloud.get(HOUSES, status=status, body=body, repeat=True)
         async with SSTCloud(TokenAuth("x"), clock=ManualClock()) as client:
@@ -282,7 +290,7 @@ async def test_every_error_body(status: int, body: str, error: type[ApiError], d
         (403, "<html><title>Forbidden</title></html>"),
     ],
 )
-async def test_every_refused_login(status: int, body: str) -> None:
+async def test_refused_logins_are_bad_credentials_errors(status: int, body: str) -> None:
     with aioresponses() as cloud:
         cloud.post(LOGIN, status=status, body=body)
         async with SSTCloud(PasswordAuth("me@example.com", "secret")) as client:
@@ -291,10 +299,10 @@ async def test_every_refused_login(status: int, body: str) -> None:
 
 
 @pytest.mark.parametrize("password", ["hunter2", "секрет", 'a "quote"'])
-async def test_an_error_that_repeats_what_was_sent_gives_nothing_away(password: str) -> None:
-    said = {"password": [f"{password} is not the password of householder."]}
+async def test_credentials_repeated_in_an_error_are_masked(password: str) -> None:
+    answer = {"password": [f"{password} is not the password of householder."]}
     with aioresponses() as cloud:
-        cloud.post(LOGIN, status=400, payload=said)
+        cloud.post(LOGIN, status=400, payload=answer)
         async with SSTCloud(PasswordAuth("householder", password)) as client:
             with pytest.raises(BadCredentialsError) as caught:
                 await client.houses()
@@ -316,7 +324,7 @@ async def test_errors_and_logs_hold_no_secret(caplog: pytest.LogCaptureFixture) 
         async with SSTCloud(auth, clock=ManualClock()) as client:
             with pytest.raises(ServiceUnavailableError) as caught:
                 await client.houses()
-    shown = str(caught.value) + repr(caught.value) + caplog.text
+    output = str(caught.value) + repr(caught.value) + caplog.text
     assert "attempt 2" in caplog.text
     for secret in (
         "me@example.com",
@@ -325,12 +333,12 @@ async def test_errors_and_logs_hold_no_secret(caplog: pytest.LogCaptureFixture) 
         "02:00:00:00:00:01",
         "0123456789abcdef",
     ):
-        assert secret not in shown
+        assert secret not in output
 
 
-async def test_only_ours_come_out_of_odd_client_errors() -> None:
-    odd = (aiohttp.ClientPayloadError("x"), aiohttp.ClientOSError(), OSError("x"))
-    for error in odd:
+async def test_client_errors_become_connection_failed_errors() -> None:
+    errors = (aiohttp.ClientPayloadError("x"), aiohttp.ClientOSError(), OSError("x"))
+    for error in errors:
         with aioresponses() as cloud:
             cloud.get(HOUSES, exception=error, repeat=True)
             async with SSTCloud(TokenAuth("x"), clock=ManualClock()) as client:
@@ -355,7 +363,7 @@ SENT: Final = ("f00dfeed" * 5, "me@example.com", "correct-horse")
     ],
 )
 @pytest.mark.parametrize("logs_in", [False, True])
-async def test_nothing_that_was_sent_comes_out_of_an_answer_that_repeats_it(
+async def test_secrets_repeated_by_the_server_are_never_shown(
     answer: Callable[[bytes], bytes],
     logs_in: bool,
     clock: ManualClock,
@@ -392,7 +400,7 @@ async def test_a_token_in_the_data_of_an_answer_is_masked(escaped: bool) -> None
     assert token not in repr(house.raw)
 
 
-async def test_credentials_over_plain_http_are_warned_of_once(
+async def test_credentials_over_plain_http_cause_one_warning(
     caplog: pytest.LogCaptureFixture, clock: ManualClock
 ) -> None:
     with aioresponses() as cloud:
@@ -405,7 +413,7 @@ async def test_credentials_over_plain_http_are_warned_of_once(
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "me.localhost"])
-async def test_this_machine_needs_no_encryption(
+async def test_plain_http_to_this_machine_causes_no_warning(
     host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with aioresponses() as cloud:
@@ -429,7 +437,7 @@ def _gzip_bomb(size: int) -> bytes:
     [_gzip_bomb(100 * MB), http(200, b"[" + b" " * (9 * MB) + b"]")],
     ids=["compressed", "plain"],
 )
-async def test_an_answer_that_is_too_large_is_refused(answer: bytes, clock: ManualClock) -> None:
+async def test_too_large_answer_is_refused(answer: bytes, clock: ManualClock) -> None:
     async with (
         Echo(lambda _: answer) as echo,
         SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock) as client,
@@ -463,7 +471,7 @@ async def test_only_the_beginning_of_a_large_error_is_read(clock: ManualClock) -
             await client.houses()
 
 
-async def test_large_answers_at_the_same_time_are_not_all_in_memory(clock: ManualClock) -> None:
+async def test_concurrent_large_answers_use_limited_memory(clock: ManualClock) -> None:
     body = b"[" + b" " * (6 * MB) + b"]"
     async with (
         Echo(lambda _: http(200, body)) as echo,
@@ -480,7 +488,7 @@ async def test_large_answers_at_the_same_time_are_not_all_in_memory(clock: Manua
 
 
 @pytest.mark.parametrize("depth", [101, 1_000, 100_000])
-async def test_json_that_is_nested_too_deeply_is_refused(depth: int, clock: ManualClock) -> None:
+async def test_too_deeply_nested_json_is_refused(depth: int, clock: ManualClock) -> None:
     body = b"[" * depth + b"]" * depth
     async with (
         Echo(lambda _: http(200, body)) as echo,
@@ -490,7 +498,7 @@ async def test_json_that_is_nested_too_deeply_is_refused(depth: int, clock: Manu
             await client.raw("/houses/")
 
 
-async def test_a_page_without_an_end_does_not_hold_up_the_program(clock: ManualClock) -> None:
+async def test_unfinished_html_tags_are_parsed_quickly(clock: ManualClock) -> None:
     started = time.process_time()
     with aioresponses() as cloud:
         cloud.get(HOUSES, status=418, body="<h1>" + "\n" * 4080)

@@ -25,7 +25,7 @@ class Optional(Entity):
 
 
 @pytest.mark.parametrize(
-    ("type_", "value", "read"),
+    ("type_", "value", "expected"),
     [
         (NumberFirst, "5", 5),
         (TextFirst, "5", "5"),
@@ -38,9 +38,11 @@ class Optional(Entity):
         (Optional, "none", None),
     ],
 )
-def test_read_as_the_first_type_that_fits(type_: Any, value: object, read: object) -> None:
+def test_union_value_is_read_as_the_first_matching_type(
+    type_: Any, value: object, expected: object
+) -> None:
     structurer = Structurer()
     for _ in range(2):
         x = structurer.one({"x": value}, type_, "/x/").x
-        assert x == read
-        assert type(x) is type(read)
+        assert x == expected
+        assert type(x) is type(expected)

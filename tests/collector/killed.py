@@ -1,4 +1,4 @@
-"""Collectors that are killed again and again, in a program of their own.
+"""Collectors that are killed repeatedly, in a separate program.
 
 Everything is imported once; then each round forks a collector and kills it at a random moment.
 """
@@ -46,7 +46,7 @@ from sst_cloud.readings import format_time
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
 
-READ, ACKNOWLEDGED, TOLD, DELIVERED, MOVES = (
+READ, ACKNOWLEDGED, DELIVERED_EVENTS, DELIVERED, MOVES = (
     f"{name}.jsonl" for name in ("read", "acknowledged", "told", "delivered", "moves")
 )
 LOG: Final = "log.txt"
@@ -54,7 +54,7 @@ STATE: Final = "state"
 SINKS: Final = ("one.db", "two.db", "three.csv")
 REJECTING: Final = "two.db"
 LIVE: Final = "one.db"
-"""The store that is moved away and copied."""
+"""The store that is moved and copied during the test."""
 EVERY: Final = timedelta(minutes=1)
 LITRES_PER_MINUTE: Final = 7
 METERS: Final = range(1, 7)
@@ -64,26 +64,26 @@ _ANY_NUMBER_OF_YEARS: Final = timedelta(days=40_000)
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What is done; made by the test, handed on as JSON."""
+    """The parameters of a run, passed from the test as JSON."""
 
     folder: str
     seed: int
     rounds: int
-    """0 for a last collector, which lives until all is delivered."""
+    """0 for a last collector, which runs until everything is delivered."""
     longest: float
-    """Seconds that a collector works at the most before it is killed."""
+    """Maximum seconds that a collector works before it is killed."""
     speed: float
     started: float
-    """When the year of the fast clock began, on the machine's monotonic clock."""
+    """Start of the fast clock's year, on the monotonic clock of the machine."""
     cloud: tuple[str, str, str] | None = None
     """URL, e-mail, password; None: meters without a cloud."""
     moves: bool = False
-    """Whether a store is moved away and copied in the meantime."""
+    """Whether a store is moved and copied meanwhile."""
 
 
 @attrs.frozen
 class FastClock:
-    """Runs at many times the speed of time, alike in all processes of the machine."""
+    """A clock that runs many times faster than real time, the same in all processes."""
 
     started: float
     speed: float
@@ -122,8 +122,8 @@ class Meters:
 
 
 @attrs.frozen
-class Witnessed:
-    """A source that writes down what it has read before anybody sees it."""
+class RecordingSource:
+    """A source that records its readings in a file before it returns them."""
 
     source: Source
     path: Path
@@ -141,10 +141,10 @@ class Unreliable:
     sink: Consumer
     random: Random
     moody: bool = True
-    """The last collector's are not."""
+    """Whether the sink fails; that of the last collector does not."""
     rejects: bool = False
     delivered: Path | None = None
-    """Where to write down what has been stored."""
+    """The file that records what was stored."""
 
     async def __aenter__(self) -> Self:
         await self.sink.__aenter__()
@@ -167,8 +167,10 @@ class Unreliable:
             raise SinkUnavailableError("not now")
         if chance < 0.11:
             raise SinkRefusedError("not you")
-        bad = tuple(Rejection(item, "never") for item in items if self.rejects and unwanted(item))
-        taken = [item for item in items if not (self.rejects and unwanted(item))]
+        bad = tuple(
+            Rejection(item, "never") for item in items if self.rejects and is_rejected(item)
+        )
+        taken = [item for item in items if not (self.rejects and is_rejected(item))]
         report = await self.sink.write(taken)
         if self.delivered is not None:
             write_down(self.delivered, records(taken))
@@ -178,8 +180,8 @@ class Unreliable:
 
 
 @attrs.frozen
-class Told:
-    """A handler of events that writes them down."""
+class EventRecorder:
+    """An event handler that records events in a file."""
 
     path: Path
 
@@ -196,14 +198,14 @@ class Told:
 
 @attrs.define
 class Mover:
-    """Moves a live store away now and then, as people do at the turn of the year, or copies it."""
+    """Moves or copies a store in use now and then, as users do at the turn of the year."""
 
     folder: Path
     random: Random
     number: int = 0
 
     def move(self) -> None:
-        """Perhaps; at any moment, whatever the collector is doing to the store."""
+        """Move or copy at random, whatever the collector is doing with the store."""
         chance = self.random.random()
         if chance < 0.02 and (self.folder / LIVE).exists():
             self.number += 1
@@ -215,7 +217,7 @@ class Mover:
         write_down(self.folder / MOVES, attrs.asdict(move))
 
     def _copy(self) -> None:
-        """Between two writes: in the middle of one, a file is not whole."""
+        """Copy between two writes: during a write, the file is incomplete."""
         move = self._now(f"copied-{self.number}.db")
         version = self._version()
         shutil.copyfile(self.folder / LIVE, self.folder / move.name)
@@ -231,7 +233,7 @@ class Mover:
         )
 
     def _version(self) -> bytes:
-        """What each write changes; nothing while one is under way, or since one was killed."""
+        """The file's change counter; empty during a write or after a killed one."""
         with (self.folder / LIVE).open("rb") as file:
             version = file.read(28)[24:]
         return b"" if (self.folder / f"{LIVE}-journal").exists() else version
@@ -239,7 +241,7 @@ class Mover:
 
 @attrs.frozen
 class Move:
-    """A store that was moved away or copied."""
+    """A store that was moved or copied."""
 
     name: str
     delivered: int
@@ -248,19 +250,19 @@ class Move:
     """How many journals had been set aside before: the next belongs to what was moved away now."""
 
 
-def unwanted(reading: Reading) -> bool:
-    """What one of the sinks will never take."""
+def is_rejected(reading: Reading) -> bool:
+    """Whether one of the sinks always rejects a reading."""
     return reading.quantity is Quantity.VOLUME and reading.time.minute % 5 == 0
 
 
 def records(readings: Iterable[Reading]) -> list[list[Any]]:
-    """What matters of readings: the key, then the value."""
+    """Readings as lists of the key and the value."""
     fields = attrgetter("quantity.value", "house_id", "device_id", "point.value", "point_id")
     return [[*fields(reading), format_time(reading.time), reading.value] for reading in readings]
 
 
 def main(plan: Plan) -> None:
-    """Fork and kill; or without any rounds, deliver what there is. Prints how they ended."""
+    """Fork and kill; without rounds, deliver the remaining readings. Prints how the forks ended."""
     random = Random(plan.seed)
     folder = Path(plan.folder)
     logging.basicConfig(filename=folder / LOG, level=logging.WARNING)
@@ -294,11 +296,13 @@ async def _collect(plan: Plan, number: int | None) -> None:
     async with AsyncExitStack() as stack:
         source: Source = Meters(clock)
         if plan.cloud:
-            url, *who = plan.cloud
-            cloud = SSTCloud(PasswordAuth(*who), base_url=url, clock=clock, random=random.random)
+            url, *credentials = plan.cloud
+            cloud = SSTCloud(
+                PasswordAuth(*credentials), base_url=url, clock=clock, random=random.random
+            )
             source = await stack.enter_async_context(cloud)
         collector = Collector(
-            Witnessed(source, folder / READ),
+            RecordingSource(source, folder / READ),
             {
                 name: Unreliable(
                     _sink(folder / name),
@@ -310,7 +314,7 @@ async def _collect(plan: Plan, number: int | None) -> None:
                 for name in SINKS
             },
             folder / STATE,
-            handlers={"told": Unreliable(Told(folder / TOLD), random, moody)},
+            handlers={"told": Unreliable(EventRecorder(folder / DELIVERED_EVENTS), random, moody)},
             every=EVERY,
             start=Start.BEGINNING,
             limits=Limits(age=_ANY_NUMBER_OF_YEARS),

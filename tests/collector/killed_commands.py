@@ -1,4 +1,4 @@
-"""`import` and `dead-letters replay`, killed again and again, in a program of their own."""
+"""`import` and `dead-letters replay`, killed repeatedly, in a separate program."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ from sst_cloud.testing.sink_contract import START, sample_reading
 SOURCE: Final = "source.csv"
 TARGETS: Final = ("copy.csv", "copy.db")
 IMPORTED: Final = "imported.jsonl"
-"""What finished imports said, each with the file it had written to."""
+"""The output of finished imports, each with the file it wrote to."""
 STORE: Final = "home.db"
 STATE: Final = "state"
 REJECTED: Final = "rejected.jsonl"
@@ -45,18 +45,18 @@ MOST: Final = 10_000
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What is done; made by the test, handed on as JSON."""
+    """The parameters of a run, passed from the test as JSON."""
 
     folder: str
     seed: int
     rounds: int
     command: str
     longest: float
-    """Seconds that a command works at the most before it is killed."""
+    """Maximum seconds that a command works before it is killed."""
 
 
 def main(plan: Plan) -> None:
-    """Kill so often, then let it come to its end. Prints how they ended."""
+    """Kill this many times, then let a last run finish. Prints how the forks ended."""
     os.chdir(plan.folder)
     logging.basicConfig(filename=LOG, level=logging.WARNING)
     open_sink("csv:once")  # looks for the installed sinks, which takes longest the first time
@@ -74,12 +74,12 @@ def main(plan: Plan) -> None:
 
 
 def reading(number: int) -> Reading:
-    """A meter's reading like no other."""
+    """A unique reading of a meter."""
     return sample_reading(time=START + number * timedelta(minutes=1), value=number)
 
 
 def _kill_import(number: int, random: Random, seconds: float) -> str:
-    """Go on with a target as the last one left it; begin a new one when one is complete."""
+    """Continue with the target of the last run; start a new one when it is complete."""
     target = random.choice(TARGETS)
     once = random.random() < 0.3
     end = kill(fork(lambda: _import(target, once=once), HERE), seconds)
@@ -89,7 +89,7 @@ def _kill_import(number: int, random: Random, seconds: float) -> str:
 
 
 def _import(target: str, *, once: bool) -> None:
-    """Import, and write down what it says of itself, and how many lines there were before."""
+    """Import, and record its summary and how many lines there were before."""
     file = Path(target)
     kind = "csv" if file.suffix == ".csv" else "sqlite"
     lines = file.read_bytes().count(b"\n") if kind == "csv" and file.exists() else 0
@@ -102,7 +102,7 @@ def _import(target: str, *, once: bool) -> None:
 
 
 def _piped(file: str) -> str:
-    """A file as something that can be read only once."""
+    """A file as a pipe that can be read only once."""
     reader, writer = os.pipe()
 
     def send() -> None:
@@ -114,7 +114,7 @@ def _piped(file: str) -> str:
 
 
 def _kill_replay(number: int, random: Random, seconds: float) -> str:
-    """Kill both, the replay and the collector that writes more letters meanwhile."""
+    """Kill the replay and the collector that writes more letters meanwhile."""
     collector = fork(lambda: _reject(number), HERE)
     end = kill(fork(lambda: _replay(Random(random.random())), HERE), seconds)
     kill(collector, 0)
@@ -132,7 +132,7 @@ def _reject(number: int) -> None:
 
 
 def _replay(random: Random | None) -> None:
-    """Again and again, into a store that fails and rejects now and then; once into a good one."""
+    """Replay repeatedly into a store that sometimes fails and rejects, or once into a good one."""
 
     def moody_sink(url: str, secrets: Mapping[str, str]) -> Unreliable | Sink:
         sink = open_sink(url, secrets)

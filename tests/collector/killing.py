@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 STRANGE: Final = "strange.txt"
-"""What ended a fork that was not killed, in its folder."""
+"""The file for the error of a fork that was not killed."""
 _LOOK: Final = 0.0005
 
 
 def fork(work: Callable[[], object], folder: Path) -> int:
-    """Do some work in a process of its own."""
+    """Do some work in a separate process."""
     child = os.fork()
     if child:
         return child
@@ -31,9 +31,9 @@ def fork(work: Callable[[], object], folder: Path) -> int:
 
 
 def kill(child: int, seconds: float, meanwhile: Callable[[], object] = bool) -> str:
-    """Kill a process when it has worked so long; returns how it ended.
+    """Kill a process after this much work; returns how it ended.
 
-    It is its own work that counts: a busy machine says as much as an idle one.
+    Its own processor time counts, so that a busy machine makes no difference.
     """
     deadline = time.monotonic() + 20 * seconds
     while time.monotonic() < deadline and not _has_ended(child) and _work(child) < seconds:
@@ -44,7 +44,7 @@ def kill(child: int, seconds: float, meanwhile: Callable[[], object] = bool) -> 
 
 
 def _work(child: int) -> float:
-    """Seconds that the threads of a process have worked, those that are left of them."""
+    """Processor seconds of the remaining threads of a process."""
     nanoseconds = 0
     for thread in Path(f"/proc/{child}/task").glob("*/schedstat"):
         with suppress(OSError):  # it ends
@@ -64,15 +64,15 @@ def end_of(child: int) -> str:
     return "badly" if os.WEXITSTATUS(status) else "well"
 
 
-def write_down(path: Path, what: object) -> None:
-    """Append a line. One that is torn by a kill has not been written, and spoils no other."""
+def write_down(path: Path, record: object) -> None:
+    """Append a line. A line torn by a kill does not count and does not damage others."""
     file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
-    os.write(file, f"\n{json.dumps(what)}\n".encode())
+    os.write(file, f"\n{json.dumps(record)}\n".encode())
     os.close(file)
 
 
 def written_down(path: Path) -> list[Any]:
-    """What stands in a file, without what was torn."""
+    """The complete lines of a file."""
     lines = []
     for line in path.read_text().splitlines() if path.exists() else ():
         with suppress(ValueError):

@@ -1,7 +1,7 @@
-"""Where files of tests lie that sync more often than a disk likes."""
+"""A folder in memory for tests that sync very often."""
 
 from pathlib import Path
 from typing import Final
 
 MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""Whether a disk keeps what it was told to sync is not what is tested here."""
+"""These tests do not depend on what a disk keeps after a sync."""

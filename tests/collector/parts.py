@@ -43,17 +43,17 @@ class Meter:
     ) -> None:
         self.clock = clock
         self.errors = list(errors)
-        self.asked: list[datetime] = []
+        self.poll_times: list[datetime] = []
         self.litres = litres
         self.max_value = max_value
         self.name = name
         self.zone = zone
         self.unreadable: tuple[Unreadable, ...] = ()
-        self.on_asked: Callable[[], None] = lambda: None
+        self.before_answer: Callable[[], None] = lambda: None
 
     async def snapshot(self) -> Snapshot:
-        self.asked.append(self.clock.now())
-        self.on_asked()
+        self.poll_times.append(self.clock.now())
+        self.before_answer()
         error = self.errors.pop(0) if self.errors else None
         if error:
             raise error
@@ -75,16 +75,16 @@ class Meter:
 
     @property
     def times(self) -> list[str]:
-        return [f"{moment:%H:%M:%S}" for moment in self.asked]
+        return [f"{moment:%H:%M:%S}" for moment in self.poll_times]
 
 
-class Memory:
+class MemorySink:
     """A sink that remembers; raises the errors it is given, one per write."""
 
     def __init__(self, *errors: BaseException | None, reject: int | None = None) -> None:
         self.errors = list(errors)
         self.reject = reject
-        """The value that it rejects for good."""
+        """The value that it rejects permanently."""
         self.stored: list[Reading] = []
         self.writes = 0
 
@@ -112,16 +112,16 @@ class Memory:
         return [reading.value for reading in self.stored]
 
 
-class Listener(Memory):
+class Listener(MemorySink):
     """The same for events."""
 
     def __init__(self, *errors: BaseException | None) -> None:
         super().__init__(*errors)
-        self.heard: list[Event] = []
+        self.received: list[Event] = []
 
     async def write(self, events: Sequence[Event]) -> WriteReport:  # type: ignore[override]
         await super().write([])
-        self.heard += events
+        self.received += events
         return WriteReport(len(events))
 
 
@@ -140,7 +140,7 @@ LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: Any) -> Any:
-    """JSON in which one thing, of whatever size, is another."""
+    """JSON in which one part, of any size, is replaced."""
     if not isinstance(whole, list | dict) or not whole or draw(st.integers(0, 3)) == 0:
         return draw(LEAVES)
     if isinstance(whole, list):
@@ -151,7 +151,7 @@ def damaged(draw: st.DrawFn, whole: Any) -> Any:
 
 
 class Threads:
-    """How many calls are under way in threads; see `counted`."""
+    """Counts the calls running in threads; see `counted`."""
 
     at_work = 0
 
@@ -176,8 +176,8 @@ class Threads:
         cls.at_work -= 1
 
 
-class Settable(ManualClock):
-    """A clock that waits for threads, and is set as a machine's: `jumps` are added at its looks."""
+class SettableClock(ManualClock):
+    """A clock that waits for threads and can be set: each call of `now` adds one of `jumps`."""
 
     def __init__(self, start: datetime, *jumps: timedelta) -> None:
         super().__init__(start)
@@ -185,7 +185,7 @@ class Settable(ManualClock):
         self._quiet = 0
 
     def _is_held(self) -> bool:
-        """Until no thread works, and what it did has been taken up."""
+        """Whether a thread is running or its result is not processed yet."""
         self._quiet = 0 if Threads.at_work else self._quiet + 1
         if self._quiet < 50:
             return True
@@ -199,9 +199,9 @@ class Settable(ManualClock):
 
 
 async def collected(
-    source: Meter, sinks: dict[str, Memory], folder: Path, polls: int, **options: object
+    source: Meter, sinks: dict[str, MemorySink], folder: Path, polls: int, **options: object
 ) -> Collector:
-    """What is left when a collector has polled so often."""
+    """Run a collector for this many polls and return it."""
     collector = Collector(source, sinks, folder, clock=source.clock, **options)  # type: ignore[arg-type]
     async with collector:
         await collector.run(polls)
@@ -210,7 +210,7 @@ async def collected(
 
 @contextmanager
 def mounted(folder: Path, *how: str) -> Iterator[Path]:
-    """A folder with something mounted on it, which in the CI must be possible."""
+    """A folder with a mounted file system; if mounting fails, the test is skipped except in CI."""
     done = subprocess.run(
         ["mount", *how, str(folder)], check=False, stderr=subprocess.PIPE, text=True
     )
@@ -222,7 +222,7 @@ def mounted(folder: Path, *how: str) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Take all the room there is, with what the outbox's log has taken for later."""
+    """Fill the disk, including the space reserved by the outbox's log."""
     outbox = folder / "state" / "outbox.db"
     if outbox.exists():
         with closing(sqlite3.connect(outbox)) as database:

@@ -1,4 +1,4 @@
-"""`sst-cloud collect` in a process of its own."""
+"""`sst-cloud collect` in a separate process."""
 
 import asyncio
 import signal
@@ -16,19 +16,19 @@ from sst_cloud.outbox import Status, read_status
 from sst_cloud.testing import FakeCloud
 
 LIMIT = 5.0
-"""Seconds from the signal to the end, as promised."""
+"""Documented maximum of seconds from the signal to the end."""
 PATIENCE = 60.0
 
 
 @attrs.define
-class FlowState:
-    """A collector in a process of its own."""
+class RunningCollector:
+    """A collector in a separate process."""
 
     process: Process
     state: Path
 
     async def until(self, condition: Callable[[Status], bool]) -> Status:
-        """Wait until its state is such; it must not end before."""
+        """Wait until its status meets the condition; it must not end before."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 assert self.process.returncode is None, await self.log()
@@ -42,7 +42,7 @@ class FlowState:
                 await asyncio.sleep(0.01)
 
     async def end(self, sign: signal.Signals, expected: int = 0) -> str:
-        """Tell it to stop; what it has logged when it has, with this exit status."""
+        """Send a signal, check the exit status, and return the log."""
         started = time.monotonic()
         self.process.send_signal(sign)
         async with asyncio.timeout(PATIENCE):
@@ -53,7 +53,7 @@ class FlowState:
         return log
 
     async def logs(self, words: str) -> None:
-        """Wait until a line of its log has these words in it."""
+        """Wait until a line of its log contains these words."""
         assert self.process.stderr is not None
         async with asyncio.timeout(PATIENCE):
             while words not in (line := (await self.process.stderr.readline()).decode()):
@@ -73,7 +73,7 @@ async def collector(
     how: Sequence[str] = ("-m", "sst_cloud.cli"),
     stdin: int | None = None,
     stderr: int = PIPE,
-) -> AsyncIterator[FlowState]:
+) -> AsyncIterator[RunningCollector]:
     to = [option for sink in sinks for option in ("--sink", sink)]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *how, "collect", *to, "--state", str(state), *options),
@@ -82,7 +82,7 @@ async def collector(
         stderr=stderr,
     )
     try:
-        yield FlowState(process, state)
+        yield RunningCollector(process, state)
     finally:
         if process.returncode is None:
             process.kill()
@@ -90,5 +90,5 @@ async def collector(
 
 
 def delivered(status: Status) -> int:
-    """To all sinks together."""
+    """The number of readings delivered to all sinks together."""
     return sum(sink.delivered for sink in status.sinks)

@@ -1,4 +1,4 @@
-"""The collector: the grid, what passes and what does not, several sinks, what is kept."""
+"""The collector: the time grid, errors, several sinks, and what is kept between runs."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ from sst_cloud.outbox.entries import Entry
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.testing.sink_contract import sample_reading
 
-from .parts import Always, Listener, Memory, Meter, Settable, Threads, collected
+from .parts import Always, Listener, MemorySink, Meter, SettableClock, Threads, collected
 
 START = datetime(2026, 3, 1, 12, 7, 11, tzinfo=UTC)
 AWAY = ServiceUnavailableError(503, "away", "/houses/")
@@ -56,16 +56,16 @@ def _threads() -> Iterator[None]:
 
 @pytest.fixture
 def clock() -> ManualClock:
-    return Settable(START)
+    return SettableClock(START)
 
 
-async def test_polls_lie_on_a_grid_with_jitter(clock: ManualClock, tmp_path: Path) -> None:
+async def test_polls_follow_a_time_grid_with_jitter(clock: ManualClock, tmp_path: Path) -> None:
     source = Meter(clock)
     await collected(source, {}, tmp_path, 4, random=lambda: 0.5)
     assert source.times == ["12:07:11", "12:20:15", "12:40:15", "13:00:15"]
 
 
-async def test_jitter_is_small_beside_the_interval(clock: ManualClock, tmp_path: Path) -> None:
+async def test_jitter_is_small_compared_to_the_interval(clock: ManualClock, tmp_path: Path) -> None:
     source = Meter(clock)
     await collected(source, {}, tmp_path, 3, every=timedelta(minutes=1), random=lambda: 1.0)
     assert source.times == ["12:07:11", "12:08:03", "12:09:03"]
@@ -80,36 +80,36 @@ async def test_jitter_is_small_beside_the_interval(clock: ManualClock, tmp_path:
         (timedelta(minutes=8), ["12:20:00", "12:40:00", "13:00:00"]),
     ],
 )
-async def test_a_machine_that_slept_or_was_set_goes_on_with_the_grid_and_no_burst(
+async def test_clock_jump_continues_the_grid_without_a_burst(
     jump: timedelta, then: list[str], tmp_path: Path
 ) -> None:
-    source = Meter(Settable(START, timedelta(0), jump))
+    source = Meter(SettableClock(START, timedelta(0), jump))
     await collected(source, {}, tmp_path, 4, random=lambda: 0.0)
     assert source.times == ["12:07:11", *then]
 
 
-async def test_a_poll_that_takes_long_is_followed_by_the_next_turn_and_no_burst(
+async def test_slow_poll_continues_the_grid_without_a_burst(
     clock: ManualClock, tmp_path: Path
 ) -> None:
     source = Meter(clock)
-    source.on_asked = lambda: (
-        clock.advance(timedelta(minutes=50)) if len(source.asked) == 2 else None
+    source.before_answer = lambda: (
+        clock.advance(timedelta(minutes=50)) if len(source.poll_times) == 2 else None
     )
     await collected(source, {}, tmp_path, 4, random=lambda: 0.0)
     assert source.times == ["12:07:11", "12:20:00", "13:20:00", "13:40:00"]
 
 
 async def test_readings_reach_every_sink(clock: ManualClock, tmp_path: Path) -> None:
-    one, two = Memory(), Memory()
+    one, two = MemorySink(), MemorySink()
     await collected(Meter(clock), {"one": one, "two": two}, tmp_path, 3)
     assert one.values == [1, 2, 3]
     assert one.stored == two.stored
 
 
-async def test_the_cloud_being_away_is_said_once_and_its_return_once(
+async def test_cloud_outage_and_recovery_are_each_logged_once(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sink, source = Memory(), Meter(clock, None, AWAY, AWAY, AWAY)
+    sink, source = MemorySink(), Meter(clock, None, AWAY, AWAY, AWAY)
     await collected(source, {"m": sink}, tmp_path, 6)
     assert sink.values == [1, 2, 3]
     assert caplog.text.count("cannot read the cloud") == 1
@@ -118,64 +118,66 @@ async def test_the_cloud_being_away_is_said_once_and_its_return_once(
     assert read_status(tmp_path).source_error is None
 
 
-async def test_what_passes_comes_out_where_there_is_no_next_poll(
+async def test_temporary_error_of_the_last_poll_is_raised(
     clock: ManualClock, tmp_path: Path
 ) -> None:
     with pytest.raises(ServiceUnavailableError):
-        await collected(Meter(clock, AWAY), {"m": Memory()}, tmp_path, 1)
+        await collected(Meter(clock, AWAY), {"m": MemorySink()}, tmp_path, 1)
 
 
-async def test_wrong_credentials_come_out_where_no_poll_has_ever_succeeded(
+async def test_wrong_credentials_are_raised_if_no_poll_ever_succeeded(
     clock: ManualClock, tmp_path: Path
 ) -> None:
     with pytest.raises(BadCredentialsError):
-        await collected(Meter(clock, REFUSED), {"m": Memory()}, tmp_path, 5)
+        await collected(Meter(clock, REFUSED), {"m": MemorySink()}, tmp_path, 5)
 
 
-async def test_a_collector_that_has_worked_does_not_give_up_over_credentials(
+async def test_wrong_credentials_pause_a_collector_that_worked_before(
     clock: ManualClock, tmp_path: Path
 ) -> None:
-    """Nor does it ask at every turn: that might lock the account."""
+    """It does not try at every poll: that might lock the account."""
     await collected(Meter(clock), {}, tmp_path, 1)
     source = Meter(clock, REFUSED, REFUSED)
     await collected(source, {}, tmp_path, 8, random=lambda: 0.0)
     assert source.times == ["12:07:11", "13:20:00", "14:20:00"]
 
 
-async def test_a_clock_that_is_set_back_does_not_prolong_the_pause_after_wrong_credentials(
+async def test_clock_set_back_does_not_prolong_the_credentials_pause(
     tmp_path: Path,
 ) -> None:
-    clock = Settable(START)
+    clock = SettableClock(START)
     await collected(Meter(clock), {}, tmp_path, 1)
     source = Meter(clock, REFUSED)
-    source.on_asked = lambda: (
-        clock.jumps.append(timedelta(days=-365)) if len(source.asked) == 1 else None
+    source.before_answer = lambda: (
+        clock.jumps.append(timedelta(days=-365)) if len(source.poll_times) == 1 else None
     )
     await collected(source, {}, tmp_path, 8, random=lambda: 0.0)
     assert source.times[:2] == ["12:07:11", "12:20:00"]
 
 
-async def test_a_fault_nobody_foresaw_is_survived(
+async def test_unexpected_exception_does_not_stop_the_collector(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sink = Memory()
+    sink = MemorySink()
     await collected(Meter(clock, None, ZeroDivisionError("odd")), {"m": sink}, tmp_path, 3)
     assert sink.values == [1, 2]
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_answer_that_readings_cannot_be_made_of_is_survived(
+async def test_unusable_snapshot_does_not_stop_the_collector(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sink, source = Memory(), Meter(clock)
-    source.on_asked = lambda: setattr(source, "litres", 2**64 if len(source.asked) == 2 else 0)
+    sink, source = MemorySink(), Meter(clock)
+    source.before_answer = lambda: setattr(
+        source, "litres", 2**64 if len(source.poll_times) == 2 else 0
+    )
     await collected(source, {"m": sink}, tmp_path, 3)
     assert sink.values == [1, 1]
     assert "unexpected error" in caplog.text
 
 
 class UnspeakableError(SSTCloudError):
-    """An error that cannot even be put into words."""
+    """An error that cannot be converted to text."""
 
     def __str__(self) -> str:
         raise ZeroDivisionError
@@ -198,11 +200,11 @@ class UnspeakableError(SSTCloudError):
     ],
     ids=lambda error: f"{type(error).__name__} {getattr(error, 'retry_after', '')}",
 )
-async def test_no_error_of_a_sink_ends_delivery_to_it(
+async def test_delivery_continues_after_any_sink_error(
     error: BaseException, clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)  # what is not UTF-8 cannot be reported by the test's process
-    sink = Memory(error)
+    sink = MemorySink(error)
     await collected(Meter(clock), {"m": sink}, tmp_path, 75)
     assert sink.values == list(range(1, 76))
 
@@ -216,13 +218,13 @@ async def test_no_error_of_a_sink_ends_delivery_to_it(
         WriteReport(0, (Rejection(sample_reading(), "once"), Rejection(sample_reading(), "twice"))),
     ],
 )
-async def test_a_sink_that_reports_nonsense_is_named_and_tried_again(
+async def test_sink_with_an_invalid_report_is_logged_and_retried(
     report: WriteReport, clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Odd(Memory):
+    class Odd(MemorySink):
         async def write(self, readings: Sequence[Reading]) -> WriteReport:
-            known = await super().write(readings)
-            return report if self.writes == 1 else known
+            valid_report = await super().write(readings)
+            return report if self.writes == 1 else valid_report
 
     sink = Odd()
     await collected(Meter(clock), {"odd": sink}, tmp_path, 3)
@@ -230,12 +232,12 @@ async def test_a_sink_that_reports_nonsense_is_named_and_tried_again(
     assert caplog.text.count("odd: its write did not return a report") == 1
 
 
-async def test_reasons_of_any_kind_make_dead_letters(
+async def test_odd_rejection_reasons_become_dead_letters(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)  # what is not UTF-8 cannot be reported by the test's process
 
-    class Odd(Memory):
+    class Odd(MemorySink):
         async def write(self, readings: Sequence[Reading]) -> WriteReport:
             reasons = [7, "half a character: \ud800"]
             return WriteReport(
@@ -248,72 +250,72 @@ async def test_reasons_of_any_kind_make_dead_letters(
     assert [letter.reason for letter in letters] == ["half a character: ?", "7"]
 
 
-async def test_what_was_written_is_not_written_again_while_its_dead_letters_cannot_be_kept(
+async def test_accepted_readings_are_not_written_again_while_dead_letters_fail(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "dead-letters.jsonl").mkdir()
-    sink = Memory(reject=2)
+    sink = MemorySink(reject=2)
 
     def mend(_: Poll) -> None:
-        if len(source.asked) == 5:
+        if len(source.poll_times) == 5:
             (tmp_path / "dead-letters.jsonl").rmdir()
 
     def look(_: Poll) -> None:
-        if len(source.asked) == 4:
-            seen.append(read_status(tmp_path).sinks[0])
+        if len(source.poll_times) == 4:
+            statuses.append(read_status(tmp_path).sinks[0])
         mend(_)
 
-    seen: list[SinkStatus] = []
+    statuses: list[SinkStatus] = []
     source = Meter(clock)
     await collected(source, {"m": sink}, tmp_path, 8, on_poll=look)
     assert sink.values == [1, 3, 4, 5, 6, 7, 8]
     assert [letter.reading.value for letter in DeadLetters(tmp_path).read()] == [2]
-    assert seen[0].state is DeliveryState.RETRYING
-    assert "dead-letters.jsonl cannot be used" in (seen[0].error or "")
+    assert statuses[0].state is DeliveryState.RETRYING
+    assert "dead-letters.jsonl cannot be used" in (statuses[0].error or "")
 
 
-async def test_text_that_is_not_utf_8_ends_nothing(
+async def test_unencodable_text_does_not_stop_the_collector(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)
-    sink = Memory()
+    sink = MemorySink()
     source = Meter(clock, None, ServiceUnavailableError(503, "\ud800", "/houses/"), name="\ud800")
     await collected(source, {"m": sink}, tmp_path, 3)
     assert sink.values == [1, 2]
     assert [house.name for house in known_houses(tmp_path)] == ["?"]
 
 
-async def test_a_sink_that_was_away_gets_what_it_missed(
+async def test_sink_receives_missed_readings_after_an_outage(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    away, well = Memory(None, BUSY, BUSY, BUSY), Memory()
-    await collected(Meter(clock), {"away": away, "well": well}, tmp_path, 9)
-    assert away.values == well.values == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    away, working = MemorySink(None, BUSY, BUSY, BUSY), MemorySink()
+    await collected(Meter(clock), {"away": away, "well": working}, tmp_path, 9)
+    assert away.values == working.values == [1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert caplog.text.count("away: busy") == 1
     assert caplog.text.count("away accepts readings again") == 1
 
 
-async def test_what_a_sink_has_not_received_is_kept_for_the_next_run(
+async def test_undelivered_readings_are_kept_for_the_next_run(
     clock: ManualClock, tmp_path: Path
 ) -> None:
-    away, well = Memory(), Memory()
+    away, working = MemorySink(), MemorySink()
     away.errors = Always(BUSY)
     source = Meter(clock)
-    first = await collected(source, {"away": away, "well": well}, tmp_path, 3)
+    first = await collected(source, {"away": away, "well": working}, tmp_path, 3)
     assert first.errors == {"away": BUSY}
     (behind,) = [sink for sink in read_status(tmp_path).sinks if sink.name == "away"]
     assert (behind.waiting, behind.state, behind.error) == (3, DeliveryState.RETRYING, "busy")
     away.errors = []
-    await collected(source, {"away": away, "well": well}, tmp_path, 1)
-    assert away.values == well.values == [1, 2, 3, 4]
+    await collected(source, {"away": away, "well": working}, tmp_path, 1)
+    assert away.values == working.values == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("error", [BUSY, SinkRefusedError("no such table")])
-async def test_the_last_poll_does_not_wait_for_a_sink_that_has_failed_already(
+async def test_last_poll_does_not_wait_for_a_failed_sink(
     error: SSTCloudError, clock: ManualClock, tmp_path: Path
 ) -> None:
-    """It was tried with what it had missed, while the cloud was being asked."""
-    sink = Memory()
+    """The sink was tried with the earlier readings while the cloud was being read."""
+    sink = MemorySink()
     sink.errors = Always(error)
     await collected(Meter(clock), {"m": sink}, tmp_path, 1)
 
@@ -323,21 +325,19 @@ async def test_the_last_poll_does_not_wait_for_a_sink_that_has_failed_already(
                 await asyncio.sleep(0)
             return await super().snapshot()
 
-    began = clock.now()
+    start = clock.now()
     collector = Collector(Slow(clock, litres=1), {"m": sink}, tmp_path, clock=clock)
     async with collector:
         await collector.run(1)
-        assert clock.now() == began
+        assert clock.now() == start
     assert collector.errors == {"m": error}
     assert read_status(tmp_path).sinks[0].waiting == 2
 
 
-async def test_retries_wait_longer_and_longer_and_as_long_as_asked(
-    clock: ManualClock, tmp_path: Path
-) -> None:
+async def test_retry_waits_grow_and_follow_retry_after(clock: ManualClock, tmp_path: Path) -> None:
     tries: list[datetime] = []
 
-    class Watched(Memory):
+    class Watched(MemorySink):
         async def write(self, readings: Sequence[Reading]) -> WriteReport:
             tries.append(clock.now())
             return await super().write(readings)
@@ -357,7 +357,7 @@ async def test_retries_wait_longer_and_longer_and_as_long_as_asked(
     assert waits[:11] == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 1000]
 
 
-async def test_a_write_without_end_is_told_of_and_nobody_waits_for_it(
+async def test_hanging_write_is_logged_and_does_not_block(
     clock: ManualClock,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -366,12 +366,12 @@ async def test_a_write_without_end_is_told_of_and_nobody_waits_for_it(
     monkeypatch.setattr("sst_cloud.outbox.delivery.HANGING_AFTER", 0.0)
     end = asyncio.Event()
 
-    class Endless(Memory):
+    class Endless(MemorySink):
         async def write(self, readings: Sequence[Reading]) -> WriteReport:
             await end.wait()
             return await super().write(readings)
 
-    endless, well, source = Endless(), Memory(), Meter(clock)
+    endless, working, source = Endless(), MemorySink(), Meter(clock)
     polls: list[Poll] = []
 
     def note(poll: Poll) -> None:
@@ -379,20 +379,20 @@ async def test_a_write_without_end_is_told_of_and_nobody_waits_for_it(
         if len(polls) == 4:
             end.set()
 
-    await collected(source, {"endless": endless, "well": well}, tmp_path, 5, on_poll=note)
-    assert endless.values == well.values == [1, 2, 3, 4, 5]
+    await collected(source, {"endless": endless, "well": working}, tmp_path, 5, on_poll=note)
+    assert endless.values == working.values == [1, 2, 3, 4, 5]
     assert endless.writes == 3
     assert "endless: a write has not finished" in caplog.text
     assert "endless accepts readings again" in caplog.text
 
 
-async def test_the_last_poll_does_not_wait_for_a_write_without_end(
+async def test_last_poll_does_not_wait_for_a_hanging_write(
     clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sst_cloud.outbox.delivery.HANGING_AFTER", 0.0)
     monkeypatch.setattr("sst_cloud.collector.collector.GRACE", 0.0)
 
-    class Endless(Memory):
+    class Endless(MemorySink):
         async def write(self, readings: Sequence[Reading]) -> WriteReport:
             await asyncio.Event().wait()
             return await super().write(readings)
@@ -402,25 +402,25 @@ async def test_the_last_poll_does_not_wait_for_a_write_without_end(
     assert read_status(tmp_path).sinks[0].waiting == 2
 
 
-async def test_a_sink_that_refuses_is_left_alone_for_an_hour_and_it_is_said_once(
+async def test_refusing_sink_is_paused_for_an_hour_and_logged_once(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    strict, well = Memory(), Memory()
+    strict, working = MemorySink(), MemorySink()
     strict.errors = Always(SinkRefusedError("no such table"))
     await collected(
-        Meter(clock), {"strict": strict, "well": well}, tmp_path, 10, random=lambda: 0.0
+        Meter(clock), {"strict": strict, "well": working}, tmp_path, 10, random=lambda: 0.0
     )
-    assert len(well.stored) == 10
+    assert len(working.stored) == 10
     assert strict.writes in (3, 4)  # in three hours
     assert caplog.text.count("no such table") == 1
 
 
-async def test_a_paused_sink_tries_again_when_told(clock: ManualClock, tmp_path: Path) -> None:
-    strict = Memory(SinkRefusedError("no such table"))
+async def test_retry_now_resumes_a_paused_sink(clock: ManualClock, tmp_path: Path) -> None:
+    strict = MemorySink(SinkRefusedError("no such table"))
     source = Meter(clock)
 
     def tell(poll: Poll) -> None:
-        if len(source.asked) == 2:
+        if len(source.poll_times) == 2:
             collector.retry_now()
 
     collector = Collector(source, {"strict": strict}, tmp_path, clock=clock, on_poll=tell)
@@ -430,32 +430,32 @@ async def test_a_paused_sink_tries_again_when_told(clock: ManualClock, tmp_path:
     assert clock.now() - START < timedelta(hours=1)
 
 
-async def test_what_is_rejected_for_good_is_a_dead_letter_and_holds_nothing_up(
+async def test_rejected_reading_becomes_a_dead_letter_without_blocking(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    strict, well = Memory(reject=2), Memory()
-    await collected(Meter(clock), {"strict": strict, "well": well}, tmp_path, 3)
-    assert (strict.values, well.values) == ([1, 3], [1, 2, 3])
+    strict, working = MemorySink(reject=2), MemorySink()
+    await collected(Meter(clock), {"strict": strict, "well": working}, tmp_path, 3)
+    assert (strict.values, working.values) == ([1, 3], [1, 2, 3])
     (letter,) = DeadLetters(tmp_path).read()
     assert (letter.sink, letter.reason, letter.reading.value) == ("strict", "odd", 2)
     assert "strict rejected 1 readings" in caplog.text
 
 
 @pytest.mark.parametrize(("start", "first"), [(Start.NOW, [3]), (Start.BEGINNING, [1, 2, 3])])
-async def test_a_new_sink_begins_as_told(
+async def test_new_sink_starts_where_configured(
     start: Start, first: list[int], clock: ManualClock, tmp_path: Path
 ) -> None:
-    source, old, new = Meter(clock), Memory(), Memory()
+    source, old, new = Meter(clock), MemorySink(), MemorySink()
     await collected(source, {"old": old}, tmp_path, 2)
     await collected(source, {"old": old, "new": new}, tmp_path, 1, start=start)
     assert old.values == [1, 2, 3]
     assert new.values == first
 
 
-async def test_a_sink_that_comes_back_goes_on_where_it_was(
+async def test_returning_sink_continues_at_its_old_position(
     clock: ManualClock, tmp_path: Path
 ) -> None:
-    source, one, two = Meter(clock), Memory(), Memory()
+    source, one, two = Meter(clock), MemorySink(), MemorySink()
     await collected(source, {"one": one, "two": two}, tmp_path, 1)
     await collected(source, {"one": one}, tmp_path, 1)
     gone = {sink.name: sink.state for sink in read_status(tmp_path).sinks}
@@ -464,10 +464,10 @@ async def test_a_sink_that_comes_back_goes_on_where_it_was(
     assert one.values == two.values == [1, 2, 3]
 
 
-async def test_a_glitch_is_suspect_and_a_new_meter_is_believed_and_delivered_again(
+async def test_suspect_readings_of_a_new_meter_are_redelivered_when_confirmed(
     clock: ManualClock, tmp_path: Path
 ) -> None:
-    source, sink = Meter(clock, litres=118_000), Memory()
+    source, sink = Meter(clock, litres=118_000), MemorySink()
     await collected(source, {"m": sink}, tmp_path, 2)
     source.litres = 0
     polls: list[Poll] = []
@@ -484,42 +484,40 @@ async def test_a_glitch_is_suspect_and_a_new_meter_is_believed_and_delivered_aga
     assert [poll.redelivered for poll in polls] == [0, 0, 2]
 
 
-async def test_a_restart_repeats_no_event_and_forgets_none(
-    clock: ManualClock, tmp_path: Path
-) -> None:
+async def test_restart_neither_repeats_nor_loses_events(clock: ManualClock, tmp_path: Path) -> None:
     handler, silent = Listener(), Meter(clock, *[AWAY] * 30)
     await collected(Meter(clock), {}, tmp_path, 1, handlers={"h": handler})
     for _ in range(2):
         with suppress(ServiceUnavailableError):  # of the last poll
             await collected(silent, {}, tmp_path, 15, handlers={"h": handler})
     await collected(Meter(clock), {}, tmp_path, 1, handlers={"h": handler})
-    assert [(event.kind, event.over) for event in handler.heard] == [
+    assert [(event.kind, event.over) for event in handler.received] == [
         ("no_readings", False),
         ("no_readings", True),
     ]
 
 
-async def test_rules_reach_those_who_follow_them(clock: ManualClock, tmp_path: Path) -> None:
-    source, sink, handler = Meter(clock, litres=1_000), Memory(), Listener()
+async def test_validation_and_alarm_rules_are_applied(clock: ManualClock, tmp_path: Path) -> None:
+    source, sink, handler = Meter(clock, litres=1_000), MemorySink(), Listener()
     rules = {
         "validation_rules": ValidationRules(max_flow=60_000, confirmations=0),
         "alarm_rules": AlarmRules(night=(time(12), time(18)), night_litres=10, max_flow=60_000),
     }
 
     def rise() -> None:
-        source.litres += {2: 15_000, 3: -15_500}.get(len(source.asked), 0)
+        source.litres += {2: 15_000, 3: -15_500}.get(len(source.poll_times), 0)
 
-    source.on_asked = rise
+    source.before_answer = rise
     await collected(source, {"m": sink}, tmp_path, 4, handlers={"h": handler}, **rules)
     assert {reading.quality for reading in sink.stored} == {Quality.GOOD}
-    assert [event.kind for event in handler.heard] == ["night_use", "counter_replaced"]
+    assert [event.kind for event in handler.received] == ["night_use", "counter_replaced"]
 
 
-async def test_what_a_counter_tells_of_itself_reaches_the_judge(
+async def test_maximum_of_a_counter_is_used_by_validation(
     clock: ManualClock, tmp_path: Path
 ) -> None:
-    source, sink = Meter(clock, litres=99_990, max_value=100_000), Memory()
-    source.on_asked = lambda: (
+    source, sink = Meter(clock, litres=99_990, max_value=100_000), MemorySink()
+    source.before_answer = lambda: (
         setattr(source, "litres", source.litres % 100_000 + 9) if source.litres else None
     )
     await collected(source, {"m": sink}, tmp_path, 3)
@@ -538,34 +536,34 @@ def _in_vladivostok(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_in_vladivostok")
 @pytest.mark.parametrize(
-    ("zone", "begin", "told"),
+    ("zone", "begin", "reported"),
     [("Europe/Moscow", 22, True), ("Europe/Moscow", 16, False), (None, 16, True), (None, 2, False)],
 )
-async def test_nights_are_those_of_the_house_or_of_this_machine(
-    zone: str | None, begin: int, told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_night_uses_the_time_zone_of_the_house_or_machine(
+    zone: str | None, begin: int, reported: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = Settable(datetime(2026, 3, 1, begin, 10, tzinfo=UTC))
+    clock = SettableClock(datetime(2026, 3, 1, begin, 10, tzinfo=UTC))
     source, handler = Meter(clock, zone=zone), Listener()
-    source.on_asked = lambda: setattr(source, "litres", source.litres + 20)
+    source.before_answer = lambda: setattr(source, "litres", source.litres + 20)
     await collected(source, {}, tmp_path, 4, handlers={"h": handler})
-    assert ["night_use"] * told == [event.kind for event in handler.heard]
+    assert ["night_use"] * reported == [event.kind for event in handler.received]
     assert caplog.text.count("the time zone of house 1 is not known") == (zone is None)
 
 
-async def test_events_reach_their_handlers_and_the_log(
+async def test_events_are_delivered_to_handlers_and_logged(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     source, handler = Meter(clock, litres=118_000), Listener(BUSY)
     await collected(source, {}, tmp_path, 1, handlers={"h": handler})
     source.litres = 0
     await collected(source, {}, tmp_path, 3, handlers={"h": handler})
-    assert [event.kind for event in handler.heard] == ["counter_suspect", "counter_replaced"]
+    assert [event.kind for event in handler.received] == ["counter_suspect", "counter_replaced"]
     logged = [record for record in caplog.records if hasattr(record, "event")]
     assert [record.event["kind"] for record in logged] == ["counter_suspect", "counter_replaced"]
     assert all(record.levelno == logging.WARNING for record in logged)
 
 
-async def test_events_that_a_handler_will_not_take_are_told_of(
+async def test_events_rejected_by_a_handler_are_logged(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Choosy(Listener):
@@ -582,7 +580,7 @@ async def test_events_that_a_handler_will_not_take_are_told_of(
     assert (handler.rejected, handler.waiting) == (1, 0)
 
 
-async def test_one_event_that_always_fails_holds_up_no_other_however_many_there_are(
+async def test_one_failing_event_does_not_block_many_others(
     clock: ManualClock, tmp_path: Path
 ) -> None:
     class Picky(Handler):
@@ -590,7 +588,7 @@ async def test_one_event_that_always_fails_holds_up_no_other_however_many_there_
 
         def __init__(self) -> None:
             super().__init__(clock)
-            self.heard = set[str]()
+            self.received = set[str]()
 
         async def check(self) -> None:
             return None
@@ -598,7 +596,7 @@ async def test_one_event_that_always_fails_holds_up_no_other_however_many_there_
         async def send(self, content: Mapping[str, Any]) -> None:
             if content["message"] == "0":
                 raise CommandFailedError("not this one")
-            self.heard.add(content["message"])
+            self.received.add(content["message"])
 
     events = [
         Event(time=clock.now(), kind=EventKind.LEAK, message=str(number), point_id=str(number))
@@ -610,28 +608,28 @@ async def test_one_event_that_always_fails_holds_up_no_other_however_many_there_
     await collected(
         Meter(clock), {}, tmp_path, 3, handlers={"picky": handler}, start=Start.BEGINNING
     )
-    assert handler.heard == {str(number) for number in range(1, 100)}
+    assert handler.received == {str(number) for number in range(1, 100)}
 
 
-async def test_a_handler_that_refuses_gets_its_alarms_within_minutes(
+async def test_refusing_handler_is_retried_within_minutes(
     clock: ManualClock, tmp_path: Path
 ) -> None:
     source, handler = Meter(clock, litres=118_000), Listener(SinkRefusedError("gone"))
     await collected(source, {}, tmp_path, 1, handlers={"h": handler})
     source.litres = 0
-    told: list[int] = []
+    event_counts: list[int] = []
     await collected(
         source,
         {},
         tmp_path,
         3,
         handlers={"h": handler},
-        on_poll=lambda _: told.append(len(handler.heard)),
+        on_poll=lambda _: event_counts.append(len(handler.received)),
     )
-    assert told[1] == 1
+    assert event_counts[1] == 1
 
 
-async def test_what_cannot_be_read_is_told_once(
+async def test_unreadable_counter_is_logged_once(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = Meter(clock)
@@ -640,11 +638,11 @@ async def test_what_cannot_be_read_is_told_once(
     assert caplog.text.count("counter 4 cannot be read: odd") == 1
 
 
-async def test_houses_and_status_are_there_for_other_programs(
+async def test_houses_and_status_can_be_read_by_other_programs(
     clock: ManualClock, tmp_path: Path
 ) -> None:
     assert known_houses(tmp_path) == ()
-    await collected(Meter(clock), {"m": Memory()}, tmp_path, 2, random=lambda: 0.0)
+    await collected(Meter(clock), {"m": MemorySink()}, tmp_path, 2, random=lambda: 0.0)
     (house,) = known_houses(tmp_path)
     assert (house.id, house.name, house.timezone, house.report_date) == (
         1,
@@ -658,34 +656,34 @@ async def test_houses_and_status_are_there_for_other_programs(
     assert status.sinks[0].delivered == 2
 
 
-async def test_stopping_keeps_what_is_not_delivered(clock: ManualClock, tmp_path: Path) -> None:
-    source, sink = Meter(clock), Memory()
+async def test_stop_keeps_undelivered_readings(clock: ManualClock, tmp_path: Path) -> None:
+    source, sink = Meter(clock), MemorySink()
     sink.errors = Always(BUSY)
 
     def stop(_: Poll) -> None:
-        if len(source.asked) == 3:
+        if len(source.poll_times) == 3:
             collector.stop()
 
     collector = Collector(source, {"m": sink}, tmp_path, clock=clock, on_poll=stop)
     async with collector:
         await collector.run()
-    assert len(source.asked) == 3
+    assert len(source.poll_times) == 3
     assert read_status(tmp_path).sinks[0].waiting == 3
 
 
-async def test_what_is_being_written_at_the_end_is_noted_too_and_nothing_more_is_begun(
+async def test_stop_records_the_running_write_and_starts_no_other(
     clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sst_cloud.outbox.delivery.BATCH_SIZE", 2)
     under_way, end = asyncio.Event(), asyncio.Event()
 
-    class Slow(Memory):
+    class Slow(MemorySink):
         async def write(self, readings: Sequence[Reading]) -> WriteReport:
             under_way.set()
             await end.wait()
             return await super().write(readings)
 
-    away, slow = Memory(), Slow(reject=1)
+    away, slow = MemorySink(), Slow(reject=1)
     away.errors = Always(BUSY)
     await collected(Meter(clock), {"slow": away}, tmp_path, 3)
     async with Collector(Meter(clock), {"slow": slow}, tmp_path, clock=clock):

@@ -1,4 +1,4 @@
-"""Programs killed at random moments: nothing acknowledged is lost, nothing is made up."""
+"""Programs killed at random moments: nothing acknowledged is lost, nothing is invented."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ def report(line: str) -> None:
 
 @attrs.define
 class Mishaps:
-    """A fault now and then, each time another one."""
+    """Injects a different fault now and then."""
 
     random: Random
     cloud: FakeCloud
@@ -93,7 +93,7 @@ async def test_killed_collectors_lose_and_invent_nothing(
     await check_all_is_there(plan)
 
 
-async def test_killed_collectors_of_a_troubled_cloud_lose_and_invent_nothing(
+async def test_killed_collectors_with_cloud_faults_lose_and_invent_nothing(
     folder: Path, rounds: int, seed: int
 ) -> None:
     clock = FastClock(time.monotonic(), SPEED)
@@ -133,7 +133,9 @@ async def test_killed_collectors_lose_nothing_of_a_store_that_is_moved_away(
 IMPORTED = 3_000
 
 
-async def test_killed_imports_lose_and_double_nothing(folder: Path, rounds: int, seed: int) -> None:
+async def test_killed_imports_lose_and_duplicate_nothing(
+    folder: Path, rounds: int, seed: int
+) -> None:
     """The source has some readings twice: a CSV file gets them twice as well."""
     random = Random(seed)
     numbers = [random.randrange(IMPORTED) for _ in range(IMPORTED)]
@@ -161,7 +163,7 @@ async def test_killed_imports_lose_and_double_nothing(folder: Path, rounds: int,
 async def test_killed_replays_of_dead_letters_lose_nothing(
     folder: Path, rounds: int, seed: int
 ) -> None:
-    """While a collector, which is killed as well, writes down more of them."""
+    """While a collector, which is killed as well, adds more of them."""
     rounds //= 4
     await kill_commands(folder, rounds, seed, "replay", longest=0.1)
     assert DeadLetters(folder / killed_commands.STATE).read() == []
@@ -186,7 +188,7 @@ async def kill_commands(
 
 
 async def carry_out(plan: Plan) -> dict[str, int]:
-    """How the collectors ended."""
+    """Kill collectors as planned; returns how they ended."""
     return await run_program("collector.killed", attrs.asdict(plan))
 
 
@@ -204,7 +206,7 @@ async def run_program(module: str, plan: dict[str, Any]) -> dict[str, int]:
 
 
 async def check_all_is_there(plan: Plan) -> None:
-    """Let a last collector deliver what there is; then compare."""
+    """Let a last collector deliver the rest; then compare."""
     ends = await carry_out(attrs.evolve(plan, rounds=0))
     folder = Path(plan.folder)
     assert not (folder / STRANGE).exists(), (folder / STRANGE).read_text()
@@ -233,13 +235,17 @@ async def check_all_is_there(plan: Plan) -> None:
     assert dead, "none was rejected"
 
     events = {message for note in notes for message in note["events"]}
-    told = {message for messages in written_down(folder / killed.TOLD) for message in messages}
-    assert events <= told
+    delivered_messages = {
+        message
+        for messages in written_down(folder / killed.DELIVERED_EVENTS)
+        for message in messages
+    }
+    assert events <= delivered_messages
     report(f"{plan.rounds} rounds, {len(acknowledged)} readings, {len(events)} events")
 
 
 async def check_moves(folder: Path) -> None:
-    """What was moved away or copied had all that was delivered by then."""
+    """Check that moved or copied stores have everything delivered by then."""
     delivered = (folder / killed.DELIVERED).read_bytes()
     lacking: set[tuple[Any, ...]] = set()
     moved_away: set[tuple[Any, ...]] = set()
@@ -261,7 +267,7 @@ async def check_moves(folder: Path) -> None:
 
 
 def put_journals_back(folder: Path) -> None:
-    """A journal that was set aside belongs to the store that was moved away last before."""
+    """Move each orphaned journal back to the store that was moved last before it."""
     moved = [move for move in moves(folder) if move.name.startswith("moved")]
     for number in range(1, 1 + len(list(folder.glob(f"{killed.LIVE}-journal.orphan*")))):
         store = [move.name for move in moved if move.orphans < number][-1]

@@ -1,4 +1,4 @@
-"""The end of a collector that holds what it could not commit: kept if possible, or a failure."""
+"""Shutdown with uncommitted readings: they are kept if possible, else it is a failure."""
 
 import asyncio
 import signal
@@ -11,7 +11,7 @@ import attrs
 import pytest
 from aiohttp import web
 
-from collector.parts import Memory, Meter, Settable, Threads, fill, mounted
+from collector.parts import MemorySink, Meter, SettableClock, Threads, fill, mounted
 from collector.running import PATIENCE, collector
 from sst_cloud import ManualClock, NotFoundError
 from sst_cloud.collector import Collector
@@ -42,7 +42,7 @@ database._BUSY_TIMEOUT = 0.1
 shutdown._EXIT_TIMEOUT = {leave_after}
 main()
 """
-"""A program that does not wait long for a lock before its end, and as long as always then."""
+"""A program that waits briefly for a lock before shutdown, and the usual time during it."""
 SHORT, LONG = LOCKED.format(leave_after=0.5), LOCKED.format(leave_after=4.5)
 
 
@@ -88,7 +88,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def clock() -> Iterator[ManualClock]:
     with Threads.counted():
-        yield Settable(datetime(2026, 3, 1, 12, 7, 11, tzinfo=UTC))
+        yield SettableClock(datetime(2026, 3, 1, 12, 7, 11, tzinfo=UTC))
 
 
 def last_line(log: str) -> str:
@@ -96,7 +96,7 @@ def last_line(log: str) -> str:
 
 
 @SIGNALS
-async def test_locked_for_longer_than_the_end_takes(
+async def test_outbox_locked_beyond_shutdown_is_reported_as_loss(
     fake: FakeCloud, state: Path, tmp_path: Path, lock: Locked, sign: signal.Signals
 ) -> None:
     sinks = [f"sqlite:{tmp_path / 'home.db'}"]
@@ -109,7 +109,7 @@ async def test_locked_for_longer_than_the_end_takes(
 
 
 @SIGNALS
-async def test_locked_for_less_time_than_the_end_takes(
+async def test_outbox_unlocked_during_shutdown_loses_nothing(
     fake: FakeCloud, state: Path, tmp_path: Path, lock: Locked, sign: signal.Signals
 ) -> None:
     sinks = [f"sqlite:{tmp_path / 'home.db'}"]
@@ -125,7 +125,7 @@ async def test_locked_for_less_time_than_the_end_takes(
     assert read_status(state).readings == 52
 
 
-async def test_locked_and_told_to_stop_twice(
+async def test_second_stop_signal_with_a_locked_outbox_reports_loss(
     fake: FakeCloud, state: Path, tmp_path: Path, lock: Locked
 ) -> None:
     sinks = [f"sqlite:{tmp_path / 'home.db'}"]
@@ -138,7 +138,7 @@ async def test_locked_and_told_to_stop_twice(
 
 
 @pytest.mark.parametrize("options", [("--once",), ("--polls", "2", "--every", "1s")])
-async def test_locked_until_the_last_poll_is_over(
+async def test_outbox_locked_until_the_last_poll_reports_loss(
     fake: FakeCloud, state: Path, tmp_path: Path, lock: Locked, options: tuple[str, ...]
 ) -> None:
     sinks = [f"sqlite:{tmp_path / 'home.db'}"]
@@ -150,7 +150,7 @@ async def test_locked_until_the_last_poll_is_over(
     assert f"Error: {number} readings and 4 events are lost: " in log
 
 
-async def test_stopped_during_a_poll_while_an_earlier_one_is_held(
+async def test_stop_during_a_poll_reports_loss_of_an_earlier_poll(
     fake: FakeCloud, state: Path, tmp_path: Path, lock: Locked
 ) -> None:
     sinks = [f"sqlite:{tmp_path / 'home.db'}"]
@@ -158,15 +158,17 @@ async def test_stopped_during_a_poll_while_an_earlier_one_is_held(
         await running.logs(IN_MEMORY)
         fake.clear_faults()
         fake.inject(Hang())
-        seen = len(fake.requests)
+        request_count = len(fake.requests)
         async with asyncio.timeout(PATIENCE):
-            while len(fake.requests) == seen:  # noqa: ASYNC110  it comes from another process
+            while len(fake.requests) == request_count:  # noqa: ASYNC110  it comes from another process
                 await asyncio.sleep(0.01)
         log = await running.end(signal.SIGTERM, 1)
     assert " are lost: " in last_line(log)
 
 
-async def test_full_disk(fake: FakeCloud, small_disk: Path, tmp_path: Path) -> None:
+async def test_full_disk_at_shutdown_is_reported_as_loss(
+    fake: FakeCloud, small_disk: Path, tmp_path: Path
+) -> None:
     sinks, state = [f"sqlite:{tmp_path / 'home.db'}"], small_disk / "state"
     async with collector(fake, state, sinks, "--every", "1s") as running:
         await running.until(lambda status: status.polls > 0)
@@ -177,7 +179,7 @@ async def test_full_disk(fake: FakeCloud, small_disk: Path, tmp_path: Path) -> N
     assert last_line(log).endswith("database or disk is full")
 
 
-async def test_disk_that_has_room_again_at_the_end(
+async def test_disk_space_freed_before_shutdown_prevents_loss(
     fake: FakeCloud, small_disk: Path, tmp_path: Path
 ) -> None:
     sinks, state = [f"sqlite:{tmp_path / 'home.db'}"], small_disk / "state"
@@ -190,34 +192,32 @@ async def test_disk_that_has_room_again_at_the_end(
 
 
 @pytest.mark.parametrize("error", [NotFoundError(404, "gone", "/houses"), RuntimeError("a bug")])
-async def test_loss_is_raised_beside_another_error_which_is_logged(
+async def test_loss_is_raised_and_another_error_is_logged(
     clock: ManualClock, small_disk: Path, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     source = Meter(clock, *[None] * 19, error)
     state = small_disk / "state"
 
-    def asked() -> None:
-        if len(source.asked) == 5:
+    def before_answer() -> None:
+        if len(source.poll_times) == 5:
             fill(small_disk)
 
-    source.on_asked = asked
-    collecting = Collector(source, {"m": Memory()}, state, clock=clock)
+    source.before_answer = before_answer
+    collecting = Collector(source, {"m": MemorySink()}, state, clock=clock)
     with pytest.raises(OutboxError, match=r"^1\d readings are lost: .* full$") as caught:
-        await _ended(collecting, 20)
+        await _run_polls(collecting, 20)
     assert caught.value.__cause__ is error
     assert f"ended by an error: {error}" in caplog.text
     assert str(collecting.loss) == str(caught.value)
 
 
-async def test_nothing_is_lost_where_everything_is_committed(
-    clock: ManualClock, tmp_path: Path
-) -> None:
+async def test_no_loss_if_everything_is_committed(clock: ManualClock, tmp_path: Path) -> None:
     collecting = Collector(Meter(clock), {}, tmp_path, clock=clock)
-    await _ended(collecting, 3)
+    await _run_polls(collecting, 3)
     assert collecting.loss is None
 
 
-async def test_events_that_neither_disk_nor_memory_can_hold_are_told_of(
+async def test_events_lost_to_full_disk_and_memory_are_logged(
     clock: ManualClock,
     small_disk: Path,
     caplog: pytest.LogCaptureFixture,
@@ -226,18 +226,18 @@ async def test_events_that_neither_disk_nor_memory_can_hold_are_told_of(
     monkeypatch.setattr("sst_cloud.collector.commit_buffer._MAX_HELD", 1)
     source = Meter(clock, litres=9_000)
 
-    def asked() -> None:
-        if len(source.asked) == 5:
+    def before_answer() -> None:
+        if len(source.poll_times) == 5:
             fill(small_disk)
-        source.litres = {16: 0, 19: 900_000}.get(len(source.asked), source.litres)
+        source.litres = {16: 0, 19: 900_000}.get(len(source.poll_times), source.litres)
 
-    source.on_asked = asked
+    source.before_answer = before_answer
     collecting = Collector(source, {}, small_disk / "state", clock=clock)
     with pytest.raises(OutboxError, match=r"^\d+ readings and 3 events are lost: .* full$"):
-        await _ended(collecting, 20)
+        await _run_polls(collecting, 20)
     assert "1 events are lost: the disk is full, and so is the memory" in caplog.text
 
 
-async def _ended(collecting: Collector, polls: int) -> None:
+async def _run_polls(collecting: Collector, polls: int) -> None:
     async with collecting:
         await collecting.run(polls)

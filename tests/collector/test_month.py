@@ -1,4 +1,4 @@
-"""A month in a house, with every kind of mishap on the way: the totals are right to the litre."""
+"""A month in a house with every kind of fault: the totals are exact to the litre."""
 
 import asyncio
 import selectors
@@ -40,8 +40,8 @@ BEGINNING: Final = FIRST.astimezone(UTC) - timedelta(minutes=50)
 GLITCHES: Final = (0, 49_999_990, 84_510, 1)
 
 
-class Skipping(selectors.DefaultSelector):
-    """Waits for nothing: time that an event loop would have slept has passed at once."""
+class InstantSelector(selectors.DefaultSelector):
+    """A selector that never waits: it advances the time instead."""
 
     passed = 0.0
 
@@ -51,11 +51,11 @@ class Skipping(selectors.DefaultSelector):
         return super().select(0)
 
 
-class Loop(asyncio.SelectorEventLoop):
-    """An event loop whose time is made of that, and in which threads are done at once."""
+class InstantEventLoop(asyncio.SelectorEventLoop):
+    """An event loop that uses this time, and runs thread calls immediately."""
 
     def __init__(self) -> None:
-        self.skipping = Skipping()
+        self.skipping = InstantSelector()
         super().__init__(self.skipping)
 
     def time(self) -> float:
@@ -73,10 +73,10 @@ class Loop(asyncio.SelectorEventLoop):
 
 
 @attrs.define
-class TrueTime:
-    """What the sun shows."""
+class TrueClock:
+    """The true time."""
 
-    loop: Loop
+    loop: InstantEventLoop
     slept: timedelta = timedelta(0)
 
     def now(self) -> datetime:
@@ -84,10 +84,10 @@ class TrueTime:
 
 
 @attrs.define
-class Machine:
-    """The clock of a machine, which is not always right."""
+class MachineClock:
+    """The clock of a machine, which is sometimes wrong."""
 
-    true: TrueTime
+    true: TrueClock
     wrong_by: timedelta = timedelta(0)
 
     def now(self) -> datetime:
@@ -99,10 +99,10 @@ class Machine:
 
 @attrs.define
 class Household:
-    """Two meters as the cloud shows them, and what befalls them and the machine."""
+    """Two meters as the cloud shows them, and the faults of the meters and the machine."""
 
-    true: TrueTime
-    machine: Machine
+    true: TrueClock
+    machine: MachineClock
     random: Random
     meters: tuple[FakeCounter, ...] = attrs.field(
         factory=lambda: (
@@ -141,7 +141,9 @@ class Household:
 
     def _befall(self, now: datetime) -> None:
         cold = self.meters[0]
-        if now.day == 12 and now.hour >= 2 and self.replaced_at is None:  # nobody is awake
+        if (
+            now.day == 12 and now.hour >= 2 and self.replaced_at is None
+        ):  # no water is used at this time
             self.replaced_at = now
             cold.start_l -= cold.value_l(now)
         # The clock is set forward by the summer time of another zone, or worse, and set back.
@@ -159,10 +161,10 @@ class Household:
         return meter.value_l(start + timedelta(days=1)) - meter.value_l(start)
 
 
-class AwayForDays(SqliteSink):
-    """From the 10th to the 16th it cannot be reached."""
+class UnavailableForDaysSink(SqliteSink):
+    """A sink that is unreachable from the 10th to the 16th."""
 
-    def __init__(self, path: Path, true: TrueTime) -> None:
+    def __init__(self, path: Path, true: TrueClock) -> None:
         super().__init__(path)
         self.true = true
         self.tried_in_vain = 0
@@ -181,18 +183,21 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_thirty_days_with_mishaps_are_right_to_the_litre(folder: Path) -> None:
-    with asyncio.Runner(loop_factory=Loop) as runner:
+def test_thirty_days_with_faults_are_exact_to_the_litre(folder: Path) -> None:
+    with asyncio.Runner(loop_factory=InstantEventLoop) as runner:
         runner.run(thirty_days(folder))
 
 
 async def thirty_days(folder: Path) -> None:
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, Loop)
-    true, random = TrueTime(loop), Random(5)
-    machine = Machine(true)
+    assert isinstance(loop, InstantEventLoop)
+    true, random = TrueClock(loop), Random(5)
+    machine = MachineClock(true)
     household = Household(true, machine, random)
-    always, away = SqliteSink(folder / "always.db"), AwayForDays(folder / "away.db", true)
+    always, away = (
+        SqliteSink(folder / "always.db"),
+        UnavailableForDaysSink(folder / "away.db", true),
+    )
 
     def stop_at_the_end(_: Poll) -> None:
         if true.now() >= FIRST + timedelta(days=DAYS, hours=1):
@@ -222,10 +227,10 @@ async def thirty_days(folder: Path) -> None:
 def check(household: Household, stored: list[Reading]) -> None:
     assert {reading.quality for reading in stored} == {Quality.GOOD, Quality.SUSPECT}
     days = usage(stored, "day", MOSCOW)
-    breaks = [found for day in days for found in day.breaks]
+    breaks = [meter_break for day in days for meter_break in day.breaks]
     assert len(breaks) == 1
-    found = {(day.start.date(), day.point_id): round(day.litres) for day in days}
+    meter_break = {(day.start.date(), day.point_id): round(day.litres) for day in days}
     for number in range(DAYS):
         day = FIRST.date() + timedelta(days=number)
         for meter in household.meters:
-            assert found[day, str(meter.id)] == household.used(meter, day), (day, meter.name)
+            assert meter_break[day, str(meter.id)] == household.used(meter, day), (day, meter.name)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT to a running `sst-cloud collect`: soon over, and all is kept."""
+"""SIGTERM and SIGINT to a running `sst-cloud collect`: it ends soon and keeps everything."""
 
 import asyncio
 import os
@@ -23,15 +23,15 @@ SIGNALS = pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=l
 
 @attrs.define
 class Store:
-    """An InfluxDB that takes its time: it answers when it may."""
+    """An InfluxDB server that answers when the test allows it."""
 
     url: str
-    asked: asyncio.Event = attrs.field(factory=asyncio.Event)
+    requested: asyncio.Event = attrs.field(factory=asyncio.Event)
     may_answer: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.Response:
         await request.read()
-        self.asked.set()
+        self.requested.set()
         await self.may_answer.wait()
         return web.Response(status=204)
 
@@ -57,7 +57,7 @@ def state(tmp_path: Path) -> Path:
 
 
 @SIGNALS
-async def test_stopped_while_it_waits_for_the_next_turn(
+async def test_stop_while_waiting_for_the_next_poll(
     fake: FakeCloud, state: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
     path = tmp_path / "home.db"
@@ -70,7 +70,7 @@ async def test_stopped_while_it_waits_for_the_next_turn(
 
 
 @SIGNALS
-async def test_stopped_while_the_cloud_does_not_answer(
+async def test_stop_while_the_cloud_does_not_answer(
     fake: FakeCloud, state: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
     fake.inject(Hang())
@@ -83,12 +83,12 @@ async def test_stopped_while_the_cloud_does_not_answer(
 
 
 @SIGNALS
-async def test_stopped_while_a_store_takes_its_time_and_comes_to_an_end(
+async def test_stop_waits_for_a_slow_write_that_finishes(
     fake: FakeCloud, state: Path, store: Store, sign: signal.Signals
 ) -> None:
     async with collector(fake, state, [store.url]) as running:
         async with asyncio.timeout(PATIENCE):
-            await store.asked.wait()
+            await store.requested.wait()
         ending = asyncio.create_task(running.end(sign))
         await asyncio.sleep(0)
         store.may_answer.set()
@@ -98,13 +98,13 @@ async def test_stopped_while_a_store_takes_its_time_and_comes_to_an_end(
 
 
 @SIGNALS
-async def test_stopped_while_a_store_hangs(
+async def test_stop_does_not_wait_for_a_hanging_write(
     fake: FakeCloud, state: Path, tmp_path: Path, store: Store, sign: signal.Signals
 ) -> None:
     path = tmp_path / "home.db"
     async with collector(fake, state, [store.url, f"sqlite:{path}"]) as running:
         async with asyncio.timeout(PATIENCE):
-            await store.asked.wait()
+            await store.requested.wait()
         await running.until(lambda status: delivered(status) > 0)
         await running.end(sign)
     lag = {sink.name.partition(":")[0]: sink.waiting for sink in read_status(state).sinks}
@@ -112,7 +112,7 @@ async def test_stopped_while_a_store_hangs(
 
 
 @SIGNALS
-async def test_stopped_while_another_process_has_the_store_locked(
+async def test_stop_while_another_process_locks_the_store(
     fake: FakeCloud, state: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
     path = tmp_path / "home.db"
@@ -130,10 +130,10 @@ async def test_stopped_while_another_process_has_the_store_locked(
         await running.end(sign)
 
 
-async def test_ended_by_itself_though_a_store_hangs(
+async def test_collector_ends_after_its_last_poll_although_a_store_hangs(
     fake: FakeCloud, state: Path, tmp_path: Path
 ) -> None:
-    """In a thread, which can be neither cancelled nor left behind."""
+    """The write hangs in a thread, which can be neither cancelled nor abandoned."""
     sinks = [f"csv:{tmp_path / 'readings.csv'}"]
     async with collector(fake, state, sinks, "--once", how=("-c", HANGING)) as running:
         async with asyncio.timeout(PATIENCE):
@@ -143,10 +143,10 @@ async def test_ended_by_itself_though_a_store_hangs(
     assert read_status(state).sinks[0].waiting == read_status(state).readings > 0
 
 
-async def test_ended_by_an_error_though_a_store_hangs(
+async def test_collector_ends_with_an_error_although_a_store_hangs(
     fake: FakeCloud, state: Path, tmp_path: Path
 ) -> None:
-    """What is left of an earlier run is being written while the cloud refuses."""
+    """Readings of an earlier run are being written while the cloud refuses."""
     sinks = [f"csv:{tmp_path / 'readings.csv'}"]
     for refused in (False, True):
         if refused:
@@ -159,10 +159,10 @@ async def test_ended_by_an_error_though_a_store_hangs(
     assert "(HTTP 403)" in log.splitlines()[-1]
 
 
-async def test_goes_on_where_nobody_can_read_what_it_says(
+async def test_collector_continues_if_its_log_cannot_be_written(
     fake: FakeCloud, state: Path, tmp_path: Path
 ) -> None:
-    """The disk is full that its log goes to."""
+    """The disk for its log is full."""
     sinks = [f"sqlite:{tmp_path / 'home.db'}"]
     full = os.open("/dev/full", os.O_WRONLY)
     async with collector(fake, state, sinks, "--every", "1s", stderr=full) as running:
@@ -174,31 +174,31 @@ async def test_goes_on_where_nobody_can_read_what_it_says(
 
 
 @pytest.mark.parametrize("closed", [True, False])
-async def test_hang_up_ends_it_where_its_terminal_has_closed_and_has_it_try_again_elsewhere(
+async def test_sighup_stops_the_collector_only_if_its_terminal_closed(
     fake: FakeCloud, state: Path, tmp_path: Path, closed: bool
 ) -> None:
-    ours, theirs = os.openpty()
+    terminal, collector_end = os.openpty()
     sinks = [f"sqlite:{tmp_path / 'home.db'}"]
-    async with collector(fake, state, sinks, stdin=theirs, stderr=theirs) as running:
+    async with collector(fake, state, sinks, stdin=collector_end, stderr=collector_end) as running:
         await running.until(lambda status: delivered(status) > 0)
         if closed:
-            os.close(ours)
+            os.close(terminal)
         running.process.send_signal(signal.SIGHUP)
         if not closed:
             await running.until(lambda status: status.polls == 2)
             running.process.terminate()
         async with asyncio.timeout(PATIENCE):
             assert await running.process.wait() == 0
-    os.close(theirs)
+    os.close(collector_end)
     if not closed:
-        os.close(ours)
+        os.close(terminal)
 
 
-@pytest.mark.parametrize(("options", "told"), [((), 0), (("--verbose",), 1), (("--once",), 1)])
-async def test_every_single_try_is_told_of_where_somebody_looks_on(
-    fake: FakeCloud, state: Path, tmp_path: Path, options: tuple[str, ...], told: int
+@pytest.mark.parametrize(("options", "times"), [((), 0), (("--verbose",), 1), (("--once",), 1)])
+async def test_retries_are_logged_only_if_verbose_or_once(
+    fake: FakeCloud, state: Path, tmp_path: Path, options: tuple[str, ...], times: int
 ) -> None:
-    """What runs for years would fill its log with them while the cloud is away."""
+    """A service would fill its log with them while the cloud is unreachable."""
     fake.inject(Status(502), times=1)
     sinks = [f"sqlite:{tmp_path / 'home.db'}"]
     async with collector(fake, state, sinks, *options) as running:
@@ -207,10 +207,10 @@ async def test_every_single_try_is_told_of_where_somebody_looks_on(
             log = await running.log()
         else:
             log = await running.end(signal.SIGTERM)
-    assert log.count("attempt 2 in") == told
+    assert log.count("attempt 2 in") == times
 
 
-async def test_second_one_is_refused(fake: FakeCloud, state: Path, tmp_path: Path) -> None:
+async def test_second_collector_is_refused(fake: FakeCloud, state: Path, tmp_path: Path) -> None:
     sinks = [f"sqlite:{tmp_path / 'home.db'}"]
     async with collector(fake, state, sinks) as first:
         await first.until(lambda status: status.polls == 1)
@@ -223,7 +223,7 @@ async def test_second_one_is_refused(fake: FakeCloud, state: Path, tmp_path: Pat
     )
 
 
-async def test_stopped_before_it_has_begun(fake: FakeCloud, state: Path, tmp_path: Path) -> None:
+async def test_stop_during_startup(fake: FakeCloud, state: Path, tmp_path: Path) -> None:
     async with collector(fake, state, [f"sqlite:{tmp_path / 'home.db'}"]) as running:
         async with asyncio.timeout(PATIENCE):
             while not (state / "collector.lock").exists():  # noqa: ASYNC110  another process
@@ -244,4 +244,4 @@ CsvSink.write = write
 delivery.HANGING_AFTER, shutdown._EXIT_TIMEOUT = 0.5, 1.0
 main()
 """
-"""A program whose CSV sink never comes to an end, and whose time is short."""
+"""A program with a hanging CSV sink and short time limits."""

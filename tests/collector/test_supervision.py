@@ -1,4 +1,4 @@
-"""A running collector and those who look after it."""
+"""Supervision of a running collector: systemd, metrics and health check."""
 
 import asyncio
 import json
@@ -17,14 +17,14 @@ from sst_cloud.collector import Collector, Poll
 from sst_cloud.collector.supervision import Supervisor
 from sst_cloud.collector.systemd import Notifier
 
-from .parts import Memory, Meter
+from .parts import MemorySink, Meter
 
 AWAY = ServiceUnavailableError(503, "away", "/houses/")
 
 
 @pytest.fixture
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """The other end of the socket that a service has from systemd."""
+    """The receiving end of the notification socket of systemd."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.setblocking(False)
         channel.bind(str(tmp_path / "notify"))
@@ -34,7 +34,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
         yield channel
 
 
-def heard(channel: socket.socket) -> list[str]:
+def messages_from(channel: socket.socket) -> list[str]:
     messages = []
     while True:
         try:
@@ -43,11 +43,13 @@ def heard(channel: socket.socket) -> list[str]:
             return messages
 
 
-async def test_systemd_is_told(systemd: socket.socket, clock: ManualClock, tmp_path: Path) -> None:
+async def test_systemd_receives_ready_status_and_stopping(
+    systemd: socket.socket, clock: ManualClock, tmp_path: Path
+) -> None:
     supervisor = Supervisor(clock=clock)
     collector = Collector(
         Meter(clock, None, AWAY),
-        {"memory": Memory()},
+        {"memory": MemorySink()},
         tmp_path / "state",
         clock=clock,
         random=lambda: 0.0,
@@ -55,7 +57,7 @@ async def test_systemd_is_told(systemd: socket.socket, clock: ManualClock, tmp_p
     )
     async with collector, supervisor.monitor(collector):
         await collector.run(3)
-    assert heard(systemd) == [
+    assert messages_from(systemd) == [
         "READY=1",
         "WATCHDOG=1",
         "STATUS=1 readings at 2026-01-01T00:00:00Z",
@@ -65,13 +67,13 @@ async def test_systemd_is_told(systemd: socket.socket, clock: ManualClock, tmp_p
     ]
 
 
-async def test_the_watchdog_starves_when_the_turns_stop(
+async def test_watchdog_is_not_fed_when_polls_stop(
     systemd: socket.socket,
     clock: ManualClock,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A disk that does not answer, say: systemd then starts it anew."""
+    """For example because a disk hangs: systemd then restarts the service."""
     monkeypatch.setenv("WATCHDOG_USEC", "1")  # as often as the event loop turns
     seconds = [0.0]
     supervisor = Supervisor(clock=clock, monotonic=lambda: seconds[0])
@@ -81,10 +83,10 @@ async def test_the_watchdog_starves_when_the_turns_stop(
 
     async def fed(after: float) -> bool:
         seconds[0] += after
-        heard(systemd)
+        messages_from(systemd)
         for _ in range(100):
             await asyncio.sleep(0)
-        return heard(systemd).count("WATCHDOG=1") > 1
+        return messages_from(systemd).count("WATCHDOG=1") > 1
 
     async with collector, supervisor.monitor(collector):
         assert await fed(after=0)
@@ -95,14 +97,14 @@ async def test_the_watchdog_starves_when_the_turns_stop(
         assert await fed(after=44 * 60)
 
 
-async def test_stopping_is_told_even_when_it_fails(
+async def test_stopping_is_sent_to_systemd_after_an_error(
     systemd: socket.socket, clock: ManualClock, tmp_path: Path
 ) -> None:
     collector = Collector(Meter(clock, AWAY), {}, tmp_path / "state", clock=clock)
     with pytest.raises(ServiceUnavailableError):
         async with collector, Supervisor(clock=clock).monitor(collector):
             await collector.run(1)
-    assert heard(systemd)[-1] == "STOPPING=1"
+    assert messages_from(systemd)[-1] == "STOPPING=1"
 
 
 async def get(url: str) -> tuple[int, str]:
@@ -110,7 +112,7 @@ async def get(url: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def test_metrics_and_health(
+async def test_metrics_and_health_are_served_while_collecting(
     clock: ManualClock, tmp_path: Path, unused_tcp_port: int, systemd: socket.socket
 ) -> None:
     supervisor = Supervisor(clock=clock)
@@ -121,7 +123,7 @@ async def test_metrics_and_health(
         supervisor.record(poll)
 
     source = Meter(clock, litres=41)
-    collector = Collector(source, {"memory": Memory()}, tmp_path, clock=clock, on_poll=saw)
+    collector = Collector(source, {"memory": MemorySink()}, tmp_path, clock=clock, on_poll=saw)
     url = f"http://127.0.0.1:{unused_tcp_port}"
     async with collector, supervisor.monitor(collector, ("127.0.0.1", unused_tcp_port)):
         await collector.run(1)
@@ -137,7 +139,7 @@ async def test_metrics_and_health(
             503,
             "the outbox cannot be written: see the log",
         )
-        assert heard(systemd)[-1] == (
+        assert messages_from(systemd)[-1] == (
             "STATUS=The outbox could not be written at 2026-01-01T00:00:00Z"
         )
         supervisor.record(polls[0])
@@ -148,7 +150,7 @@ async def test_metrics_and_health(
         await get(f"{url}/health")
 
 
-async def test_a_port_that_cannot_be_had(
+async def test_port_in_use_is_an_error_and_never_ready(
     clock: ManualClock, tmp_path: Path, unused_tcp_port: int, systemd: socket.socket
 ) -> None:
     collector = Collector(Meter(clock), {}, tmp_path, clock=clock)
@@ -159,8 +161,8 @@ async def test_a_port_that_cannot_be_had(
                     collector, ("127.0.0.1", unused_tcp_port)
                 ):
                     await collector.run(1)
-    assert heard(systemd) == [], "a service that cannot do what it shall is never ready"
+    assert messages_from(systemd) == [], "a service that cannot do what it shall is never ready"
 
 
-def test_without_systemd_there_is_nobody_to_tell() -> None:
+def test_supervisor_works_without_systemd() -> None:
     Supervisor(notifier=Notifier()).record(Poll(ManualClock().now()))

@@ -1,4 +1,4 @@
-"""What a service tells systemd, over a real datagram socket."""
+"""The notifications to systemd, over a real datagram socket."""
 
 import asyncio
 import os
@@ -13,15 +13,15 @@ from sst_cloud.collector.systemd import Notifier
 
 
 class Systemd:
-    """The other end of the socket."""
+    """The receiving end of the socket."""
 
     def __init__(self, address: str) -> None:
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.channel.setblocking(False)
         self.channel.bind(address)
 
-    def heard(self) -> list[str]:
-        """What has been told since the last time."""
+    def received(self) -> list[str]:
+        """The messages received since the last call."""
         messages = []
         while True:
             try:
@@ -42,23 +42,23 @@ def systemd(path: str) -> Iterator[Systemd]:
     other.channel.close()
 
 
-def test_a_service_tells_how_it_fares(systemd: Systemd, path: str) -> None:
+def test_service_sends_ready_status_and_stopping(systemd: Systemd, path: str) -> None:
     notifier = Notifier.from_environment({"NOTIFY_SOCKET": path})
     notifier.ready()
     notifier.status("37 readings\nto sqlite:дом\udcff.db")
     notifier.stopping()
-    assert systemd.heard() == ["READY=1", "STATUS=37 readings to sqlite:дом?.db", "STOPPING=1"]
+    assert systemd.received() == ["READY=1", "STATUS=37 readings to sqlite:дом?.db", "STOPPING=1"]
 
 
-def test_an_abstract_socket() -> None:
+def test_abstract_socket_is_supported() -> None:
     name = f"sst-cloud-test-{os.getpid()}"
     other = Systemd(f"\0{name}")
     Notifier.from_environment({"NOTIFY_SOCKET": f"@{name}"}).ready()
-    assert other.heard() == ["READY=1"]
+    assert other.received() == ["READY=1"]
     other.channel.close()
 
 
-async def test_the_watchdog_is_fed_twice_in_its_time(systemd: Systemd, path: str) -> None:
+async def test_watchdog_is_fed_twice_per_interval(systemd: Systemd, path: str) -> None:
     waits: list[float] = []
 
     class FourTurns(ManualClock):
@@ -71,7 +71,7 @@ async def test_the_watchdog_is_fed_twice_in_its_time(systemd: Systemd, path: str
     with pytest.raises(asyncio.CancelledError):
         await Notifier.from_environment(environ).keep_alive(clock=FourTurns())
     assert waits == [30] * 4
-    assert systemd.heard() == ["WATCHDOG=1"] * 4
+    assert systemd.received() == ["WATCHDOG=1"] * 4
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,14 @@ async def test_the_watchdog_is_fed_twice_in_its_time(systemd: Systemd, path: str
     ],
     ids=str,
 )
-async def test_no_watchdog(systemd: Systemd, path: str, environ: dict[str, str]) -> None:
+async def test_no_watchdog_messages_without_a_valid_interval(
+    systemd: Systemd, path: str, environ: dict[str, str]
+) -> None:
     await Notifier.from_environment({"NOTIFY_SOCKET": path, **environ}).keep_alive()
-    assert systemd.heard() == []
+    assert systemd.received() == []
 
 
-async def test_no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_notifier_without_systemd_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.setenv("WATCHDOG_USEC", "1000")
     notifier = Notifier.from_environment()
@@ -98,7 +100,7 @@ async def test_no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     await notifier.keep_alive()
 
 
-def test_a_systemd_that_has_gone_hurts_nobody(path: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_systemd_socket_is_only_logged(path: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "sst_cloud")
     Notifier(path).status("secret or not")
     assert "cannot send STATUS to systemd" in caplog.text

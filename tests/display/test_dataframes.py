@@ -1,4 +1,4 @@
-"""Readings as data frames: the same rows in pandas and polars, and neither needed."""
+"""Readings as data frames: the same rows in pandas and polars, both optional."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ each_library = pytest.mark.parametrize("library", LIBRARIES)
 
 
 def rows(frame: Any) -> list[dict[str, Any]]:
-    """The rows with plain values, as `Reading.as_dict` has them but for the type of the value."""
+    """The rows with plain values, as in `Reading.as_dict` except for the type of the value."""
     if isinstance(frame, pl.DataFrame):
         return frame.to_dicts()
     records: list[dict[str, Any]] = (
@@ -46,7 +46,7 @@ def test_every_reading_is_a_row(several: list[Reading], library: Library) -> Non
         assert row == reading.as_dict() | {"time": reading.time, "value": value}
 
 
-def test_types_in_pandas() -> None:
+def test_column_types_in_pandas() -> None:
     frame = readings_frame([sample_reading(), sample_reading(**LEAK)], library="pandas")
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == {
         "time": "datetime64[us, UTC]",
@@ -69,7 +69,7 @@ def test_types_in_pandas() -> None:
     assert list(frame["line"].isna()) == [False, True]
 
 
-def test_types_in_polars() -> None:
+def test_column_types_in_polars() -> None:
     frame = readings_frame([sample_reading(), sample_reading(**LEAK)], library="polars")
     assert frame.schema == {
         "time": pl.Datetime("us", "UTC"),
@@ -102,7 +102,7 @@ def test_types_in_polars() -> None:
     ],
     ids=["litres", "leaks", "both", "with degrees", "none"],
 )
-def test_the_value_is_as_narrow_as_can_be(
+def test_value_column_has_the_narrowest_possible_type(
     several: list[dict[str, Any]], expected: list[Any], kind: str, library: Library
 ) -> None:
     frame = readings_frame(
@@ -113,7 +113,7 @@ def test_the_value_is_as_narrow_as_can_be(
 
 
 @each_library
-def test_no_readings_make_an_empty_frame_of_the_same_columns(library: Library) -> None:
+def test_no_readings_give_an_empty_frame_with_the_same_columns(library: Library) -> None:
     full = readings_frame([sample_reading(**WARM)], library=library)
     empty = readings_frame([], library=library)
     assert len(empty) == 0
@@ -121,7 +121,7 @@ def test_no_readings_make_an_empty_frame_of_the_same_columns(library: Library) -
 
 
 @each_library
-def test_times_of_all_years_fit(library: Library) -> None:
+def test_times_of_all_years_are_supported(library: Library) -> None:
     moments = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)]
     frame = readings_frame([sample_reading(time=moment) for moment in moments], library=library)
     assert [moment.year for moment in frame["time"]] == [1, 9999]
@@ -137,8 +137,8 @@ async def test_a_snapshot_becomes_the_frame_of_its_readings(
     assert len(frame) == len(readings_from(snapshot)) > 30
 
 
-async def test_frames_can_be_reckoned_with(client: SSTCloud) -> None:
-    """A row of the snapshot is found by comparing with the enums of the library, or their text."""
+async def test_frames_support_comparison_and_time_arithmetic(client: SSTCloud) -> None:
+    """Rows can be selected by the enums of the library or by their text."""
     frame = readings_frame(await client.snapshot())
     volumes = frame[frame["quantity"] == Quantity.VOLUME]
     assert len(volumes) == len(frame[frame["quantity"] == "volume"]) == 5
@@ -146,13 +146,13 @@ async def test_frames_can_be_reckoned_with(client: SSTCloud) -> None:
     assert (later > frame["time"]).all()
 
 
-def test_pandas_comes_first() -> None:
+def test_pandas_is_the_default_library() -> None:
     assert isinstance(readings_frame([]), pd.DataFrame)
 
 
 @pytest.fixture
-def lacking(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let packages be missing."""
+def hide_packages(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make packages unavailable for import."""
 
     def lack(*names: str) -> None:
         for name in names:
@@ -161,8 +161,8 @@ def lacking(monkeypatch: pytest.MonkeyPatch) -> Any:
     return lack
 
 
-def test_polars_serves_where_pandas_is_missing(lacking: Any) -> None:
-    lacking("pandas")
+def test_polars_is_used_if_pandas_is_missing(hide_packages: Any) -> None:
+    hide_packages("pandas")
     assert isinstance(readings_frame([]), pl.DataFrame)
 
 
@@ -174,16 +174,16 @@ def test_polars_serves_where_pandas_is_missing(lacking: Any) -> None:
         ("polars", "polars is not installed: pip install polars"),
     ],
 )
-def test_what_is_missing_says_how_to_get_it(
-    lacking: Any, library: Library | None, sentence: str
+def test_missing_library_error_says_what_to_install(
+    hide_packages: Any, library: Library | None, sentence: str
 ) -> None:
-    lacking("pandas", "polars")
+    hide_packages("pandas", "polars")
     with pytest.raises(ModuleNotFoundError) as caught:
         readings_frame([], library=library)
     assert str(caught.value) == sentence
 
 
-def test_a_broken_library_is_not_called_missing(
+def test_broken_library_raises_its_own_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     (tmp_path / "pandas.py").write_text("import nonsense_that_is_not_there\n")
@@ -193,12 +193,12 @@ def test_a_broken_library_is_not_called_missing(
         readings_frame([])
 
 
-def test_another_library_is_refused() -> None:
+def test_unknown_library_is_refused() -> None:
     with pytest.raises(ValueError, match="must be 'pandas' or 'polars', not 'dask'"):
         readings_frame([], library="dask")  # type: ignore[call-overload]
 
 
-def test_nothing_is_loaded_before_a_frame_is_wanted() -> None:
+def test_libraries_are_loaded_only_when_a_frame_is_made() -> None:
     code = (
         "import sys; from sst_cloud import SSTCloud, Snapshot, readings_frame, readings_from;"
         "print(sorted({'pandas', 'polars', 'sst_cloud.display.html'} & set(sys.modules)))"

@@ -1,4 +1,4 @@
-"""What models look like in a notebook: whole, escaped, without secrets."""
+"""The HTML of models in a notebook: complete, escaped, without secrets."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ ATTRIBUTES = {"style", "open", "scope"}
 
 
 class Page(HTMLParser):
-    """A piece of HTML read strictly: what is opened is closed, in its turn."""
+    """A piece of HTML parsed strictly: every tag is closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -46,7 +46,7 @@ class Page(HTMLParser):
         self.words: list[str] = []
         self.unfolded: list[bool] = []
         self.alarms: list[str] = []
-        """What stands on a coloured ground."""
+        """The texts with a background colour."""
         self._open: list[str] = []
         self._alarming = False
         self.feed(html)
@@ -76,12 +76,12 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def page(shown: Any) -> Page:
-    return Page(shown._repr_html_())
+def page(value: Any) -> Page:
+    return Page(value._repr_html_())
 
 
 async def everything(client: SSTCloud) -> Sequence[Any]:
-    """Something of every kind that an account has."""
+    """An object of every kind in an account."""
     house = (await client.houses())[0]
     devices = await client.devices(house.id)
     module = next(device for device in devices if device.type is DeviceType.NEPTUN_SMART)
@@ -102,7 +102,7 @@ async def everything(client: SSTCloud) -> Sequence[Any]:
 
 
 @pytest.fixture
-async def shown() -> Sequence[Any]:
+async def objects() -> Sequence[Any]:
     async with FakeCloud([every_device_account()]) as cloud:
         for device in cloud.devices:
             device.overrides["specific_settings"] = {"mac": device.mac_address, "Wi-Fi": "<b>"}
@@ -111,42 +111,42 @@ async def shown() -> Sequence[Any]:
             return await everything(client)
 
 
-async def test_everything_shows_itself_without_secrets(shown: Sequence[Any]) -> None:
+async def test_html_of_all_objects_contains_no_secrets(objects: Sequence[Any]) -> None:
     whole = ""
-    for each in shown:
-        found = page(each)
-        assert found.tags <= TAGS
-        assert found.attributes <= ATTRIBUTES
-        whole += found.text
+    for each in objects:
+        parsed = page(each)
+        assert parsed.tags <= TAGS
+        assert parsed.attributes <= ATTRIBUTES
+        whole += parsed.text
     for secret in ("every@example.com", "02:00:00", "+7999", "Demo"):
         assert secret not in whole
     assert whole.count("***") > 10
     assert "Neptun ProW+ WiFi" in whole
 
 
-async def test_the_plain_repr_stays(client: SSTCloud) -> None:
+async def test_plain_repr_is_unchanged(client: SSTCloud) -> None:
     house = (await client.houses())[0]
     assert repr(house).startswith("House(id=1201, name='Flat'")
     assert repr(Listing([house])) == f"[{house!r}]"
 
 
-async def test_a_snapshot_is_a_tree_of_what_is_reported(fake: FakeCloud) -> None:
+async def test_snapshot_is_shown_as_a_tree_of_readings(fake: FakeCloud) -> None:
     fake.device("Bathroom").sensors[0].leak = True
     fake.device("Kitchen").offline = True
     async with SSTCloud(TokenAuth(fake.token), base_url=fake.url, clock=fake.clock) as client:
-        found = page(await client.snapshot())
-    assert found.text.startswith(
+        parsed = page(await client.snapshot())
+    assert parsed.text.startswith(
         "2026-01-01 00:00 UTC 2 houses · 4 devices · 5 meters · 4 radio sensors "
         "Flat Europe/Moscow Bathroom Neptun Smart leak Bath cold ● cold "
     )
-    assert "valve group 1 valve open no leak Bathtub" in found.text
-    assert "Kitchen Neptun ProW+ WiFi silent Kitchen cold stale: ● cold" in found.text
-    assert "module offline stale: signal 4" in found.text
-    assert "thermostat online yes signal 4 air temperature" in found.text
-    assert found.unfolded == [True] * 6
+    assert "valve group 1 valve open no leak Bathtub" in parsed.text
+    assert "Kitchen Neptun ProW+ WiFi silent Kitchen cold stale: ● cold" in parsed.text
+    assert "module offline stale: signal 4" in parsed.text
+    assert "thermostat online yes signal 4 air temperature" in parsed.text
+    assert parsed.unfolded == [True] * 6
 
 
-async def test_what_calls_for_the_owner_stands_out(fake: FakeCloud) -> None:
+async def test_alarms_are_highlighted(fake: FakeCloud) -> None:
     sensor = fake.device("Bathroom").sensors[0]
     sensor.leak, sensor.battery = True, 9
     async with SSTCloud(TokenAuth(fake.token), base_url=fake.url, clock=fake.clock) as client:
@@ -161,15 +161,15 @@ async def test_what_calls_for_the_owner_stands_out(fake: FakeCloud) -> None:
         assert page(await client.snapshot()).alarms == []
 
 
-async def test_of_many_devices_only_those_in_trouble_are_unfolded() -> None:
+async def test_only_devices_with_alarms_are_unfolded_among_many() -> None:
     async with FakeCloud([every_device_account()]) as cloud:
         cloud.device("Smart").sensors[1].battery = 90
         cloud.device("Equation").offline = True
         auth = TokenAuth(cloud.token)
         async with SSTCloud(auth, base_url=cloud.url, clock=cloud.clock) as client:
-            found = page(await client.snapshot())
+            parsed = page(await client.snapshot())
     names = ["the house", *(device.name for device in cloud.devices)]
-    unfolded = [name for name, is_open in zip(names, found.unfolded, strict=True) if is_open]
+    unfolded = [name for name, is_open in zip(names, parsed.unfolded, strict=True) if is_open]
     assert unfolded == ["the house", "ProW+", "Equation", "Smart, two groups"]
 
 
@@ -178,7 +178,7 @@ texts = st.text() | st.just(NASTY)
 
 
 @given(texts, texts, texts)
-def test_names_are_only_text(name: str, other: str, reason: str) -> None:
+def test_names_are_escaped_as_text(name: str, other: str, reason: str) -> None:
     module = NeptunSmart(
         id=2,
         house_id=1,
@@ -203,17 +203,17 @@ def test_names_are_only_text(name: str, other: str, reason: str) -> None:
         unreadable=(bad,),
     )
     for each in (module, house, counter, snapshot, Listing([module]), Listing([house], [bad])):
-        found = page(each)
-        assert found.tags <= TAGS
-        assert found.attributes <= ATTRIBUTES
+        parsed = page(each)
+        assert parsed.tags <= TAGS
+        assert parsed.attributes <= ATTRIBUTES
 
 
-def test_what_looks_like_a_secret_is_masked_wherever_it_stands() -> None:
+def test_text_that_looks_like_a_secret_is_masked_in_every_field() -> None:
     house = House(id=1, name="of me@example.com", behaviour="02:00:00:00:5D:C1")
     assert page(house).text == "of *** House · 1 behaviour ***"
 
 
-def test_what_could_not_be_read_is_said() -> None:
+def test_unreadable_elements_are_listed() -> None:
     assert page(Listing()).text == "nothing in this list"
     bad = [
         Unreadable(kind="device", id=7, reason="no name"),
@@ -225,19 +225,19 @@ def test_what_could_not_be_read_is_said() -> None:
     assert page(Listing([1, "two", None])).text == "1 two"
 
 
-def test_a_long_list_takes_no_longer_for_each_row() -> None:
-    """Minutes, once: the style of every cell was made out by a look at the whole column."""
+def test_long_list_is_rendered_in_linear_time() -> None:
+    """It once took minutes, when the style of each cell was computed from the whole column."""
     many = Listing(Counter(id=n, house_id=1, device_id=2, value_l=n) for n in range(10_000))
     assert many._repr_html_().count("<tr>") == 10_001
 
 
-def test_meters_of_a_device_that_is_not_there_are_shown() -> None:
+def test_meters_of_a_missing_device_are_shown() -> None:
     counters = (Counter(id=3, house_id=1, device_id=2, value_l=5_120, name="Cold"),)
     snapshot = Snapshot(time=NOW, houses=(House(id=1),), counters=counters)
     assert page(snapshot).text.endswith("house 1 device 2 Cold volume 5.120 m³")
 
 
-def test_a_device_that_tells_nothing_says_so() -> None:
+def test_device_without_readings_shows_nothing_to_report() -> None:
     device = Device(id=2, house_id=1, type=42)
     snapshot = Snapshot(time=NOW, houses=(House(id=1, name="Home"),), devices=(device,))
     assert page(snapshot).text.endswith("Home 2 type 42 nothing to report")
@@ -253,14 +253,14 @@ def test_a_device_that_tells_nothing_says_so() -> None:
         ),
     ],
 )
-def test_a_schedule_is_told_by_days(entries: list[tuple[int, int]], lines: str) -> None:
+def test_schedule_is_shown_by_days(entries: list[tuple[int, int]], lines: str) -> None:
     schedule = Schedule(entries=tuple(ScheduleEntry(minute=m, temperature=t) for m, t in entries))
     floor = Thermostat(id=1, house_id=1, type=DeviceType.MCS350, name="Floor", schedule=schedule)
     dashes = page(floor).text.replace("\N{EN DASH}", "-")
     assert dashes.startswith(f"Floor Teploluxe MCS350 · 1 schedule {lines} house id 1")
 
 
-def test_what_a_device_alone_has_comes_first() -> None:
+def test_fields_specific_to_a_device_are_shown_first() -> None:
     module = NeptunSmart(
         id=1, house_id=1, type=DeviceType.NEPTUN_SMART, keyboard_blocked=True, floor_washing=False
     )

@@ -31,7 +31,7 @@ def snippets(file: Path) -> Iterator[Snippet]:
 
 
 def link_targets(markdown: str) -> Iterator[str]:
-    """Where the links and pictures of a Markdown text lead."""
+    """The targets of links and pictures in a Markdown text."""
     for block in MarkdownIt().parse(markdown):
         for token in block.children or ():
             target = token.attrGet("href") or token.attrGet("src")
@@ -65,7 +65,7 @@ def command_lines(text: str) -> Iterator[list[str]]:
 
 
 def arguments_of_ours(words: list[str]) -> list[str] | None:
-    """What a command hands to `sst-cloud`, also through sudo or a container, or None."""
+    """The arguments a command passes to `sst-cloud`, also through sudo or a container, or None."""
     while words and (words[0] == "sudo" or re.match(r"[A-Z_]+=", words[0])):
         words = words[1:]
     if words[:2] == ["docker", "compose"] and words[2] in ("run", "exec"):
@@ -78,7 +78,7 @@ def arguments_of_ours(words: list[str]) -> list[str] | None:
 
 
 def parse_options(arguments: list[str]) -> str:
-    """Read arguments as `sst-cloud` would, without doing anything; the name of the command."""
+    """Parse arguments like `sst-cloud` without running it; returns the name of the command."""
     command: click.Command = app
     # A command keeps the help option of its first context.
     context = click.Context(command, info_name="sst-cloud", **command.context_settings)

@@ -1,4 +1,4 @@
-"""What the documentation shows, runs."""
+"""The snippets of the documentation work."""
 
 import asyncio
 import configparser
@@ -51,15 +51,17 @@ RUN_HERE = [snippet for snippet in ALL if snippet.file in PAGES]
 """CONTRIBUTING has a test of its own; what an example's README shows needs it installed."""
 
 TESTED_BY = {
-    "python": "test_python here, and packaging/test_contributing.py",
-    "shell": "test_shell runs it",
-    "sh": "test_what_is_not_run_is_well_formed: it asks for root, a service, a container or AWS",
-    "crontab": "test_the_line_for_cron",
-    "json": "test_the_event_that_is_shown_is_one_and_all_kinds_are_told_of",
-    "text": "test_the_report_is_what_the_command_above_it_prints, test_the_tree_of_errors",
-    "toml": "test_configuration",
-    "ini": "test_configuration",
-    "yaml": "test_configuration, test_the_meter_in_home_assistant",
+    "python": "test_python_snippets_run here, and project/test_contributing.py",
+    "shell": "test_shell_snippets_run runs it",
+    # These need root, a service, a container or AWS.
+    "sh": "test_snippets_that_are_not_run_have_valid_syntax_and_options",
+    "crontab": "test_cron_line_is_valid",
+    "json": "test_event_example_is_valid_and_all_kinds_are_documented",
+    "text": "test_report_example_matches_the_output_of_its_command, "
+    "test_documented_error_tree_matches_the_classes",
+    "toml": "test_configuration_snippets_are_valid",
+    "ini": "test_configuration_snippets_are_valid",
+    "yaml": "test_configuration_snippets_are_valid, test_home_assistant_sensor_reads_the_meter",
     "sql": "SQL_TESTED_BY",
     "flux": "not run, as the page says",
 }
@@ -72,7 +74,7 @@ SQL_TESTED_BY = {
     "docs/sinks/timestream.md": "timestream/test_read.py",
 }
 INTERACTIVE = ("login", "fake")
-"""Commands that ask, or end only when they are stopped: their options are parsed, no more."""
+"""Commands that prompt, or run until stopped: only their options are checked."""
 
 PAST = [
     sample_reading(
@@ -83,7 +85,7 @@ PAST = [
     )
     for day in range(60)
 ]
-"""Who reads on has collected before, in October 2026."""
+"""Readings of a user who has collected before, in October 2026."""
 
 
 def where(snippet: Snippet) -> str:
@@ -99,7 +101,7 @@ def account() -> FakeAccount:
 
 @pytest.fixture(scope="module")
 def pictures() -> ModuleType:
-    """The program that draws the pictures: their household is the one that pages show."""
+    """The program that draws the pictures; the pages show its household."""
     spec = importlib.util.spec_from_file_location(
         "make_pictures", ROOT / "tools" / "make_pictures.py"
     )
@@ -111,7 +113,7 @@ def pictures() -> ModuleType:
 
 
 @pytest.mark.parametrize("snippet", [s for s in RUN_HERE if s.language == "python"], ids=where)
-async def test_python(
+async def test_python_snippets_run(
     snippet: Snippet,
     account: FakeAccount,
     monkeypatch: pytest.MonkeyPatch,
@@ -126,7 +128,7 @@ async def test_python(
 
 
 @pytest.mark.parametrize("snippet", [s for s in RUN_HERE if s.language == "shell"], ids=where)
-async def test_shell(snippet: Snippet, account: FakeAccount, tmp_path: Path) -> None:
+async def test_shell_snippets_run(snippet: Snippet, account: FakeAccount, tmp_path: Path) -> None:
     for name in ("home.db", "demo.db"):
         async with open_sink(f"sqlite:{tmp_path / name}") as sink:
             await sink.write(PAST)
@@ -152,8 +154,8 @@ async def test_shell(snippet: Snippet, account: FakeAccount, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("snippet", [s for s in ALL if s.language == "sh"], ids=where)
-def test_what_is_not_run_is_well_formed(snippet: Snippet) -> None:
-    """A shell takes it, and `sst-cloud` knows all the options that it is given."""
+def test_snippets_that_are_not_run_have_valid_syntax_and_options(snippet: Snippet) -> None:
+    """The shell syntax is valid, and `sst-cloud` has all options used."""
     checked = subprocess.run(
         ["sh", "-n"], check=False, input=snippet.text, text=True, capture_output=True
     )
@@ -165,7 +167,7 @@ def test_what_is_not_run_is_well_formed(snippet: Snippet) -> None:
             parse_options(arguments)
 
 
-def test_every_target_of_make_exists() -> None:
+def test_documented_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     shells = [snippet.text for snippet in ALL if snippet.language in ("sh", "shell")]
     called = {
@@ -175,7 +177,7 @@ def test_every_target_of_make_exists() -> None:
     assert called <= set(re.findall(r"(?m)^([a-z-]+):.*## ", makefile))
 
 
-def test_options_that_do_not_exist_are_found() -> None:
+def test_unknown_options_are_detected() -> None:
     (words,) = command_lines("sudo TZ=UTC sst-cloud status --stat /x >y")
     arguments = arguments_of_ours(words)
     assert arguments == ["status", "--stat", "/x"]
@@ -186,7 +188,7 @@ def test_options_that_do_not_exist_are_found() -> None:
     assert parse_options(["dead-letters", "list"]) == "list"
 
 
-def test_every_block_is_tested() -> None:
+def test_every_snippet_is_covered_by_a_test() -> None:
     for snippet in ALL:
         assert snippet.language in TESTED_BY, where(snippet)
     pages = {str(s.file.relative_to(ROOT)) for s in ALL if s.language == "sql"}
@@ -195,7 +197,7 @@ def test_every_block_is_tested() -> None:
     assert sorted(texts) == ["client.md", "usage.md"]
 
 
-def test_configuration() -> None:
+def test_configuration_snippets_are_valid() -> None:
     for snippet in ALL:
         if snippet.language == "toml":
             assert tomllib.loads(snippet.text), where(snippet)
@@ -207,7 +209,7 @@ def test_configuration() -> None:
             assert parser.sections(), where(snippet)
 
 
-async def test_the_meter_in_home_assistant(tmp_path: Path) -> None:
+async def test_home_assistant_sensor_reads_the_meter(tmp_path: Path) -> None:
     page = ROOT / "docs" / "home-assistant.md"
     _, configuration = (yaml.safe_load(s.text) for s in snippets(page) if s.language == "yaml")
     (sensor,) = configuration["sql"]
@@ -229,9 +231,9 @@ async def test_the_meter_in_home_assistant(tmp_path: Path) -> None:
     assert row[sensor["column"]] == float(meter.value_m3)
 
 
-def test_the_line_for_cron() -> None:
-    (shown,) = (s.text for s in ALL if s.language == "crontab")
-    *settings, line = shown.splitlines()
+def test_cron_line_is_valid() -> None:
+    (crontab,) = (s.text for s in ALL if s.language == "crontab")
+    *settings, line = crontab.splitlines()
     assert all(re.match(r"[A-Z_]+=\S", setting) for setting in settings)
     minute, hour, day, month, weekday, *words = shlex.split(line)
     assert (minute, hour, month, weekday) == ("0", "9", "*", "*")
@@ -241,14 +243,14 @@ def test_the_line_for_cron() -> None:
     assert int(day) == int(arguments[arguments.index("--day") + 1]) + 1
 
 
-async def test_the_report_is_what_the_command_above_it_prints(
+async def test_report_example_matches_the_output_of_its_command(
     pictures: ModuleType, tmp_path: Path
 ) -> None:
     blocks = list(snippets(ROOT / "docs" / "usage.md"))
     (place,) = (n for n, block in enumerate(blocks) if block.language == "text")
-    known = [r for r in pictures.readings() if r.time >= datetime(2026, 9, 1, tzinfo=UTC)]
+    readings = [r for r in pictures.readings() if r.time >= datetime(2026, 9, 1, tzinfo=UTC)]
     async with open_sink(f"sqlite:{tmp_path / 'home.db'}") as sink:
-        await sink.write(known)
+        await sink.write(readings)
     (command,) = command_lines(blocks[place - 1].text)
     printed = subprocess.run(  # noqa: ASYNC221  nothing else is going on
         [Path(sys.executable).parent / command[0], *command[1:]],
@@ -258,13 +260,13 @@ async def test_the_report_is_what_the_command_above_it_prints(
         capture_output=True,
         text=True,
     ).stdout
-    shown = [line.rstrip() for line in blocks[place].text.splitlines()]
+    expected = [line.rstrip() for line in blocks[place].text.splitlines()]
     assert [
         line.rstrip().replace("\N{NO-BREAK SPACE}", " ") for line in printed.splitlines()
-    ] == shown
+    ] == expected
 
 
-def test_the_tree_of_errors() -> None:
+def test_documented_error_tree_matches_the_classes() -> None:
     (tree,) = (s.text for s in snippets(ROOT / "docs" / "client.md") if s.language == "text")
     above: list[type] = []
     for line in tree.splitlines():
@@ -277,17 +279,17 @@ def test_the_tree_of_errors() -> None:
     assert set(re.findall(r"\w+Error", tree)) == public | {"TimeoutError"}
 
 
-def test_the_event_that_is_shown_is_one_and_all_kinds_are_told_of() -> None:
+def test_event_example_is_valid_and_all_kinds_are_documented() -> None:
     page = ROOT / "docs" / "validation.md"
-    (shown,) = (json.loads(s.text) for s in snippets(page) if s.language == "json")
-    event = Event.from_dict(shown)
-    assert list(event.as_dict().items()) == list(shown.items())
+    (example,) = (json.loads(s.text) for s in snippets(page) if s.language == "json")
+    event = Event.from_dict(example)
+    assert list(event.as_dict().items()) == list(example.items())
     table = [line.split("`")[1] for line in page.read_text("utf-8").splitlines() if "| `" in line]
     assert set(EventKind) <= set(table)
 
 
 def commands(page: Path) -> list[object]:
-    """What a page has one run: Python as it is, shell lines without their comments."""
+    """The code of a page: Python unchanged, shell lines without comments."""
     return [
         [shlex.split(line, comments=True) for line in snippet.text.splitlines()]
         if snippet.language == "shell"
@@ -296,13 +298,13 @@ def commands(page: Path) -> list[object]:
     ]
 
 
-def test_readme_says_the_same_in_both_languages() -> None:
+def test_readme_has_the_same_commands_in_both_languages() -> None:
     english, russian = commands(ROOT / "README.md"), commands(ROOT / "README.ru.md")
     assert len(english) >= 3
     assert english == russian
 
 
-def test_readme_leads_to_the_same_pages_in_both_languages() -> None:
+def test_readme_links_to_the_same_pages_in_both_languages() -> None:
     english, russian = (
         set(link_targets((ROOT / name).read_text("utf-8")))
         for name in ("README.md", "README.ru.md")
@@ -311,7 +313,7 @@ def test_readme_leads_to_the_same_pages_in_both_languages() -> None:
     assert russian - english == {"README.md", "docs/ru/index.md"}
 
 
-def test_the_start_in_russian_has_all_of_the_english_one() -> None:
+def test_russian_start_page_has_all_commands_of_the_english_one() -> None:
     english = commands(ROOT / "docs" / "index.md")
     russian = commands(ROOT / "docs" / "ru" / "index.md")
     assert len(english) >= 5
@@ -319,8 +321,8 @@ def test_the_start_in_russian_has_all_of_the_english_one() -> None:
 
 
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links(page: Path) -> None:
-    """Those into the project lead somewhere; those to elsewhere are well-formed, and not fetched.
+def test_links_are_valid(page: Path) -> None:
+    """Links into the project have a target; external links are well-formed and not fetched.
 
     Links within the site are checked when it is built.
     """
@@ -333,7 +335,7 @@ def test_links(page: Path) -> None:
             assert (page.parent / url.path).resolve().exists(), target
 
 
-def test_there_is_something_to_run() -> None:
+def test_readme_has_python_and_shell_snippets() -> None:
     assert {snippet.language for snippet in ALL if snippet.file.name == "README.md"} >= {
         "python",
         "shell",
@@ -342,17 +344,17 @@ def test_there_is_something_to_run() -> None:
 
 @pytest.mark.slow
 @pytest.mark.source
-def test_the_pictures_can_be_made_anew(tmp_path: Path) -> None:
+def test_pictures_can_be_regenerated(tmp_path: Path) -> None:
     program = ROOT / "tools" / "make_pictures.py"
     subprocess.run([sys.executable, program, tmp_path], check=True)
-    kept = list((ROOT / "docs" / "pictures").iterdir())
-    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in kept}
-    for file in kept:
-        made = tmp_path / file.name
+    committed = list((ROOT / "docs" / "pictures").iterdir())
+    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in committed}
+    for file in committed:
+        generated = tmp_path / file.name
         if file.suffix == ".png":
-            assert _size(made) == _size(file)
+            assert _size(generated) == _size(file)
         else:
-            text = made.read_text("utf-8")
+            text = generated.read_text("utf-8")
             assert "sst-cloud&#160;" in text
             assert "@import" not in text
             assert "url(http" not in text

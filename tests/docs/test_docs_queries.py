@@ -1,4 +1,4 @@
-"""Queries that the documentation shows, run by the engines they are for."""
+"""Documented queries, run by the engines they are for."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -21,32 +21,32 @@ DAYS = 40
 
 def queries(page: str) -> dict[str, str]:
     """The SQL of a page, by the comment it begins with."""
-    found = [s.text for s in snippets(DOCS / page) if s.language == "sql"]
-    return {text.splitlines()[0].removeprefix("-- "): text for text in found}
+    texts = [s.text for s in snippets(DOCS / page) if s.language == "sql"]
+    return {text.splitlines()[0].removeprefix("-- "): text for text in texts}
 
 
 @pytest.fixture
 async def readings() -> Sequence[Reading]:
-    """Forty days of a household; on the third the cellar is wet, and a battery is nearly empty."""
+    """Forty days of a household, with a leak and a low battery on the third day."""
     flat, _ = demo_devices()
     cellar = FakeSensor(name="Cellar", battery=15)
     damp = FakeDevice(name="Stairs", state=FakeModule(sensors=[cellar]))
     account = FakeAccount(houses=[FakeHouse(name="Flat", devices=[*flat, damp])])
     clock = ManualClock()
-    found: list[Reading] = []
+    history: list[Reading] = []
     async with (
         FakeCloud([account], clock=clock) as fake,
         SSTCloud(TokenAuth(fake.token), base_url=fake.url, clock=clock) as cloud,
     ):
         for day in range(DAYS):
             cellar.leak = day == 2
-            found += readings_from(await cloud.snapshot())
+            history += readings_from(await cloud.snapshot())
             clock.advance(24 * 3600)
-    return found
+    return history
 
 
 def litres(readings: Sequence[Reading]) -> dict[str, float]:
-    """What ran through each meter from its first reading to its last."""
+    """The usage of each meter between its first and last reading."""
     totals: dict[str, list[float]] = {}
     for reading in readings:
         if reading.quantity == "volume":
@@ -64,7 +64,7 @@ async def database(readings: Sequence[Reading], tmp_path: Path) -> sqlite3.Conne
     return connection
 
 
-def test_sqlite(
+def test_documented_sqlite_queries_give_the_right_results(
     database: sqlite3.Connection,
     readings: Sequence[Reading],
     tmp_path: Path,
@@ -92,7 +92,7 @@ def test_sqlite(
     assert len(answers) == 5
 
 
-async def test_csv_by_duckdb(
+async def test_documented_duckdb_query_reads_the_csv_file(
     readings: Sequence[Reading], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -107,10 +107,10 @@ async def test_csv_by_duckdb(
     assert sums == litres(readings)
 
 
-def test_the_sqlite_file_by_duckdb(
+def test_documented_duckdb_query_reads_the_sqlite_file(
     database: sqlite3.Connection, readings: Sequence[Reading]
 ) -> None:
-    """The extension that attaches the file would be fetched: its rows are put in, as text."""
+    """Attaching the file needs an extension to download, so its rows are inserted as text."""
     (text,) = queries("notebook.md").values()
     setting, attach, select = (statement.query for statement in duckdb.extract_statements(text))
     assert ("sqlite_all_varchar" in setting, "TYPE sqlite" in attach) == (True, True)
@@ -125,6 +125,6 @@ def test_the_sqlite_file_by_duckdb(
         engine.execute(f"CREATE TABLE home.readings ({', '.join(f'{n} VARCHAR' for n in names)})")
         marks = ", ".join("?" * len(names))
         engine.executemany(f"INSERT INTO home.readings VALUES ({marks})", rows)
-        found = engine.execute(select).fetchall()
+        result = engine.execute(select).fetchall()
     totals = [(r.time, r.name, r.value) for r in readings if r.quantity == "volume"]
-    assert sorted(found) == sorted(totals)
+    assert sorted(result) == sorted(totals)

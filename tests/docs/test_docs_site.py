@@ -1,4 +1,4 @@
-"""The figures of the documentation are the code's, and the site that is built is whole."""
+"""The figures in the documentation match the code, and the built site is complete."""
 
 import enum
 import importlib.util
@@ -36,9 +36,9 @@ def hooks() -> ModuleType:
     return module
 
 
-def test_the_figures_of_resiliency() -> None:
+def test_figures_on_the_resiliency_page_match_the_code() -> None:
     limits, waits = Limits(), [transport.FIRST_WAIT * 2**n for n in range(transport.ATTEMPTS - 1)]
-    said = " ".join((DOCS / "resiliency.md").read_text("utf-8").split())
+    text = " ".join((DOCS / "resiliency.md").read_text("utf-8").split())
     first, second, third = waits
     for figure in (
         f"at most {transport.ATTEMPTS} attempts",
@@ -54,34 +54,34 @@ def test_the_figures_of_resiliency() -> None:
         f"an attempt has {base.TIMEOUT:g} s",
         f"nothing for {limits.age.days} days or {limits.size // 10**6} MB",
     ):
-        assert figure in said
+        assert figure in text
     assert timedelta(hours=1).total_seconds() == delivery.PAUSE
-    assert f"pauses the handler for {EVENTS_PAUSE / 60:g} minutes" in said
+    assert f"pauses the handler for {EVENTS_PAUSE / 60:g} minutes" in text
     assert timedelta(days=1) == base.MAX_AGE
-    assert "pauses it for an hour" in said
-    assert "after **a day** it is dropped" in said
+    assert "pauses it for an hour" in text
+    assert "after **a day** it is dropped" in text
 
 
-@pytest.mark.parametrize("shown", ["architecture.md", "drawings/house.svg"])
-def test_every_module_is_shown(shown: str) -> None:
+@pytest.mark.parametrize("page", ["architecture.md", "drawings/house.svg"])
+def test_every_module_is_in_the_overview(page: str) -> None:
     modules = {
         path.stem for path in Path(sst_cloud.__path__[0]).glob("[a-z]*") if path.suffix != ".typed"
     }
     assert len(modules) > 20
-    assert modules <= set(re.findall(r"\w+", (DOCS / shown).read_text("utf-8")))
+    assert modules <= set(re.findall(r"\w+", (DOCS / page).read_text("utf-8")))
 
 
 OURS = [sink for sink in installed_sinks() if sink.distribution.startswith("sst-cloud ")]
 
 
 @pytest.mark.parametrize("sink", OURS, ids=lambda sink: sink.scheme)
-def test_a_page_for_each_sink_tells_its_promise_and_its_options(sink: InstalledSink) -> None:
+def test_page_of_each_sink_has_its_guarantee_and_options(sink: InstalledSink) -> None:
     page = (DOCS / "sinks" / f"{sink.scheme}.md").read_text("utf-8")
     section = page.split("## Guarantee\n")[1].split("\n## ")[0]
     assert f"**{sink.load().guarantee.capitalize()}" in section
     section = page.split("## Options\n")[1].split("\n## ")[0]
-    told = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
-    assert told == [option.name for option in sink.load().options]
+    documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert documented == [option.name for option in sink.load().options]
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_a_page_for_each_sink_tells_its_promise_and_its_options(sink: InstalledS
         "default: <function x at 0x7f00>",
     ],
 )
-def test_what_a_built_page_must_not_hold(hooks: ModuleType, html: str) -> None:
+def test_forbidden_content_of_a_built_page_is_reported(hooks: ModuleType, html: str) -> None:
     assert len(hooks.complaints(html)) == 1
 
 
-def test_what_a_built_page_may_hold(hooks: ModuleType) -> None:
+def test_allowed_content_of_a_built_page_is_not_reported(hooks: ModuleType) -> None:
     html = (
         '<a href="https://toml.io">TOML</a> <link rel="canonical" href="https://docs.example/">'
         '<img src="pictures/x.svg" data-src="//x"> <script src="assets/x.js"></script>'
@@ -122,8 +122,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.source
-def test_the_reference_has_every_public_name(site: Path) -> None:
-    """Also the members of enums and the attributes of objects, each in one place."""
+def test_reference_page_has_every_public_name(site: Path) -> None:
+    """Also the members of enums and the attributes of objects, each exactly once."""
     page = (site / "reference.html").read_text("utf-8")
     ids = re.findall(r'id="(sst_cloud[\w.]*)"', page)
     assert len(ids) == len(set(ids))
@@ -140,15 +140,15 @@ def test_the_reference_has_every_public_name(site: Path) -> None:
             members = [field.name for field in attrs.fields(public)]
         family = [base.__name__ for base in public.__mro__] if members else []
         for member in members:
-            shown = [
+            anchors = [
                 id_ for id_ in ids if id_.endswith(tuple(f".{base}.{member}" for base in family))
             ]
-            assert shown or member.startswith("_"), f"{name}.{member}"
+            assert anchors or member.startswith("_"), f"{name}.{member}"
 
 
 @pytest.mark.slow
 @pytest.mark.source
-def test_each_page_names_its_language(site: Path) -> None:
+def test_each_page_declares_its_language(site: Path) -> None:
     for page in site.rglob("*.html"):
         language = "ru" if page.parent.name == "ru" else "en"
         assert f'<html lang="{language}"' in page.read_text("utf-8"), page.name

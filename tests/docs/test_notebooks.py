@@ -1,4 +1,4 @@
-"""The notebooks of the examples run, and what they show is what comes out."""
+"""The example notebooks run, and their committed output is reproducible."""
 
 import re
 from pathlib import Path
@@ -14,29 +14,29 @@ each = pytest.mark.parametrize("file", run_notebooks.ALL, ids=lambda file: file.
 
 
 @each
-async def test_what_is_committed_is_what_comes_out(file: Path) -> None:
-    """If it does not: `make notebooks`, and look at what has changed."""
+async def test_committed_notebook_output_is_reproducible(file: Path) -> None:
+    """If this fails: run `make notebooks`, and review the changes."""
     committed = nbformat.read(file, as_version=4)
     again = await run_notebooks.execute(file)
     assert list(run_notebooks.texts(again)) == list(run_notebooks.texts(committed))
 
 
 @each
-def test_what_is_committed_tells_nothing_of_the_machine(file: Path) -> None:
+def test_committed_notebook_has_no_traces_of_the_machine(file: Path) -> None:
     committed = nbformat.read(file, as_version=4)
     nbformat.validate(committed)
     assert committed.metadata == run_notebooks.METADATA
     assert all(cell.metadata == {} for cell in committed.cells)
     code = [cell for cell in committed.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    shown = list(run_notebooks.texts(committed))
-    for _, kind, text in shown:
+    outputs = list(run_notebooks.texts(committed))
+    for _, kind, text in outputs:
         assert kind not in ("stderr", "error")
         assert not re.search(r"/(home|tmp|root|usr|Users)/|127\.0\.0\.1|localhost|@", text), text
-    assert any(kind == "text/html" for _, kind, _ in shown)
+    assert any(kind == "text/html" for _, kind, _ in outputs)
 
 
-def test_the_year_has_its_pictures_and_its_leak() -> None:
+def test_year_notebook_has_its_pictures_and_the_leak() -> None:
     file = run_notebooks.FOLDER / "a_year_of_water.ipynb"
     notebook = nbformat.read(file, as_version=4)
     drawn = run_notebooks.pictures(notebook)

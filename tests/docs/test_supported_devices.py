@@ -1,4 +1,4 @@
-"""The page of supported devices says what is so."""
+"""The page of supported devices matches the code."""
 
 import pytest
 
@@ -8,12 +8,12 @@ from sst_cloud import DeviceType
 pytestmark = pytest.mark.source
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_supported_devices_page_is_up_to_date() -> None:
     written = supported_devices.PAGE.read_text(encoding="utf-8")
     assert written == supported_devices.page(), "run `make devices-page`"
 
 
-def test_every_type_has_its_row_and_its_commands() -> None:
+def test_every_device_type_has_a_row_with_its_commands() -> None:
     rows = {
         cells[1]: cells
         for line in supported_devices.page().splitlines()

@@ -1,4 +1,4 @@
-"""Every payload that has readings: which ones, against a list to be read by people."""
+"""The readings of every payload, compared with a readable list."""
 
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +15,7 @@ WITH_READINGS = [
 
 
 def line(reading: Reading) -> str:
-    """A reading in one line: quantity, point, value and what else is not the usual."""
+    """A reading in one line: quantity, point, value and everything unusual."""
     parts = [
         reading.quantity.value,
         f"{reading.point.value}/{reading.point_id}",
@@ -29,7 +29,7 @@ def line(reading: Reading) -> str:
 
 
 def block(name: str) -> list[str]:
-    """What a payload adds to the readings of the snapshot around it."""
+    """The readings that a payload adds to its snapshot."""
     readings = readings_from(files.snapshot(name))
     device = files.endpoint(name) == "device"
     return [line(r) for r in readings if device or r.point.value in files.endpoint(name)]
@@ -42,16 +42,16 @@ def expected() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", WITH_READINGS)
-def test_readings(name: str) -> None:
+def test_readings_of_each_payload_are_as_expected(name: str) -> None:
     assert block(name) == expected()[name]
 
 
-def test_nothing_is_expected_of_what_is_not_there() -> None:
+def test_expected_readings_list_exactly_the_payloads_with_readings() -> None:
     assert list(expected()) == WITH_READINGS
 
 
 @pytest.mark.parametrize("name", WITH_READINGS)
-def test_where_and_when(name: str) -> None:
+def test_readings_have_unique_keys_and_the_right_device(name: str) -> None:
     snapshot = files.snapshot(name)
     readings = readings_from(snapshot)
     assert readings == readings_from(snapshot)

@@ -20,26 +20,26 @@ def at(hours: float, litres: int, **changes: object) -> Reading:
     return sample_reading(time=START + timedelta(hours=hours), value=litres, **changes)
 
 
-def test_by_hour() -> None:
-    found = usage([at(0, 100), at(1, 130), at(2, 130), at(3, 150)], "hour")
-    assert [(use.start.hour, use.litres) for use in found] == [(0, 30), (1, 0), (2, 20)]
-    assert found[0].end - found[0].start == timedelta(hours=1)
-    assert found[0].name == "Cold"
+def test_usage_by_hour() -> None:
+    hours = usage([at(0, 100), at(1, 130), at(2, 130), at(3, 150)], "hour")
+    assert [(use.start.hour, use.litres) for use in hours] == [(0, 30), (1, 0), (2, 20)]
+    assert hours[0].end - hours[0].start == timedelta(hours=1)
+    assert hours[0].name == "Cold"
 
 
-def test_what_lies_between_is_spread_evenly() -> None:
-    found = usage([at(0.5, 100), at(2.5, 140)], "hour")
-    assert [use.litres for use in found] == [10, 20, 10]
+def test_usage_between_readings_is_spread_evenly() -> None:
+    hours = usage([at(0.5, 100), at(2.5, 140)], "hour")
+    assert [use.litres for use in hours] == [10, 20, 10]
 
 
-def test_a_replaced_meter_starts_anew_and_is_told() -> None:
-    found = usage([at(0, 5000), at(1, 5010), at(2, 3), at(3, 7)], "hour")
-    assert [use.litres for use in found] == [10, 0, 4]
+def test_replaced_meter_starts_a_new_count_with_a_break() -> None:
+    hours = usage([at(0, 5000), at(1, 5010), at(2, 3), at(3, 7)], "hour")
+    assert [use.litres for use in hours] == [10, 0, 4]
     replaced = Break(time=START + timedelta(hours=2), before_l=5010, after_l=3)
-    assert [use.breaks for use in found] == [(), (replaced,), ()]
+    assert [use.breaks for use in hours] == [(), (replaced,), ()]
 
 
-def test_a_rise_that_no_pipe_explains_is_told_and_is_no_consumption() -> None:
+def test_impossible_rise_is_a_break_and_not_usage() -> None:
     jump = [at(0, 100), at(1, 30_000), at(2, 30_010)]
     (day,) = usage(jump, "day")
     assert (day.litres, [broken.after_l for broken in day.breaks]) == (10, [30_000])
@@ -48,26 +48,26 @@ def test_a_rise_that_no_pipe_explains_is_told_and_is_no_consumption() -> None:
 
 
 @pytest.mark.parametrize("glitches", [[0], [50_000_000], [84_510], [0, 84_510], [900_000, 0]])
-def test_glitches_that_nobody_has_judged_are_passed_over(glitches: list[int]) -> None:
+def test_unmarked_glitches_are_ignored(glitches: list[int]) -> None:
     totals = [5000, 5010, *glitches, 5030, 5040]
     (day,) = usage([at(hour, total) for hour, total in enumerate(totals)], "day")
     assert (day.litres, day.breaks) == (40, ())
 
 
 @pytest.mark.parametrize("minutes", [1, 2, 5])
-def test_a_glitch_of_one_refresh_is_passed_over_however_often_it_was_read(minutes: int) -> None:
+def test_glitch_of_one_refresh_is_ignored_however_often_it_is_read(minutes: int) -> None:
     totals = [5000, 5010, *[0] * (10 // minutes), *[5030] * 20]
     (day,) = usage([at(n * minutes / 60, total) for n, total in enumerate(totals)], "day")
     assert (day.litres, day.breaks) == (30, ())
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_meter_that_starts_again_from_0_has_gone_on(limit: int) -> None:
+def test_rollover_of_a_meter_is_counted(limit: int) -> None:
     (day,) = usage([at(0, limit - 7), at(1, 5), at(2, 9)], "day")
     assert (day.litres, day.breaks) == (16, ())
 
 
-def test_a_meter_replaced_in_a_long_gap_has_not_started_again_from_0() -> None:
+def test_meter_replaced_in_a_long_gap_is_not_a_rollover() -> None:
     (use,) = usage([at(0, 8_000_000), at(24 * 25, 100), at(24 * 25 + 1, 101)], "month")
     assert (use.litres, len(use.breaks)) == (1, 1)
 
@@ -78,43 +78,43 @@ def test_suspect_readings_and_other_quantities_do_not_count() -> None:
     assert [use.litres for use in usage([at(0, 100), zero, at(2, 120), leak], "day")] == [20]
 
 
-def test_of_readings_with_the_same_key_the_last_counts_but_good_ones_first() -> None:
+def test_last_good_reading_of_a_key_counts() -> None:
     stale = at(1, 400, quality=Quality.STALE)
     for twice in ([at(1, 120), at(1, 130)], [at(1, 130), stale], [stale, at(1, 130)]):
         first, second = usage([at(0, 100), *twice, at(2, 150)], "hour")
         assert (first.litres, second.litres) == (30, 20)
 
 
-def test_a_reading_that_comes_too_late_takes_the_place_of_none() -> None:
+def test_late_reading_is_ignored() -> None:
     tally = UsageTally(by="hour")
     for reading in (at(0, 100), at(2, 140), at(1, 139), at(3, 160)):
         tally.add(reading)
     assert [use.litres for use in tally.usages()] == [20, 20, 20]
 
 
-def test_what_a_silent_module_repeats_says_nothing() -> None:
-    """Else all that ran meanwhile would seem to have run at once, more than a pipe delivers."""
+def test_stale_totals_of_a_silent_module_are_ignored() -> None:
+    """Otherwise all usage in between would seem to happen at once, more than a pipe delivers."""
     repeated = [at(n, 100, quality=Quality.STALE) for n in range(1, 40)]
-    found = usage([at(0, 100), *repeated, at(40, 40_100)], "day")
-    assert [(use.litres, use.estimated_l, use.breaks) for use in found] == [
+    days = usage([at(0, 100), *repeated, at(40, 40_100)], "day")
+    assert [(use.litres, use.estimated_l, use.breaks) for use in days] == [
         (24_000, 24_000, ()),
         (16_000, 16_000, ()),
     ]
 
 
-def test_a_module_that_was_once_left_out_of_an_answer_is_still_silent() -> None:
+def test_silent_module_missing_from_one_answer_is_still_silent() -> None:
     silent = [at(n, 100, quality=Quality.STALE) for n in range(1, 40) if n != 39]
     readings = [at(0, 100), *silent, at(39, 100, model=""), at(40, 40_100)]
     (first, second) = usage(readings, "day")
     assert (first.litres, second.litres, second.breaks) == (24_000, 16_000, ())
 
 
-def test_meters_whose_module_nobody_reads_stand_still() -> None:
+def test_meters_without_module_data_are_assumed_unchanged() -> None:
     readings = [at(n, 100 if n < 40 else 110, model="") for n in range(41)]
     assert [use.missing for use in usage(readings, "day")] == [0, pytest.approx(8 / 24, abs=1e-4)]
 
 
-def test_what_ran_in_a_gap_is_spread_and_counted_as_estimated() -> None:
+def test_usage_in_a_gap_is_spread_and_marked_as_estimated() -> None:
     readings = [at(0, 100), at(1, 110), at(11, 310), at(12, 312)]
     (day,) = usage(readings, "day")
     assert (day.litres, day.estimated_l) == (212, 0), "it ran on that day, whenever it was"
@@ -126,7 +126,7 @@ def test_what_ran_in_a_gap_is_spread_and_counted_as_estimated() -> None:
     assert day.missing == 0.5
 
 
-def test_of_what_two_readings_cover_each_period_has_its_own_part() -> None:
+def test_coverage_between_two_readings_is_split_between_periods() -> None:
     readings = [at(0, 100), at(5 / 6, 110), at(7 / 6, 110), at(6, 120)]
     hours = usage(readings, "hour")
     assert [use.missing for use in hours[:2]] == [0, pytest.approx(5 / 6, abs=1e-4)]
@@ -134,12 +134,14 @@ def test_of_what_two_readings_cover_each_period_has_its_own_part() -> None:
     assert part.missing == hours[1].missing
 
 
-def test_meters_are_kept_apart() -> None:
-    found = usage([at(0, 1), at(1, 2), at(0, 10, point_id="hot"), at(1, 30, point_id="hot")], "day")
-    assert {use.point_id: use.litres for use in found} == {"3": 1, "hot": 20}
+def test_meters_are_counted_separately() -> None:
+    usages = usage(
+        [at(0, 1), at(1, 2), at(0, 10, point_id="hot"), at(1, 30, point_id="hot")], "day"
+    )
+    assert {use.point_id: use.litres for use in usages} == {"3": 1, "hot": 20}
 
 
-def test_days_and_months_are_local() -> None:
+def test_days_and_months_use_the_local_time_zone() -> None:
     zone = ZoneInfo("Asia/Kolkata")
     readings = [at(hours, hours) for hours in range(0, 24 * 40, 6)]
     days = usage(readings, "day", zone)
@@ -163,30 +165,30 @@ def test_weeks_begin_on_monday() -> None:
     assert weeks[1].litres == 70
 
 
-def test_each_house_has_its_own_zone() -> None:
+def test_each_house_has_its_own_time_zone() -> None:
     hours = [(house, n) for house in (1, 2) for n in range(49)]
     readings = [at(n, n, house_id=house) for house, n in hours]
-    found = usage(readings, "day", zones={2: ZoneInfo("Asia/Vladivostok")})
-    starts = [(use.house_id, use.start.hour, str(use.start.tzinfo)) for use in found]
+    usages = usage(readings, "day", zones={2: ZoneInfo("Asia/Vladivostok")})
+    starts = [(use.house_id, use.start.hour, str(use.start.tzinfo)) for use in usages]
     assert set(starts) == {(1, 0, "UTC"), (2, 0, "Asia/Vladivostok")}
-    assert [use.litres for use in found if use.house_id == 1] == [24, 24]
-    assert [use.litres for use in found if use.house_id == 2] == [14, 24, 10]
+    assert [use.litres for use in usages if use.house_id == 1] == [24, 24]
+    assert [use.litres for use in usages if use.house_id == 2] == [14, 24, 10]
 
 
-def test_what_is_outside_is_cut_off_to_the_litre() -> None:
+def test_usage_outside_the_range_is_cut_off_to_the_litre() -> None:
     zone = ZoneInfo("Europe/Berlin")
     readings = [at(n / 2 + 0.2, 10 * n) for n in range(200)]
     first, last = datetime(2026, 3, 2), datetime(2026, 3, 4, 12)  # noqa: DTZ001
-    found = usage(readings, "day", zone, since=first, until=last)
-    assert [use.litres for use in found] == [480, 480, 240]
-    assert [use.missing for use in found] == [0, 0, 0]
+    days = usage(readings, "day", zone, since=first, until=last)
+    assert [use.litres for use in days] == [480, 480, 240]
+    assert [use.missing for use in days] == [0, 0, 0]
     first, last = first.replace(tzinfo=zone), last.replace(tzinfo=zone)
-    assert found[-1].end == last
-    assert usage(readings, "day", zone, since=first, until=last) == found
+    assert days[-1].end == last
+    assert usage(readings, "day", zone, since=first, until=last) == days
 
 
 @pytest.mark.parametrize(("month", "day", "hours"), [(3, 29, 23), (10, 25, 25), (6, 1, 24)])
-def test_clock_changes(month: int, day: int, hours: int) -> None:
+def test_days_with_a_clock_change_have_the_right_length(month: int, day: int, hours: int) -> None:
     zone = ZoneInfo("Europe/Berlin")
     midnight = datetime(2026, month, day, tzinfo=zone).astimezone(UTC)
     readings = [
@@ -219,23 +221,25 @@ ZONES = [
         ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),  # a day left out
     ],
 )
-def test_odd_clock_changes(by: Period, zone: str, change: datetime) -> None:
+def test_unusual_clock_changes_lose_no_usage(by: Period, zone: str, change: datetime) -> None:
     times = [change + timedelta(minutes=20 * n) for n in range(-200, 200)]
     readings = [sample_reading(time=time, value=20 * n) for n, time in enumerate(times)]
-    found = usage(readings, by, ZoneInfo(zone))
-    assert sum(use.litres for use in found) == pytest.approx(20 * 399, abs=0.5)
-    assert by == "hour" or all(use.start.hour in {0, 1} for use in found)
+    usages = usage(readings, by, ZoneInfo(zone))
+    assert sum(use.litres for use in usages) == pytest.approx(20 * 399, abs=0.5)
+    assert by == "hour" or all(use.start.hour in {0, 1} for use in usages)
 
 
 def local_starts(zone: str, begin: datetime, by: Period, hours: int) -> list[str]:
-    """The periods of a zone as they follow one another; what is read every twenty minutes."""
+    """The consecutive periods of a time zone, with readings every twenty minutes."""
     readings = [
         sample_reading(time=begin + timedelta(minutes=20 * n), value=20 * n)
         for n in range(-3 * hours, 3 * hours + 1)
     ]
-    found = usage(readings, by, ZoneInfo(zone))
-    assert all(one.end.astimezone(UTC) == two.start.astimezone(UTC) for one, two in pairwise(found))
-    whole = found[1:-1]
+    usages = usage(readings, by, ZoneInfo(zone))
+    assert all(
+        one.end.astimezone(UTC) == two.start.astimezone(UTC) for one, two in pairwise(usages)
+    )
+    whole = usages[1:-1]
     assert all(use.missing == 0 for use in whole)
     lasted = [(use.end.astimezone(UTC) - use.start.astimezone(UTC)) for use in whole]
     assert [use.litres for use in whole] == [
@@ -279,10 +283,12 @@ def local_starts(zone: str, begin: datetime, by: Period, hours: int) -> list[str
         ),
     ],
 )
-def test_hours_are_those_of_the_clock(zone: str, change: datetime, starts: list[str]) -> None:
-    found = local_starts(zone, change, "hour", 6)
-    first = found.index(starts[0])
-    assert found[first : first + len(starts)] == starts
+def test_hours_follow_the_local_clock_across_changes(
+    zone: str, change: datetime, starts: list[str]
+) -> None:
+    hours = local_starts(zone, change, "hour", 6)
+    first = hours.index(starts[0])
+    assert hours[first : first + len(starts)] == starts
 
 
 @pytest.mark.parametrize(
@@ -310,13 +316,15 @@ def test_hours_are_those_of_the_clock(zone: str, change: datetime, starts: list[
         ),
     ],
 )
-def test_days_are_those_of_the_clock(zone: str, change: datetime, starts: list[str]) -> None:
-    found = local_starts(zone, change, "day", 60)
-    first = found.index(starts[0])
-    assert found[first : first + len(starts)] == starts
+def test_days_follow_the_local_clock_across_changes(
+    zone: str, change: datetime, starts: list[str]
+) -> None:
+    days = local_starts(zone, change, "day", 60)
+    first = days.index(starts[0])
+    assert days[first : first + len(starts)] == starts
 
 
-def test_a_day_that_is_first_seen_in_its_second_midnight_hour() -> None:
+def test_day_first_read_in_its_repeated_midnight_hour_starts_at_midnight() -> None:
     begin = datetime(2026, 11, 1, 5, 20, tzinfo=UTC)
     readings = [sample_reading(time=begin + timedelta(hours=n), value=n) for n in range(3)]
     (day,) = usage(readings, "day", ZoneInfo("America/Havana"))
@@ -340,16 +348,22 @@ def histories(draw: st.DrawFn) -> list[Reading]:
 
 
 @given(histories(), PERIODS, st.sampled_from(ZONES))
-def test_nothing_is_lost_or_made(readings: list[Reading], by: Period, zone: str) -> None:
-    found = usage(readings, by, ZoneInfo(zone))
+def test_total_usage_equals_the_rise_of_the_meter(
+    readings: list[Reading], by: Period, zone: str
+) -> None:
+    usages = usage(readings, by, ZoneInfo(zone))
     used = readings[-1].value - readings[0].value
-    assert sum(use.litres for use in found) == pytest.approx(used, abs=0.001 * len(found))
-    assert all(0 <= use.estimated_l <= use.litres and 0 <= use.missing <= 1 for use in found)
-    assert all(one.end.astimezone(UTC) == two.start.astimezone(UTC) for one, two in pairwise(found))
+    assert sum(use.litres for use in usages) == pytest.approx(used, abs=0.001 * len(usages))
+    assert all(0 <= use.estimated_l <= use.litres and 0 <= use.missing <= 1 for use in usages)
+    assert all(
+        one.end.astimezone(UTC) == two.start.astimezone(UTC) for one, two in pairwise(usages)
+    )
 
 
 @given(histories(), PERIODS, st.integers(-1000, 500_000))
-def test_two_halves_make_a_whole(readings: list[Reading], by: Period, seconds: int) -> None:
+def test_usage_of_two_halves_adds_up_to_the_whole(
+    readings: list[Reading], by: Period, seconds: int
+) -> None:
     middle = START + timedelta(seconds=seconds)
     halves = [*usage(readings, by, until=middle), *usage(readings, by, since=middle)]
     assert all(use.end <= middle or use.start >= middle for use in halves)
@@ -357,6 +371,6 @@ def test_two_halves_make_a_whole(readings: list[Reading], by: Period, seconds: i
     assert sum(use.litres for use in halves) == pytest.approx(used, abs=0.001 * len(halves))
 
 
-def test_no_readings_no_usage() -> None:
+def test_no_readings_give_no_usage() -> None:
     assert usage([], "day") == []
     assert usage([at(0, 1)], "day") == []

@@ -1,4 +1,4 @@
-"""What one hands in to the water utility."""
+"""The report for the water utility."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -26,8 +26,8 @@ def hours(number: float) -> timedelta:
 
 
 def one(readings: list[Reading], decimals: int = 0) -> MeterReport:
-    (made,) = report(readings, START, END, decimals=decimals)
-    (meter,) = made.meters
+    (house_report,) = report(readings, START, END, decimals=decimals)
+    (meter,) = house_report.meters
     return meter
 
 
@@ -47,9 +47,11 @@ def cubic(meter: MeterReport) -> list[float]:
         ("2026-01-01", 1, "2025-12-02", "2026-01-02"),
     ],
 )
-def test_periods(month: str, day: int | None, start: str, end: str) -> None:
-    found = report_period(date.fromisoformat(month), day, MOSCOW)
-    assert [moment.isoformat() for moment in found] == [
+def test_report_periods_follow_the_report_day(
+    month: str, day: int | None, start: str, end: str
+) -> None:
+    period = report_period(date.fromisoformat(month), day, MOSCOW)
+    assert [moment.isoformat() for moment in period] == [
         f"{start}T00:00:00+03:00",
         f"{end}T00:00:00+03:00",
     ]
@@ -60,7 +62,7 @@ def test_periods(month: str, day: int | None, start: str, end: str) -> None:
     st.none() | st.integers(1, 31),
     st.sampled_from(["UTC", "Europe/Berlin", "Asia/Vladivostok", "America/Havana"]),
 )
-def test_one_period_begins_where_another_ends(month: date, day: int | None, zone: str) -> None:
+def test_report_periods_are_contiguous(month: date, day: int | None, zone: str) -> None:
     start, end = report_period(month, day, ZoneInfo(zone))
     assert report_period(month.replace(day=1) - timedelta(days=1), day, ZoneInfo(zone))[1] == start
     first = month.replace(day=1)
@@ -78,16 +80,16 @@ def test_totals_are_rounded_down_and_used_is_their_difference() -> None:
 
 
 @pytest.mark.parametrize(("decimals", "used"), [(0, "8"), (1, "7.1"), (2, "7.01"), (3, "7.002")])
-def test_decimals(decimals: int, used: str) -> None:
+def test_usage_is_rounded_to_the_requested_decimals(decimals: int, used: str) -> None:
     meter = one([at(START, 12_999), at(END, 20_001)], decimals)
     assert str(meter.used_m3) == used
 
 
-def test_what_comes_after_the_end_does_not_count() -> None:
+def test_readings_after_the_end_do_not_count() -> None:
     assert one([at(START, 1000), at(END - hours(1), 2000), at(END + hours(1), 3000)]).last_l == 2000
 
 
-def test_missing_readings_are_told() -> None:
+def test_missing_readings_are_noted() -> None:
     meter = one([at(START + hours(30), 1000), at(END - hours(50), 2000)])
     assert meter.notes == (
         "no reading before 2026-09-27 06:00; usage until then is missing",
@@ -104,11 +106,11 @@ def test_a_meter_without_readings_in_the_period_used_nothing() -> None:
 
 
 @pytest.mark.parametrize("moment", [END + hours(1), END + hours(40)])
-def test_a_meter_that_was_read_only_later_is_left_out(moment: datetime) -> None:
+def test_meter_read_only_after_the_period_is_left_out(moment: datetime) -> None:
     assert report([at(moment, 5), at(moment + hours(1), 6)], START, END) == []
 
 
-def test_of_a_replaced_meter_both_parts_count() -> None:
+def test_usage_of_a_replaced_meter_is_the_sum_of_both() -> None:
     swap = START + hours(240)
     readings = [at(START, 5_900), at(swap, 8_100), at(swap + hours(1), 20), at(END, 3_020)]
     meter = one([*readings, *(at(END + hours(n), 3_021) for n in (1, 2))])
@@ -118,7 +120,7 @@ def test_of_a_replaced_meter_both_parts_count() -> None:
     )
 
 
-def test_a_meter_that_started_again_from_0_has_gone_on() -> None:
+def test_rollover_of_a_meter_is_counted() -> None:
     near = 10**8 - 1_500
     half = START + hours(300)
     meter = one([at(START, near), at(half, near + 1000), at(half + hours(1), 300), at(END, 2_300)])
@@ -128,12 +130,12 @@ def test_a_meter_that_started_again_from_0_has_gone_on() -> None:
 
 def test_glitches_at_both_ends_do_not_count() -> None:
     good = [at(START - hours(1), 1000), at(END - hours(1), 9000), at(END + hours(1), 9010)]
-    odd = [at(START, 0), at(END, 50_000_000), at(END - hours(2), 0, quality=Quality.SUSPECT)]
-    (meter,) = report([*good, *odd], START, END)[0].meters
+    glitches = [at(START, 0), at(END, 50_000_000), at(END - hours(2), 0, quality=Quality.SUSPECT)]
+    (meter,) = report([*good, *glitches], START, END)[0].meters
     assert (meter.first_l, meter.last_l, meter.notes) == (1000, 9000, ())
 
 
-def test_sums_by_house_and_water() -> None:
+def test_usage_is_summed_by_house_and_water() -> None:
     def meter(house: int, name: str, water: str | None, used: int) -> list[Reading]:
         fields = {"house_id": house, "house": f"H{house}", "point_id": name, "water": water}
         return [at(START, 1000, **fields), at(END, 1000 + used, **fields)]
@@ -158,7 +160,7 @@ def test_sums_by_house_and_water() -> None:
     st.integers(0, 3),
     st.integers(1, 31),
 )
-def test_reports_add_up(litres: list[int], decimals: int, day: int) -> None:
+def test_monthly_reports_add_up(litres: list[int], decimals: int, day: int) -> None:
     time, total, readings = datetime(2026, 1, 1, 5, tzinfo=UTC), 777, []
     for amount in litres:
         time, total = time + hours(24), total + amount

@@ -1,4 +1,4 @@
-"""The target in schedule mode: over time zones, the week's end and changes of the clocks."""
+"""The target in schedule mode, across time zones, the end of the week and clock changes."""
 
 import json
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -57,7 +57,7 @@ def at(text: str) -> datetime:
         ("2026-11-29T21:30:00+00:00", MOSCOW, 18),  # still Sunday in London, Monday in Moscow
     ],
 )
-def test_target_by_schedule(moment: str, zone: tzinfo, target: int) -> None:
+def test_target_temperature_follows_the_schedule(moment: str, zone: tzinfo, target: int) -> None:
     assert thermostat().target_at(at(moment), zone) == target
 
 
@@ -75,11 +75,11 @@ def test_target_by_schedule(moment: str, zone: tzinfo, target: int) -> None:
         ("2026-10-25T05:30:00+00:00", 25),
     ],
 )
-def test_the_clocks_change(moment: str, target: int) -> None:
+def test_target_temperature_across_clock_changes(moment: str, target: int) -> None:
     assert thermostat().target_at(at(moment), BERLIN) == target
 
 
-def test_an_hour_that_comes_twice_has_one_target() -> None:
+def test_repeated_hour_follows_the_schedule_twice() -> None:
     night = Schedule(
         entries=(
             ScheduleEntry(minute=6 * 1440 + 120, temperature=15),
@@ -93,7 +93,7 @@ def test_an_hour_that_comes_twice_has_one_target() -> None:
     assert targets == [15, 15, 16, 16, 15, 15, 16, 16]
 
 
-def test_entries_of_a_day_repeat_each_day() -> None:
+def test_daily_entries_repeat_every_day() -> None:
     device = files.device("mcs350/device")
     assert isinstance(device, Thermostat)
     monday = at("2026-11-23T00:00:00+03:00")
@@ -112,7 +112,7 @@ def test_entries_of_a_day_repeat_each_day() -> None:
         timezones=st.timezones(),
     )
 )
-def test_it_is_always_one_of_the_schedules_own(moment: datetime) -> None:
+def test_target_is_always_a_temperature_of_the_schedule(moment: datetime) -> None:
     device = thermostat()
     assert device.schedule is not None
     target = device.target_at(moment, moment.tzinfo)
@@ -130,11 +130,11 @@ def test_it_is_always_one_of_the_schedules_own(moment: datetime) -> None:
         {"schedule": None},
     ],
 )
-def test_what_cannot_be_known(changes: dict[str, Any]) -> None:
+def test_target_is_none_if_it_cannot_be_determined(changes: dict[str, Any]) -> None:
     assert thermostat(**changes).target_at(files.NOW, MOSCOW) is None
 
 
-def test_manual_mode_needs_no_zone_and_schedules_do() -> None:
+def test_only_schedules_need_a_time_zone() -> None:
     assert thermostat().target_at(files.NOW, None) is None
     manual = files.device("ecosmart_25/device_manual")
     assert isinstance(manual, Thermostat)
@@ -142,7 +142,7 @@ def test_manual_mode_needs_no_zone_and_schedules_do() -> None:
 
 
 @pytest.mark.parametrize("house", ["house_bare", "house_zone_unknown"])
-def test_a_house_without_a_zone_has_no_target_by_schedule(house: str) -> None:
+def test_house_without_a_time_zone_has_no_scheduled_target(house: str) -> None:
     payload = files.load(f"house/{house}") | {"id": 1377}
     around: Any = files.snapshot("ecosmart_25/device")
     snapshot = attrs.evolve(around, houses=(Structurer().one(payload, House, "/"),))
@@ -165,8 +165,8 @@ def test_a_house_without_a_zone_has_no_target_by_schedule(house: str) -> None:
         {"540": 24},
     ],
 )
-def test_a_chart_that_is_none(chart: Any) -> None:
-    """The frame's is taken then, where it has one; here it has none."""
+def test_invalid_chart_gives_no_schedule(chart: Any) -> None:
+    """Then the schedule of the frame is used; here the frame has none."""
     parsed = json.loads(ECO["parsed_configuration"]) | {"chart": chart}
     payload = ECO | {"parsed_configuration": json.dumps(parsed), "configuration": ""}
     device = Structurer().one(payload, Device, "/")

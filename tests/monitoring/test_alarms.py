@@ -1,4 +1,4 @@
-"""Watching: each event once when it begins and once when it is over, over restarts and clocks."""
+"""Alarms: one event at the start and one at the end, across restarts and clock changes."""
 
 import json
 from collections.abc import Iterable
@@ -26,11 +26,11 @@ SENSOR = {"point": Point.WIRELESS_SENSOR, "point_id": "9", "name": "Sink", "wate
 VALVES = {"point": Point.VALVE_GROUP, "point_id": "1", "name": None, "water": None}
 MODULE = {"point": Point.MODULE, "point_id": "module", "name": None, "water": None}
 
-Told = list[tuple[EventKind, bool]]
+EventKinds = list[tuple[EventKind, bool]]
 
 
 class Home:
-    """A home that is watched poll after poll, and whose state goes through JSON in between."""
+    """A home with alarm detection poll after poll; its state goes through JSON in between."""
 
     def __init__(self, start: datetime = NOON, **rules: Any) -> None:
         self.now = start
@@ -39,13 +39,13 @@ class Home:
         self.state = AlarmState()
         self.events: list[Event] = []
 
-    def poll(self, *readings: dict[str, Any], after: timedelta = POLL) -> Told:
-        """The kinds of events of a poll with such readings."""
+    def poll(self, *readings: dict[str, Any], after: timedelta = POLL) -> EventKinds:
+        """The kinds of events of a poll with these readings."""
         self.now += after
-        made = [sample_reading(time=self.now, **reading) for reading in readings]
-        return self.see(made)
+        batch = [sample_reading(time=self.now, **reading) for reading in readings]
+        return self.see(batch)
 
-    def see(self, readings: Iterable[Reading]) -> Told:
+    def see(self, readings: Iterable[Reading]) -> EventKinds:
         before = self.state.to_json()
         events, state = detect_alarms(
             self.state, list(readings), self.now, zones={1: self.zone}, rules=self.rules
@@ -58,10 +58,12 @@ class Home:
         self.events += events
         return [(event.kind, event.over) for event in events]
 
-    def count(self, totals: Iterable[int], after: timedelta = POLL, **changes: Any) -> Told:
+    def count(self, totals: Iterable[int], after: timedelta = POLL, **changes: Any) -> EventKinds:
         """All events of polls that show a meter's totals."""
         return [
-            told for total in totals for told in self.poll({"value": total} | changes, after=after)
+            event
+            for total in totals
+            for event in self.poll({"value": total} | changes, after=after)
         ]
 
 
@@ -79,56 +81,56 @@ BOOLEANS = [
 
 
 @pytest.mark.parametrize(("kind", "quantity", "bad", "where"), BOOLEANS)
-def test_told_once_when_it_begins_and_once_when_it_is_over(
+def test_alarm_gives_one_event_at_its_start_and_one_at_its_end(
     kind: EventKind, quantity: Quantity, bad: bool, where: dict[str, Any]
 ) -> None:
     home = Home()
-    shown = [not bad, bad, bad, bad, not bad, not bad, bad]
-    told = [home.poll(is_(quantity, value, **where)) for value in shown]
-    assert told == [[], [(kind, False)], [], [], [(kind, True)], [], [(kind, False)]]
-    began, over, _ = home.events
-    assert (began.house_id, began.house, began.device_id, began.device) == (
+    values = [not bad, bad, bad, bad, not bad, not bad, bad]
+    events = [home.poll(is_(quantity, value, **where)) for value in values]
+    assert events == [[], [(kind, False)], [], [], [(kind, True)], [], [(kind, False)]]
+    first, last, _ = home.events
+    assert (first.house_id, first.house, first.device_id, first.device) == (
         1,
         "Home",
         2,
         "Bathroom",
     )
-    assert began.time == NOON + 2 * POLL
-    assert over.details == {"hours": 1.0}
-    assert began.message != over.message
-    assert began.message.endswith("Bathroom in Home")
+    assert first.time == NOON + 2 * POLL
+    assert last.details == {"hours": 1.0}
+    assert first.message != last.message
+    assert first.message.endswith("Bathroom in Home")
 
 
 @pytest.mark.parametrize(("kind", "quantity", "bad", "where"), BOOLEANS)
-def test_a_trouble_that_is_there_from_the_first(
+def test_alarm_active_at_the_first_poll_is_reported(
     kind: EventKind, quantity: Quantity, bad: bool, where: dict[str, Any]
 ) -> None:
     home = Home()
-    told = [home.poll(is_(quantity, value, **where)) for value in (bad, bad, not bad)]
-    if kind is EventKind.VALVE_CLOSED:  # nobody has seen them close
-        assert told == [[], [], []]
+    events = [home.poll(is_(quantity, value, **where)) for value in (bad, bad, not bad)]
+    if kind is EventKind.VALVE_CLOSED:  # their closing was not observed
+        assert events == [[], [], []]
     else:
-        assert told == [[(kind, False)], [], [(kind, True)]]
+        assert events == [[(kind, False)], [], [(kind, True)]]
 
 
 LAST_REPORTED = [BOOLEANS[0], BOOLEANS[3]]
 
 
 @pytest.mark.parametrize(("kind", "quantity", "bad", "where"), LAST_REPORTED)
-def test_what_a_module_reports_before_it_falls_silent_is_told(
+def test_last_alarm_of_a_module_before_it_goes_silent_is_reported(
     kind: EventKind, quantity: Quantity, bad: bool, where: dict[str, Any]
 ) -> None:
-    """Water that floods a module takes it away before the next poll."""
+    """A flooded module may go offline before the next poll."""
     home = Home()
     stale = {"quality": Quality.STALE}
-    gone, back = (is_(Quantity.ONLINE, there, **MODULE) for there in (False, True))
+    missing, back = (is_(Quantity.ONLINE, there, **MODULE) for there in (False, True))
     silent = (EventKind.DEVICE_STALE, False)
     home.poll(is_(quantity, not bad, **where))
-    told = [home.poll(gone, is_(quantity, bad, **where, **stale)) for _ in range(3)]
-    assert told == [[(kind, False), silent], [], []]
-    began = home.events[0]
-    assert began.details == {"stale": True}
-    assert ", as last reported: " in began.message
+    events = [home.poll(missing, is_(quantity, bad, **where, **stale)) for _ in range(3)]
+    assert events == [[(kind, False), silent], [], []]
+    first = home.events[0]
+    assert first.details == {"stale": True}
+    assert ", as last reported: " in first.message
     assert home.poll(is_(quantity, not bad, **where, **stale)) == [], "nobody can know"
     assert home.poll(back, is_(quantity, bad, **where)) == [(EventKind.DEVICE_STALE, True)]
     assert home.poll(is_(quantity, not bad, **where)) == [(kind, True)]
@@ -136,28 +138,28 @@ def test_what_a_module_reports_before_it_falls_silent_is_told(
 
 
 @pytest.mark.parametrize(("kind", "quantity", "bad", "where"), BOOLEANS[1:3])
-def test_stale_readings_of_sensors_begin_nothing_and_end_nothing(
+def test_stale_sensor_readings_neither_start_nor_end_an_alarm(
     kind: EventKind, quantity: Quantity, bad: bool, where: dict[str, Any]
 ) -> None:
     home = Home()
     stale = {"quality": Quality.STALE}
     online = is_(Quantity.ONLINE, True, **MODULE)
 
-    def told(value: bool, **changes: Any) -> Told:
+    def events_of(value: bool, **changes: Any) -> EventKinds:
         return home.poll(online, is_(quantity, value, **where, **changes))
 
-    assert told(not bad) == []
-    assert told(bad, **stale) == []
-    assert told(bad) == [(kind, False)]
-    assert told(not bad, **stale) == []
-    assert told(not bad) == [(kind, True)]
+    assert events_of(not bad) == []
+    assert events_of(bad, **stale) == []
+    assert events_of(bad) == [(kind, False)]
+    assert events_of(not bad, **stale) == []
+    assert events_of(not bad) == [(kind, True)]
 
 
-def test_every_point_is_told_of() -> None:
+def test_every_alarm_point_has_its_own_event() -> None:
     home = Home()
     others = [SENSOR | {"point_id": "10", "name": None}, VALVES]
-    told = home.poll(*(is_(Quantity.LEAK, True, **where) for where in [SENSOR, *others]))
-    assert told == [(EventKind.LEAK, False)] * 3
+    events = home.poll(*(is_(Quantity.LEAK, True, **where) for where in [SENSOR, *others]))
+    assert events == [(EventKind.LEAK, False)] * 3
     assert [event.message for event in home.events] == [
         "Leak: Sink of Bathroom in Home",
         "Leak: wireless sensor 10 of Bathroom in Home",
@@ -170,48 +172,48 @@ def test_every_point_is_told_of() -> None:
     ]
 
 
-def test_a_module_may_not_know_which_sensor_is_lost() -> None:
+def test_lost_sensor_without_a_name_is_reported_for_the_module() -> None:
     home = Home()
     home.poll(is_(Quantity.SENSOR_LOST, True, **MODULE))
     assert home.events[0].message == "A sensor is lost: Bathroom in Home"
     assert (home.events[0].point, home.events[0].point_id) == ("module", "module")
 
 
-def test_what_has_no_name_is_told_by_number() -> None:
+def test_unnamed_objects_are_reported_by_number() -> None:
     home = Home()
     home.poll(is_(Quantity.LEAK, True, **SENSOR, house="", device=""))
     assert home.events[0].message == "Leak: Sink of device 2 in house 1"
 
 
-def test_a_battery_in_percent() -> None:
+def test_battery_alarm_has_hysteresis_in_percent() -> None:
     home = Home()
-    shown = [50, 10, 9, 10, 9, 14, 15, 100, 9.5]
-    told = [home.poll(is_(Quantity.BATTERY, value, **SENSOR)) for value in shown]
+    levels = [50, 10, 9, 10, 9, 14, 15, 100, 9.5]
+    events = [home.poll(is_(Quantity.BATTERY, value, **SENSOR)) for value in levels]
     low, good = [(EventKind.BATTERY_LOW, False)], [(EventKind.BATTERY_LOW, True)]
-    assert told == [[], [], low, [], [], [], good, [], low]
+    assert events == [[], [], low, [], [], [], good, [], low]
     assert home.events[0].details == {"percent": 9}
     assert home.events[1].details == {"percent": 15, "hours": 1.3}
 
 
-def test_a_battery_is_low_by_word_or_by_percent() -> None:
+def test_battery_alarm_uses_flag_or_percent() -> None:
     home = Home(battery_percent=30)
 
-    def told(percent: int, flag: bool) -> Told:
+    def events_of(percent: int, flag: bool) -> EventKinds:
         return home.poll(
             is_(Quantity.BATTERY, percent, **SENSOR), is_(Quantity.BATTERY_LOW, flag, **SENSOR)
         )
 
-    assert told(29, False) == [(EventKind.BATTERY_LOW, False)]
-    assert told(90, True) == []
-    assert told(90, False) == [(EventKind.BATTERY_LOW, True)]
+    assert events_of(29, False) == [(EventKind.BATTERY_LOW, False)]
+    assert events_of(90, True) == []
+    assert events_of(90, False) == [(EventKind.BATTERY_LOW, True)]
 
 
-def test_a_battery_whose_level_is_no_percentage_says_nothing() -> None:
+def test_battery_level_without_percent_is_ignored() -> None:
     home = Home()
     assert home.poll(is_(Quantity.BATTERY, 1, unit="", **SENSOR)) == []
 
 
-def test_a_device_of_which_all_is_stale() -> None:
+def test_device_with_only_stale_readings_is_reported() -> None:
     home = Home()
     stale = {"quality": Quality.STALE}
     dry = is_(Quantity.LEAK, False, **SENSOR, **stale)
@@ -220,8 +222,8 @@ def test_a_device_of_which_all_is_stale() -> None:
     assert home.poll({"value": 5, "quality": Quality.SUSPECT}) == []
     assert home.poll({"value": 5, "model": ""}) == []  # the device itself could not be read
     assert home.poll({"value": 5}, dry) == [(EventKind.DEVICE_STALE, True)]
-    began, _ = home.events
-    assert (began.device_id, began.point, began.point_id, began.name) == (2, None, None, None)
+    first, _ = home.events
+    assert (first.device_id, first.point, first.point_id, first.name) == (2, None, None, None)
 
 
 def test_a_device_that_is_online_with_a_lost_sensor_is_not_stale() -> None:
@@ -230,91 +232,91 @@ def test_a_device_that_is_online_with_a_lost_sensor_is_not_stale() -> None:
     assert home.poll(is_(Quantity.ONLINE, True, **MODULE), lost) == []
 
 
-def test_nobody_answers() -> None:
+def test_three_hours_without_any_readings_are_reported() -> None:
     home = Home()
     home.poll({"value": 5})
     assert [home.poll() for _ in range(8)] == [[]] * 8
     assert home.poll() == [(EventKind.NO_READINGS, False)]
     assert home.poll(after=9 * HOUR) == []
     assert home.poll({"value": 5}) == [(EventKind.NO_READINGS, True)]
-    began, over = home.events
-    assert (began.house_id, began.device_id, began.details) == (None, None, {"hours": 3.0})
-    assert began.message == "There are no readings: the whole account"
-    assert over.details == {"hours": 9.3}
+    first, last = home.events
+    assert (first.house_id, first.device_id, first.details) == (None, None, {"hours": 3.0})
+    assert first.message == "There are no readings: the whole account"
+    assert last.details == {"hours": 9.3}
 
 
-def test_nobody_has_ever_answered() -> None:
+def test_no_readings_since_the_start_are_reported() -> None:
     home = Home()
     assert home.poll() == []
     assert home.poll(after=3 * HOUR) == [(EventKind.NO_READINGS, False)]
 
 
-def test_one_device_has_vanished() -> None:
+def test_missing_device_is_reported_after_three_hours() -> None:
     home = Home()
-    here, gone = {"value": 5}, {"value": 5, "device_id": 7, "device": "Kitchen"}
-    home.poll(here, gone)
-    assert [home.poll(here) for _ in range(8)] == [[]] * 8
-    assert home.poll(here) == [(EventKind.NO_READINGS, False)]
-    assert home.poll(here) == []
-    assert home.poll(here, gone) == [(EventKind.NO_READINGS, True)]
-    began, over = home.events
-    assert (began.device_id, began.device, began.house) == (7, "Kitchen", "Home")
-    assert began.message == "There are no readings: Kitchen in Home"
-    assert over.device_id == 7
+    present, missing = {"value": 5}, {"value": 5, "device_id": 7, "device": "Kitchen"}
+    home.poll(present, missing)
+    assert [home.poll(present) for _ in range(8)] == [[]] * 8
+    assert home.poll(present) == [(EventKind.NO_READINGS, False)]
+    assert home.poll(present) == []
+    assert home.poll(present, missing) == [(EventKind.NO_READINGS, True)]
+    first, last = home.events
+    assert (first.device_id, first.device, first.house) == (7, "Kitchen", "Home")
+    assert first.message == "There are no readings: Kitchen in Home"
+    assert last.device_id == 7
 
 
-def test_after_silence_every_device_has_time_to_come_back() -> None:
+def test_devices_get_time_to_return_after_an_outage() -> None:
     home = Home()
-    here, late = {"value": 5}, {"value": 5, "device_id": 7}
-    home.poll(here, late)
+    present, late = {"value": 5}, {"value": 5, "device_id": 7}
+    home.poll(present, late)
     home.poll(after=5 * HOUR)
-    assert home.poll(here) == [(EventKind.NO_READINGS, True)]
-    assert home.poll(here, late) == []
+    assert home.poll(present) == [(EventKind.NO_READINGS, True)]
+    assert home.poll(present, late) == []
 
 
 @pytest.mark.parametrize("failed", [True, False], ids=["nobody answered", "nobody asked"])
-def test_after_silence_a_device_that_stays_away_is_told_when_its_time_is_over(
+def test_device_still_missing_after_an_outage_is_reported_in_time(
     failed: bool,
 ) -> None:
-    """The collector was off, say, and the first answer lacks a device."""
+    """For example, the collector was off, and the first answer lacks a device."""
     home = Home()
-    here, late = {"value": 5}, {"value": 5, "device_id": 7}
-    home.poll(here, late)
+    present, late = {"value": 5}, {"value": 5, "device_id": 7}
+    home.poll(present, late)
     if failed:
         home.poll(after=5 * HOUR)
     home.events.clear()
-    home.poll(here, after=5 * HOUR)
-    assert [home.poll(here) for _ in range(8)] == [[]] * 8
-    assert home.poll(here) == [(EventKind.NO_READINGS, False)]
+    home.poll(present, after=5 * HOUR)
+    assert [home.poll(present) for _ in range(8)] == [[]] * 8
+    assert home.poll(present) == [(EventKind.NO_READINGS, False)]
     assert home.events[-1].device_id == 7
-    assert home.poll(here, late) == [(EventKind.NO_READINGS, True)]
+    assert home.poll(present, late) == [(EventKind.NO_READINGS, True)]
 
 
-def test_a_device_that_has_vanished_is_missed_by_seldom_polls_too() -> None:
+def test_missing_device_is_reported_with_infrequent_polls() -> None:
     home = Home()
-    here, gone = {"value": 5}, {"value": 5, "device_id": 7}
-    home.poll(here, gone)
-    assert home.poll(here, after=6 * HOUR) == []
-    assert home.poll(here, after=6 * HOUR) == [(EventKind.NO_READINGS, False)]
+    present, missing = {"value": 5}, {"value": 5, "device_id": 7}
+    home.poll(present, missing)
+    assert home.poll(present, after=6 * HOUR) == []
+    assert home.poll(present, after=6 * HOUR) == [(EventKind.NO_READINGS, False)]
 
 
-def test_seldom_polls_are_no_silence() -> None:
+def test_infrequent_polls_are_not_an_outage() -> None:
     home = Home()
     assert [home.poll({"value": 5}, after=6 * HOUR) for _ in range(5)] == [[]] * 5
 
 
-def test_silence_and_a_clock_set_back() -> None:
+def test_missing_readings_are_reported_after_the_clock_is_set_back() -> None:
     home = Home()
-    here, other = {"value": 5}, {"value": 5, "device_id": 7}
-    home.poll(here, other)
-    assert home.poll(here, after=-100 * HOUR) == []
-    assert home.poll(here, after=2 * HOUR) == []
-    assert home.poll(here, after=1 * HOUR) == [(EventKind.NO_READINGS, False)]
+    present, other = {"value": 5}, {"value": 5, "device_id": 7}
+    home.poll(present, other)
+    assert home.poll(present, after=-100 * HOUR) == []
+    assert home.poll(present, after=2 * HOUR) == []
+    assert home.poll(present, after=1 * HOUR) == [(EventKind.NO_READINGS, False)]
     assert home.poll(after=-100 * HOUR) == []
     assert home.poll(after=3 * HOUR) == [(EventKind.NO_READINGS, False)]
 
 
-def test_a_trouble_over_a_clock_set_back() -> None:
+def test_alarm_across_a_clock_set_back_lasts_zero_hours() -> None:
     home = Home()
     home.poll(is_(Quantity.LEAK, True, **SENSOR))
     home.poll(is_(Quantity.LEAK, False, **SENSOR), after=-5 * HOUR)
@@ -325,14 +327,16 @@ FLOWS = (EventKind.CONTINUOUS_FLOW, False)
 PAUSES = (EventKind.CONTINUOUS_FLOW, True)
 
 
-def flows(told: Told) -> Told:
-    return [(kind, over) for kind, over in told if kind is EventKind.CONTINUOUS_FLOW]
+def flows(events: EventKinds) -> EventKinds:
+    return [(kind, over) for kind, over in events if kind is EventKind.CONTINUOUS_FLOW]
 
 
 @pytest.mark.parametrize(("step", "litres_per_hour"), [(1, 3), (10, 15), (10, 30), (1, 900)])
 @pytest.mark.parametrize("minutes", [5, 10, 20, 30])
-def test_a_tap_that_runs_all_day(step: int, litres_per_hour: float, minutes: int) -> None:
-    """However the meter counts, and however often it is read."""
+def test_continuous_flow_all_day_is_reported(
+    step: int, litres_per_hour: float, minutes: int
+) -> None:
+    """For any step of the meter and any poll interval."""
     home = Home()
     after = timedelta(minutes=minutes)
     totals = [
@@ -340,16 +344,16 @@ def test_a_tap_that_runs_all_day(step: int, litres_per_hour: float, minutes: int
         for number in range(26 * 60 // minutes)
     ]
     assert flows(home.count(totals, after)) == [FLOWS]
-    began = next(event for event in home.events if event.kind is EventKind.CONTINUOUS_FLOW)
-    assert began.details["hours"] == pytest.approx(24, abs=1)
-    assert began.details["used_l"] == pytest.approx(24 * litres_per_hour, rel=0.1)
-    assert "without a pause" in began.message
+    first = next(event for event in home.events if event.kind is EventKind.CONTINUOUS_FLOW)
+    assert first.details["hours"] == pytest.approx(24, abs=1)
+    assert first.details["used_l"] == pytest.approx(24 * litres_per_hour, rel=0.1)
+    assert "without a pause" in first.message
     assert flows(home.count([totals[-1]] * (120 // minutes), after)) == [PAUSES]
     assert home.events[-1].details["hours"] == pytest.approx(26, abs=1.5)
 
 
 @pytest.mark.parametrize("minutes", [5, 20, 30, 60])
-def test_a_pause_of_an_hour_or_two_a_day_is_a_pause(minutes: int) -> None:
+def test_daily_pause_prevents_the_continuous_flow_alarm(minutes: int) -> None:
     home = Home()
     after = timedelta(minutes=minutes)
     total, totals = 0, []
@@ -360,18 +364,18 @@ def test_a_pause_of_an_hour_or_two_a_day_is_a_pause(minutes: int) -> None:
     assert flows(home.count(totals, after)) == []
 
 
-def test_polls_every_hour_tell_of_pauses() -> None:
+def test_hourly_polls_detect_continuous_flow() -> None:
     home = Home()
     jitter = HOUR + timedelta(seconds=30)
     assert flows(home.count(range(0, 300, 10), jitter)) == [FLOWS]
 
 
-def test_polls_that_lie_too_far_apart_tell_nothing() -> None:
+def test_polls_too_far_apart_do_not_detect_continuous_flow() -> None:
     home = Home()
     assert flows(home.count(range(0, 1000, 10), timedelta(hours=2))) == []
 
 
-def test_a_gap_starts_the_count_anew_but_ends_nothing() -> None:
+def test_gap_restarts_the_flow_count_but_ends_no_alarm() -> None:
     home = Home(continuous_flow=5 * HOUR)
     assert flows(home.count(range(0, 40, 10), HOUR)) == []
     assert flows(home.count([50], 8 * HOUR)) == []
@@ -383,35 +387,35 @@ def test_a_gap_starts_the_count_anew_but_ends_nothing() -> None:
     assert home.events[-1].details == {"hours": 13.0, "used_l": 100}
 
 
-def test_a_replaced_meter_is_no_pause() -> None:
+def test_replaced_meter_does_not_end_continuous_flow() -> None:
     home = Home(continuous_flow=3 * HOUR)
     assert flows(home.count(range(0, 40, 10), HOUR)) == [FLOWS]
     assert flows(home.count([500_000, 500_010], HOUR)) == []
 
 
-def test_suspect_and_stale_totals_are_not_water() -> None:
+def test_suspect_and_stale_totals_do_not_count_as_flow() -> None:
     home = Home(continuous_flow=2 * HOUR)
     for quality in (Quality.SUSPECT, Quality.STALE):
         home.count([5], quality=Quality.GOOD)
         assert flows(home.count(range(0, 300, 10), quality=quality)) == []
 
 
-def test_a_glitch_does_not_hide_that_water_runs() -> None:
+def test_glitches_do_not_hide_continuous_flow() -> None:
     home = Home(continuous_flow=5 * HOUR)
-    told: Told = []
+    events: EventKinds = []
     for number in range(18):
         glitch = {"value": 0, "quality": Quality.SUSPECT} if number % 3 == 1 else {}
-        told += home.poll({"value": 10 * number} | glitch)
-    assert flows(told) == [FLOWS]
+        events += home.poll({"value": 10 * number} | glitch)
+    assert flows(events) == [FLOWS]
 
 
-def test_a_replaced_meter_is_no_use() -> None:
+def test_replaced_meter_does_not_count_as_night_use() -> None:
     home = Home(datetime(2026, 3, 1, 22, 30, tzinfo=UTC))
     assert home.count([319_880, 319_880, 319_880, 12, 12, 50_000_000]) == []
     assert home.count([50_000_040]) == [(EventKind.NIGHT_USE, False)]
 
 
-def test_continuous_flow_and_a_clock_set_back() -> None:
+def test_continuous_flow_restarts_after_the_clock_is_set_back() -> None:
     home = Home(continuous_flow=3 * HOUR)
     assert flows(home.count(range(0, 60, 10))) == []
     assert flows(home.count([60], -48 * HOUR)) == []
@@ -424,7 +428,7 @@ NIGHT = datetime(2026, 3, 1, 22, tzinfo=UTC)
 AT_NIGHT = [(EventKind.NIGHT_USE, False)]
 
 
-def test_use_at_night() -> None:
+def test_use_at_night_above_the_limit_is_reported_once() -> None:
     home = Home(NIGHT)
     assert home.count([0, 10, 20, 30]) == []
     assert home.count([40]) == AT_NIGHT
@@ -434,7 +438,7 @@ def test_use_at_night() -> None:
     assert event.message == "Use at night, 40 L: Cold of Bathroom in Home"
 
 
-def test_every_night_is_a_new_one() -> None:
+def test_every_night_is_counted_anew() -> None:
     home = Home(NIGHT)
     assert home.count([0, 40]) == AT_NIGHT
     assert home.count([40, 70], 24 * HOUR) == []
@@ -442,7 +446,7 @@ def test_every_night_is_a_new_one() -> None:
     assert [event.details["night"] for event in home.events] == ["2026-03-02", "2026-03-04"]
 
 
-def test_a_night_is_told_once_also_when_the_clock_is_set_back_and_forth() -> None:
+def test_each_night_is_reported_once_despite_clock_changes() -> None:
     home = Home(NIGHT)
     assert home.count([0, 40]) == AT_NIGHT
     assert home.count([41], -24 * HOUR) == []
@@ -454,14 +458,14 @@ def test_a_night_is_told_once_also_when_the_clock_is_set_back_and_forth() -> Non
     assert [event.details["night"] for event in home.events] == ["2026-03-02", "2026-03-03"]
 
 
-def test_a_clock_that_was_years_ahead_hides_no_night() -> None:
+def test_clock_years_ahead_does_not_suppress_later_nights() -> None:
     home = Home(NIGHT + timedelta(days=3650))
     assert home.count([0, 40]) == AT_NIGHT
     assert home.count([40], -timedelta(days=3650)) == []
     assert home.count([80]) == AT_NIGHT
 
 
-def test_nights_are_not_added_up() -> None:
+def test_use_of_several_nights_is_not_added_up() -> None:
     home = Home(NIGHT)
     assert home.count([0, 20]) == []
     assert home.count([20], 24 * HOUR) == []
@@ -472,7 +476,7 @@ def test_nights_are_not_added_up() -> None:
     assert [event.details["used_l"] for event in home.events] == [40, 40]
 
 
-def test_what_ran_before_and_after_the_night_is_not_counted() -> None:
+def test_use_before_and_after_the_night_is_not_counted() -> None:
     home = Home(NIGHT - HOUR)
     assert home.count([0, 100, 200, 300]) == []  # up to 01:20; the cloud may be 10 minutes late
     assert home.count([310] * 10) == []
@@ -480,20 +484,22 @@ def test_what_ran_before_and_after_the_night_is_not_counted() -> None:
     assert home.count([0, 100, 200]) == []
 
 
-def test_what_ran_in_a_gap_around_the_night_is_not_counted() -> None:
+def test_use_in_a_gap_around_the_night_is_not_counted() -> None:
     home = Home(NIGHT - 2 * HOUR)
     assert home.count([0, 500], 5 * HOUR) == []
 
 
-def test_the_night_is_local() -> None:
+def test_night_uses_the_time_zone_of_the_house() -> None:
     home = Home(NIGHT)
     home.zone = ZoneInfo("Asia/Vladivostok")
     assert home.count([0, 40]) == []
     elsewhere = Home(datetime(2026, 3, 1, 1, tzinfo=UTC))
-    assert elsewhere.count([0, 40], house_id=5) == AT_NIGHT  # a house whose zone nobody knows: UTC
+    assert (
+        elsewhere.count([0, 40], house_id=5) == AT_NIGHT
+    )  # a house with an unknown time zone: UTC
 
 
-def test_a_night_over_midnight_and_none_at_all() -> None:
+def test_night_may_span_midnight_or_be_empty() -> None:
     rules = {"night": (time(23), time(2)), "night_litres": 100}
     home = Home(datetime(2026, 3, 1, 20, 30, tzinfo=UTC), **rules)
     assert home.count([0, 50, 100, 150]) == AT_NIGHT
@@ -503,7 +509,7 @@ def test_a_night_over_midnight_and_none_at_all() -> None:
     assert Home(NIGHT, night=(time(3), time(3))).count([0, 500]) == []
 
 
-def test_meters_are_watched_apart() -> None:
+def test_meters_are_watched_separately() -> None:
     home = Home(NIGHT)
     home.poll({"value": 0}, {"value": 0, "point_id": "4"})
     assert home.poll({"value": 20}, {"value": 20, "point_id": "4"}) == []
@@ -518,7 +524,7 @@ def test_meters_are_watched_apart() -> None:
         {"max_flow": -1},
     ],
 )
-def test_rules_that_cannot_be(wrong: dict[str, Any]) -> None:
+def test_invalid_rules_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         AlarmRules(**wrong)
 
@@ -542,30 +548,30 @@ POOL = st.one_of(
 
 
 @given(st.lists(st.tuples(st.lists(POOL, max_size=5), st.integers(-100, 1000)), max_size=10))
-def test_beginnings_and_ends_take_turns(polls: list[tuple[list[Reading], int]]) -> None:
+def test_alarm_starts_and_ends_alternate(polls: list[tuple[list[Reading], int]]) -> None:
     home = Home(continuous_flow=HOUR)
     for readings, minutes in polls:
         home.now += timedelta(minutes=minutes)
         home.see(readings)
     lasting: set[object] = set()
     for event in home.events:
-        what = (event.kind, event.house_id, event.device_id, event.point, event.point_id)
+        alarm = (event.kind, event.house_id, event.device_id, event.point, event.point_id)
         if event.kind is not EventKind.NIGHT_USE:
-            assert (what in lasting) is event.over
-            lasting ^= {what}
+            assert (alarm in lasting) is event.over
+            lasting ^= {alarm}
 
 
 @given(st.lists(POOL, max_size=5))
-def test_the_same_again_is_no_news(readings: list[Reading]) -> None:
+def test_repeated_readings_give_no_new_events(readings: list[Reading]) -> None:
     home = Home(continuous_flow=HOUR)
     home.see({reading.key[:-1]: reading for reading in readings}.values())
-    told = len(home.events)
+    event_count = len(home.events)
     home.see({reading.key[:-1]: reading for reading in readings}.values())
-    assert len(home.events) == told
+    assert len(home.events) == event_count
 
 
-def test_what_cannot_be_read_of_a_state_takes_nothing_else_with_it() -> None:
-    """It may have been written by another version: nothing that was told is told again."""
+def test_unreadable_part_of_a_state_does_not_affect_the_rest() -> None:
+    """It may come from another version: events already reported are not repeated."""
     home = Home(NIGHT, continuous_flow=HOUR)
     wet, meter = is_(Quantity.LEAK, True, **SENSOR), {"value": 0}
     home.poll(wet, meter, {"value": 0, "point_id": "4"})
@@ -582,7 +588,7 @@ def test_what_cannot_be_read_of_a_state_takes_nothing_else_with_it() -> None:
     assert home.poll(wet, {"value": 100}, {"value": 0, "point_id": "4"}) == []
 
 
-def test_what_a_state_does_not_tell_yet_is_as_at_the_first() -> None:
+def test_state_without_newer_fields_gets_their_defaults() -> None:
     home = Home(NIGHT, continuous_flow=HOUR)
     home.poll(is_(Quantity.LEAK, True, **SENSOR), {"value": 0})
     home.count([20, 40, 60])
@@ -601,7 +607,7 @@ def test_what_a_state_does_not_tell_yet_is_as_at_the_first() -> None:
 
 
 @given(st.data())
-def test_of_a_damaged_state_the_rest_is_left(data: st.DataObject) -> None:
+def test_damaged_state_keeps_its_intact_parts(data: st.DataObject) -> None:
     home = Home(NIGHT, continuous_flow=HOUR)
     for number in range(4):
         home.poll(
@@ -643,7 +649,7 @@ KEYS = ["alarms", "flow", "last_seen", "last_readings"]
 @example(
     '{"alarms": [], "flow": [[1, 2, "3", {"time": 5}]], "last_seen": [], "last_readings": null}'
 )
-def test_a_state_that_cannot_be_read_is_a_fresh_one(text: str) -> None:
+def test_unreadable_state_is_replaced_by_a_fresh_one(text: str) -> None:
     state = AlarmState.from_json(text)
     detect_alarms(state, sample_readings(), NOON, zones={}, rules=AlarmRules())
     assert state == AlarmState() or AlarmState.from_json(state.to_json()) == state

@@ -1,4 +1,4 @@
-"""Judge and watch together, over weeks of an ordinary household."""
+"""Validation and alarms together, over two weeks of an ordinary household."""
 
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -26,33 +26,33 @@ def meters() -> list[FakeCounter]:
 
 @pytest.mark.parametrize("minutes", [10, 20, 60])
 @pytest.mark.parametrize("glitches", [0, 40])
-def test_it_is_left_in_peace(minutes: int, glitches: int) -> None:
-    """Two weeks, polls with jitter: only glitches are suspect, and nothing else is told of."""
+def test_ordinary_household_raises_no_false_alarms(minutes: int, glitches: int) -> None:
+    """Two weeks of polls with jitter: only glitches are suspect, and nothing else is reported."""
     chance = Random(minutes)
-    judged, watched, household = ValidationState(), AlarmState(), meters()
+    validation, alarms, household = ValidationState(), AlarmState(), meters()
     polls = 14 * 24 * 60 // minutes
-    odd = set(chance.sample(range(3, polls - 3, 3), glitches))
-    told: list[EventKind] = []
+    glitch_polls = set(chance.sample(range(3, polls - 3, 3), glitches))
+    kinds: list[EventKind] = []
     for number in range(polls):
         now = START + timedelta(minutes=minutes * number, seconds=chance.uniform(0, 30))
         counters = [
             Counter(id=m.id, house_id=1, device_id=2, value_l=m.value_l(now), step_l=m.step_l)
             for m in household
         ]
-        if number in odd:
+        if number in glitch_polls:
             broken = chance.randrange(len(counters))
             value = chance.choice([0, 50_000_000, household[broken - 1].start_l + 77_777_777])
             counters[broken] = Counter(
                 id=household[broken].id, house_id=1, device_id=2, value_l=value
             )
         readings = readings_from(Snapshot(time=now, counters=tuple(counters)))
-        verdict = validate(judged, readings, counters, ValidationRules())
-        judged = ValidationState.from_json(verdict.state.to_json())
+        verdict = validate(validation, readings, counters, ValidationRules())
+        validation = ValidationState.from_json(verdict.state.to_json())
         suspects = [r for r in verdict.readings if r.quality is not Quality.GOOD]
-        assert len(suspects) == (number in odd)
+        assert len(suspects) == (number in glitch_polls)
         assert not verdict.redelivered
-        events, watched = detect_alarms(
-            watched, verdict.readings, now, zones=ZONES, rules=AlarmRules()
+        events, alarms = detect_alarms(
+            alarms, verdict.readings, now, zones=ZONES, rules=AlarmRules()
         )
-        told += [event.kind for event in (*verdict.events, *events)]
-    assert told == [EventKind.COUNTER_SUSPECT] * 2 * glitches
+        kinds += [event.kind for event in (*verdict.events, *events)]
+    assert kinds == [EventKind.COUNTER_SUSPECT] * 2 * glitches

@@ -1,4 +1,4 @@
-"""The environment of the commands of handlers: what they inherit, and what they are given."""
+"""The environment of handler commands: inherited and explicit variables."""
 
 import logging
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Environment = Callable[..., Any]
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    """A command that writes down its environment."""
+    """A command that writes its environment to a file."""
     file = tmp_path / "dump"
     file.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\n")
     file.chmod(0o755)
@@ -41,7 +41,7 @@ def environment(script: Path) -> Environment:
     return environment
 
 
-async def test_it_inherits_everything_but_secrets(
+async def test_command_inherits_everything_but_secrets(
     environment: Environment, plugins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declaring = "class Sink: target, options, guarantee, from_url, secrets = '', (), '', 0, ['X']"
@@ -58,7 +58,7 @@ async def test_it_inherits_everything_but_secrets(
     assert "secret of" not in str(inherited)
 
 
-async def test_other_names_of_a_secret_are_kept_from_it_too(
+async def test_variables_with_a_secret_value_are_not_inherited(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {
@@ -100,7 +100,7 @@ async def test_variables_of_a_command_are_masked_in_its_output(
     assert "hunter2" not in caplog.text + str(caught.value) + handler.name + repr(handler)
 
 
-async def test_a_command_is_looked_for_where_its_path_leads(
+async def test_command_is_searched_in_its_own_path(
     script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"{script.parent}:/usr/bin:/bin"
@@ -127,7 +127,7 @@ def test_an_invalid_handler_is_not_shown(text: str) -> None:
     assert "example" not in str(caught.value)
 
 
-def test_a_variable_in_front_of_a_command(script: Path) -> None:
+def test_variable_in_front_of_a_command_is_refused(script: Path) -> None:
     with pytest.raises(SinkOptionsError, match="cannot begin with NAME=value") as caught:
         handler_from(f"TOKEN=hunter2 {script}")
     assert "hunter2" not in str(caught.value)
@@ -135,14 +135,16 @@ def test_a_variable_in_front_of_a_command(script: Path) -> None:
         handler_from(str(script), env={"TOKEN": "hunter\0"})
 
 
-async def test_a_command_may_have_an_at_sign(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_command_name_may_contain_an_at_sign(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script.rename(script.parent / "dump@home")
     monkeypatch.setenv("PATH", f"{script.parent}:/usr/bin:/bin")
     for text in ("dump@home", f"{script.parent}/dump@home", "dump@home --now"):
         await handler_from(text, clock=ManualClock()).check()
 
 
-async def test_a_missing_command_is_shown_as_in_its_name() -> None:
+async def test_missing_command_is_masked_in_the_error() -> None:
     handler = handler_from("/no/me@example.com --now", clock=ManualClock())
     for attempt in (handler.check(), handler.send({})):
         with pytest.raises(SinkRefusedError, match=r"command '/no/\*\*\*' not found") as caught:

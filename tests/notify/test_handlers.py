@@ -1,4 +1,4 @@
-"""Commands and web addresses that are told of events."""
+"""Event handlers: commands and webhooks."""
 
 import asyncio
 import json
@@ -47,13 +47,13 @@ def script(folder: Path, text: str) -> str:
 
 
 def fifo(folder: Path) -> Path:
-    """A pipe with a name; who reads it waits until all who write it have closed it."""
+    """A named pipe; a read ends when all writers have closed it."""
     os.mkfifo(folder / "pipe")
     return folder / "pipe"
 
 
 class Receiver:
-    """A web server that remembers what was posted, and answers with `statuses`, then 200."""
+    """A web server that records what was posted, and answers with `statuses`, then 200."""
 
     def __init__(self) -> None:
         self.posted: list[Any] = []
@@ -110,28 +110,31 @@ async def test_a_command_gets_each_event_as_json(tmp_path: Path) -> None:
         await handler.check()
         report = await handler.write(events)
     assert (report.accepted, report.rejected) == (2, ())
-    told = [Event.from_dict(json.loads(line)) for line in out.read_text().splitlines()]
-    assert told == events
+    received = [Event.from_dict(json.loads(line)) for line in out.read_text().splitlines()]
+    assert received == events
 
 
-async def test_what_was_handed_over_beside_one_that_failed_is_not_handed_over_again(
+async def test_events_delivered_beside_a_failed_one_are_not_sent_again(
     tmp_path: Path,
 ) -> None:
-    """A courier that tries again begins with few."""
-    out, well = tmp_path / "told.jsonl", tmp_path / "well"
-    text = f'read it; [ -e {well} ] || case "$it" in *Bathroom*) exit 1;; esac; echo "$it" >> {out}'
+    """A retried delivery starts with a small batch."""
+    out, repaired = tmp_path / "told.jsonl", tmp_path / "well"
+    text = (
+        f'read it; [ -e {repaired} ] || case "$it" in *Bathroom*) exit 1;; esac; '
+        f'echo "$it" >> {out}'
+    )
     events = [event(), *(event(name) for name in ("Kitchen", "Cellar", "Attic"))]
     handler = command(script(tmp_path, text))
     with pytest.raises(SinkUnavailableError):
         await handler.write(events)
-    well.touch()
+    repaired.touch()
     assert (await handler.write(events[:2])).accepted == 2
     assert (await handler.write(events[2:])).accepted == 2
-    told = [json.loads(line)["name"] for line in out.read_text().splitlines()]
-    assert told == ["Kitchen", "Cellar", "Attic", "Bathroom"]
+    names = [json.loads(line)["name"] for line in out.read_text().splitlines()]
+    assert names == ["Kitchen", "Cellar", "Attic", "Bathroom"]
 
 
-async def test_no_shell_comes_between(tmp_path: Path) -> None:
+async def test_command_runs_without_a_shell(tmp_path: Path) -> None:
     out = tmp_path / "args"
     text = script(tmp_path, f'for word; do echo "$word"; done > {out}')
     words = f"{text} '$(id)' 'a b' ';'"
@@ -140,7 +143,7 @@ async def test_no_shell_comes_between(tmp_path: Path) -> None:
     assert out.read_text().splitlines() == ["$(id)", "a b", ";"]
 
 
-async def test_what_a_command_prints_is_logged(
+async def test_output_of_a_command_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "sst_cloud")
@@ -162,10 +165,10 @@ async def test_what_a_command_prints_is_logged(
         "'of two  s3cret words'",
     ],
 )
-async def test_what_a_command_prints_does_not_tell_its_arguments(
+async def test_arguments_are_masked_in_the_output_of_a_command(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, words: str
 ) -> None:
-    """They may be secret, as the address of a chat is; the name of a handler hides them, too."""
+    """Arguments may be secret, like the address of a chat; the handler name hides them, too."""
     caplog.set_level(logging.DEBUG, "sst_cloud")
     text = (
         'echo "asking $*"; for word; do set -- $word; done\n'
@@ -179,10 +182,10 @@ async def test_what_a_command_prints_does_not_tell_its_arguments(
         assert "***" in line
 
 
-async def test_an_argument_is_not_told_either_where_the_output_is_cut_off(
+async def test_arguments_are_masked_where_the_output_is_truncated(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Masked, what was printed is short enough to be told to its end."""
+    """Once masked, the output is short enough to be logged entirely."""
     text = 'n=0; while [ $n -lt 400 ]; do echo "$1" >&2; n=$((n + 1)); done'
     handler = handler_from(f"{script(tmp_path, text)} s3cret/{'x/' * 60}", clock=ManualClock())
     await handler.write([event()])
@@ -190,7 +193,7 @@ async def test_an_argument_is_not_told_either_where_the_output_is_cut_off(
     assert "s3cret" not in caplog.text
 
 
-async def test_a_command_that_fails_is_tried_again(tmp_path: Path) -> None:
+async def test_failed_command_is_a_temporary_error(tmp_path: Path) -> None:
     text = script(tmp_path, 'echo "no modem" >&2; exit 3')
     with pytest.raises(SinkUnavailableError, match=r"failed \(exit status 3\): no modem"):
         await command(text).write([event()])
@@ -198,13 +201,13 @@ async def test_a_command_that_fails_is_tried_again(tmp_path: Path) -> None:
         await command(script(tmp_path, "kill -9 $$")).write([event()])
 
 
-async def test_a_failing_event_holds_up_its_own_thing_alone(tmp_path: Path) -> None:
-    """Until the command copes with Bathroom, nothing of Bathroom passes, and all else does."""
-    told, works = tmp_path / "told", tmp_path / "works"
+async def test_failing_event_blocks_only_events_of_the_same_device(tmp_path: Path) -> None:
+    """While events of Bathroom fail, later ones of Bathroom wait and all others are sent."""
+    received, works = tmp_path / "told", tmp_path / "works"
     text = script(
         tmp_path,
         f'read -r line; case "$line" in *Bathroom*) [ -e {works} ] || exit 1;; esac\n'
-        f'echo "$line" >> {told}',
+        f'echo "$line" >> {received}',
     )
     events = [event(), event(over=True), event("Kitchen"), event("Hall")]
     handler = command(text)
@@ -213,7 +216,7 @@ async def test_a_failing_event_holds_up_its_own_thing_alone(tmp_path: Path) -> N
             await handler.write(events)
     works.touch()
     assert (await handler.write(events)).accepted == 4
-    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    lines = [json.loads(line) for line in received.read_text().splitlines()]
     assert [(line["name"], line["over"]) for line in lines] == [
         ("Kitchen", False),
         ("Hall", False),
@@ -221,7 +224,7 @@ async def test_a_failing_event_holds_up_its_own_thing_alone(tmp_path: Path) -> N
         ("Bathroom", True),
     ]
     await handler.write(events[:1])
-    assert len(told.read_text().splitlines()) == 5, "what is over is forgotten"
+    assert len(received.read_text().splitlines()) == 5, "what is over is forgotten"
 
 
 async def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
@@ -230,11 +233,11 @@ async def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) 
     reader = asyncio.create_task(asyncio.to_thread(held.read_text))
     with pytest.raises(SinkUnavailableError, match=r"longer than 0\.3 s and was killed"):
         await command(text, limit=0.3).write([event()])
-    assert await asyncio.wait_for(reader, 10) == ""  # the last who held it is gone
+    assert await asyncio.wait_for(reader, 10) == ""  # the last process that had it open is gone
 
 
-async def test_a_command_may_leave_a_child_behind(tmp_path: Path) -> None:
-    """A player of alarm sounds goes on; the event counts as told at once."""
+async def test_command_may_leave_a_child_process_running(tmp_path: Path) -> None:
+    """A player of an alarm sound keeps running; the event counts as delivered immediately."""
     pid = tmp_path / "pid"
     started = time.monotonic()
     report = await command(script(tmp_path, f"sleep 60 & echo $! > {pid}")).write([event()])
@@ -257,7 +260,7 @@ async def test_a_command_is_killed_when_the_collector_stops(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("words", ["/nowhere/to-be-found --now", "{tmp_path}/plain"])
-async def test_a_command_that_is_not_there(tmp_path: Path, words: str) -> None:
+async def test_missing_command_is_refused(tmp_path: Path, words: str) -> None:
     (tmp_path / "plain").write_text("not a program")
     handler = handler_from(words.format(tmp_path=tmp_path), clock=ManualClock())
     for act in (handler.check(), handler.write([event()])):
@@ -265,7 +268,7 @@ async def test_a_command_that_is_not_there(tmp_path: Path, words: str) -> None:
             await act
 
 
-async def test_a_command_that_is_no_program(tmp_path: Path) -> None:
+async def test_file_that_is_not_a_program_is_a_temporary_error(tmp_path: Path) -> None:
     (tmp_path / "odd").write_bytes(b"\x7fELF nonsense")
     (tmp_path / "odd").chmod(0o755)
     with pytest.raises(SinkUnavailableError, match="cannot be started: "):
@@ -275,13 +278,13 @@ async def test_a_command_that_is_no_program(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "  ", "'unclosed", "''", "ring \0", "https://", "http://[::1", "https:///path"]
 )
-def test_what_is_no_handler(text: str) -> None:
+def test_invalid_handlers_are_refused(text: str) -> None:
     with pytest.raises(SinkOptionsError):
         handler_from(text)
 
 
 @pytest.mark.parametrize("text", ["https://chat.example/hook/s3cret", "ring --pin s3cret"])
-def test_the_name_tells_no_secret_and_differs(text: str) -> None:
+def test_handler_names_are_unique_and_contain_no_secret(text: str) -> None:
     first, second = handler_from(text), handler_from(f"{text}2")
     assert "s3cret" not in first.name
     assert first.name != second.name
@@ -289,7 +292,7 @@ def test_the_name_tells_no_secret_and_differs(text: str) -> None:
     assert first.name.startswith(("https://chat.example/…", "ring…"))
 
 
-def test_a_name_with_nothing_to_hide() -> None:
+def test_handler_without_secrets_is_named_in_full() -> None:
     assert handler_from("/usr/bin/ring").name == "/usr/bin/ring"
     assert handler_from("http://localhost:8123/").name == "http://localhost:8123/"
 
@@ -305,7 +308,9 @@ async def test_a_webhook_gets_each_event_as_json(webhook: Handler, receiver: Rec
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
-async def test_a_webhook_that_is_busy(webhook: Handler, receiver: Receiver, status: int) -> None:
+async def test_busy_webhook_is_retried_without_repeating_events(
+    webhook: Handler, receiver: Receiver, status: int
+) -> None:
     receiver.statuses, receiver.retry_after = [200, status], "90"
     events = [event(), event("Kitchen"), event("Hall")]
     with pytest.raises(SinkUnavailableError, match=f"HTTP {status}") as caught:
@@ -317,7 +322,7 @@ async def test_a_webhook_that_is_busy(webhook: Handler, receiver: Receiver, stat
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
-async def test_an_event_that_a_webhook_will_not_take(
+async def test_event_refused_by_a_webhook_is_rejected(
     webhook: Handler, receiver: Receiver, status: int
 ) -> None:
     receiver.statuses = [200, status]
@@ -333,7 +338,9 @@ async def test_an_event_that_a_webhook_will_not_take(
 
 
 @pytest.mark.parametrize("status", [302, 401, 403, 404, 410])
-async def test_a_webhook_that_is_wrong(webhook: Handler, receiver: Receiver, status: int) -> None:
+async def test_wrong_webhook_url_is_refused(
+    webhook: Handler, receiver: Receiver, status: int
+) -> None:
     receiver.statuses = [status]
     with pytest.raises(SinkRefusedError, match=f"HTTP {status}.*check the URL") as caught:
         await webhook.write([event()])
@@ -341,7 +348,7 @@ async def test_a_webhook_that_is_wrong(webhook: Handler, receiver: Receiver, sta
     assert len(receiver.posted) == 1
 
 
-async def test_what_was_settled_before_a_failure_is_not_asked_again(
+async def test_events_handled_before_a_failure_are_not_sent_again(
     webhook: Handler, receiver: Receiver
 ) -> None:
     receiver.statuses = [400, 500]
@@ -353,7 +360,7 @@ async def test_what_was_settled_before_a_failure_is_not_asked_again(
     assert len(receiver.posted) == 3
 
 
-async def test_late_events_are_given_up(
+async def test_events_older_than_a_day_are_dropped(
     webhook: Handler, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     events = [event(time=NOW - timedelta(hours=25)), event("Hall", time=NOW - timedelta(hours=23))]
@@ -364,7 +371,7 @@ async def test_late_events_are_given_up(
     assert "dropped, as it is too old: Water: Bathroom" in caplog.text
 
 
-async def test_a_webhook_that_is_not_there(unused_tcp_port: int) -> None:
+async def test_unreachable_webhook_is_a_temporary_error(unused_tcp_port: int) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}/s3cret"
     async with WebhookHandler(url, clock=ManualClock()) as handler:
         with pytest.raises(SinkUnavailableError, match=r"127\.0\.0\.1 cannot be reached") as caught:
@@ -372,7 +379,7 @@ async def test_a_webhook_that_is_not_there(unused_tcp_port: int) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-async def test_a_webhook_that_does_not_answer(address: str, receiver: Receiver) -> None:
+async def test_unresponsive_webhook_times_out(address: str, receiver: Receiver) -> None:
     receiver.answer = asyncio.Event().wait  # type: ignore[assignment]
     async with WebhookHandler(address, clock=ManualClock(), limit=0.2) as handler:
         with pytest.raises(SinkUnavailableError, match=r"did not respond within 0\.2 s"):
@@ -380,7 +387,9 @@ async def test_a_webhook_that_does_not_answer(address: str, receiver: Receiver) 
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 nonsense\r\n\r\n"])
-async def test_a_webhook_that_does_not_speak_http(unused_tcp_port: int, answer: bytes) -> None:
+async def test_non_http_answer_of_a_webhook_is_a_temporary_error(
+    unused_tcp_port: int, answer: bytes
+) -> None:
     async def babble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
         writer.close()
@@ -394,7 +403,7 @@ async def test_a_webhook_that_does_not_speak_http(unused_tcp_port: int, answer: 
     assert "s3cret" not in str(caught.value)
 
 
-async def test_a_certificate_is_looked_at(receiver: Receiver) -> None:
+async def test_untrusted_certificate_of_a_webhook_is_refused(receiver: Receiver) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     async for url in serve(receiver, context):
@@ -406,7 +415,7 @@ async def test_a_certificate_is_looked_at(receiver: Receiver) -> None:
     assert receiver.posted == []
 
 
-async def test_no_log_line_holds_what_the_address_hides(
+async def test_secrets_of_the_webhook_url_are_never_logged(
     webhook: Handler, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -1,4 +1,4 @@
-"""Webhooks, commands and sinks of others that repeat secrets, never end, or fill the disk."""
+"""Webhooks, commands and third-party sinks that repeat secrets, never end, or fill the disk."""
 
 import asyncio
 import gzip
@@ -43,7 +43,7 @@ def webhook(url: str, **changes: Any) -> WebhookHandler:
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_nothing_of_a_webhooks_url_comes_out_of_an_answer_that_repeats_it(
+async def test_secrets_of_a_webhook_url_repeated_by_the_server_are_never_shown(
     place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "sst_cloud")
@@ -80,7 +80,7 @@ async def test_ordinary_words_of_a_url_are_shown() -> None:
         ("http://[::1]:1/?token=secret", 0),
     ],
 )
-async def test_credentials_over_plain_http_are_warned_of_once(
+async def test_credentials_over_plain_http_cause_one_warning(
     url: str, warned: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with WebhookHandler(url) as handler:
@@ -102,7 +102,7 @@ async def test_credentials_over_plain_http_are_warned_of_once(
     ],
     ids=["large", "compressed", "cut short"],
 )
-async def test_the_body_of_an_answer_is_not_read(answer: bytes) -> None:
+async def test_body_of_a_webhook_answer_is_not_read(answer: bytes) -> None:
     async with Echo(lambda _: answer) as server, webhook(server.url) as handler:
         tracemalloc.start()
         try:
@@ -136,7 +136,7 @@ def endless(first: bytes, more: bytes) -> Callable[..., Any]:
     ],
     ids=["body", "headers", "header", "interim answers"],
 )
-async def test_an_answer_without_an_end(
+async def test_endless_answer_of_a_webhook_is_cut_off(
     first: bytes, more: bytes, outcome: str | None, unused_tcp_port: int
 ) -> None:
     server = await asyncio.start_server(endless(first, more), "127.0.0.1", unused_tcp_port)
@@ -150,7 +150,7 @@ async def test_an_answer_without_an_end(
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_a_command_repeats_its_arguments(
+async def test_arguments_repeated_by_a_command_are_masked(
     form: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "sst_cloud")
@@ -165,19 +165,19 @@ async def test_a_command_repeats_its_arguments(
 
 
 @pytest.mark.parametrize("stream", [1, 2])
-async def test_a_command_that_prints_without_an_end_is_killed(tmp_path: Path, stream: int) -> None:
+async def test_command_with_endless_output_is_killed(tmp_path: Path, stream: int) -> None:
     handler = CommandHandler([script(tmp_path, f"yes >&{stream}")], clock=ManualClock(), limit=60)
     with pytest.raises(SinkUnavailableError, match="printed more than 16 MB and was killed"):
         await handler.send({})
 
 
-async def test_a_command_may_print_a_lot_and_end(tmp_path: Path) -> None:
+async def test_command_may_print_ten_megabytes(tmp_path: Path) -> None:
     text = script(tmp_path, "head -c 9999999 /dev/zero")
     await CommandHandler([text], clock=ManualClock()).send({})
 
 
 def _from_aiohttp() -> aiohttp.ClientResponseError:
-    """As a sink of others may let it out."""
+    """As a third-party sink may raise it."""
     headers = CIMultiDict({"Authorization": "Bearer 9Qw-xoxb-not-for-you"})
     url = URL("http://127.0.0.1/?token=s3same")
     request = aiohttp.RequestInfo(url, "POST", headers, url)  # type: ignore[arg-type]
@@ -189,20 +189,20 @@ def test_an_error_of_a_third_party_sink_is_masked(caplog: pytest.LogCaptureFixtu
     error = SinkRefusedError("no Token 9Qw-xoxb")
     error.__cause__ = _from_aiohttp()
     for raised in (error, _from_aiohttp(), RuntimeError(f"{_from_aiohttp()}")):
-        ours = as_library_error(raised, "theirs")
-        assert isinstance(ours, SinkRefusedError) == (raised is error)
-        shown = all_of(ours) + caplog.text
-        assert "9Qw-xoxb" not in shown
-        assert "s3same" not in shown
+        converted = as_library_error(raised, "theirs")
+        assert isinstance(converted, SinkRefusedError) == (raised is error)
+        output = all_of(converted) + caplog.text
+        assert "9Qw-xoxb" not in output
+        assert "s3same" not in output
 
 
-def test_how_long_a_sink_asks_to_wait_is_kept() -> None:
-    ours = as_library_error(SinkUnavailableError("no Token 9Qw-xoxb", retry_after=7), "theirs")
-    assert (str(ours), getattr(ours, "retry_after", None)) == ("no Token ***", 7)
+def test_retry_after_of_a_third_party_error_is_kept() -> None:
+    error = as_library_error(SinkUnavailableError("no Token 9Qw-xoxb", retry_after=7), "theirs")
+    assert (str(error), getattr(error, "retry_after", None)) == ("no Token ***", 7)
 
 
 @pytest.mark.parametrize("error", [SinkRefusedError, SinkUnavailableError, RuntimeError])
-def test_a_message_that_is_very_long_is_cut(
+def test_very_long_error_message_is_truncated(
     error: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "sst_cloud")
@@ -210,7 +210,7 @@ def test_a_message_that_is_very_long_is_cut(
     assert len(caplog.text) < 30_000
 
 
-def test_a_wrong_report_of_a_sink_is_masked() -> None:
+def test_invalid_report_of_a_sink_is_masked() -> None:
     with pytest.raises(SinkUnavailableError, match="did not return a report") as caught:
         rejections_of(f"Token {PATH}", [sample_reading()])
     assert PATH not in all_of(caught.value)

@@ -1,4 +1,4 @@
-"""A damaged outbox is noticed and told of, keeps what can be kept, and delivers nothing wrong."""
+"""A damaged outbox is detected and reported, keeps what is readable, and delivers nothing wrong."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from collector.memory import MEMORY
-from collector.parts import Memory, Meter, Settable, Threads, collected
+from collector.parts import MemorySink, Meter, SettableClock, Threads, collected
 from sst_cloud import ManualClock, Reading
 from sst_cloud.collector import Poll
 from sst_cloud.errors import OutboxError
@@ -47,7 +47,7 @@ def readings(first: int, number: int, name: str = "") -> list[Reading]:
 
 
 async def fill(folder: Path, polls: int = 30, delivered: int = 0) -> list[Reading]:
-    """Ten readings and an event a poll; `m` has had those of the first polls."""
+    """Ten readings and an event per poll; those of the first polls were delivered to `m`."""
     everything: list[Reading] = []
     async with Outbox(folder) as outbox:
         for stream in Stream:
@@ -69,7 +69,7 @@ def event(number: int) -> Event:
 
 
 async def rest(folder: Path, stream: Stream = READINGS) -> tuple[list[float | str], int]:
-    """What is delivered to `m` from a folder, and how many entries were unreadable."""
+    """The items delivered to `m` from a folder, and the number of unreadable entries."""
     async with Outbox(folder) as outbox:
         await outbox.join("m", stream)
         batch = await outbox.batch("m", stream, 100_000)
@@ -84,7 +84,7 @@ async def rest(folder: Path, stream: Stream = READINGS) -> tuple[list[float | st
 
 
 def change(path: Path, old: bytes, new: bytes) -> None:
-    """Write other bytes in place of some that occur once."""
+    """Replace bytes that occur exactly once."""
     content = path.read_bytes()
     assert content.count(old) == 1
     assert len(old) == len(new)
@@ -97,7 +97,7 @@ def query(path: Path, sql: str) -> None:
 
 
 def crashed(folder: Path) -> Path:
-    """What a crash at this moment would leave."""
+    """A copy of the files as a crash at this moment would leave them."""
     image = folder / "crashed"
     image.mkdir()
     for file in folder.glob("outbox.db*"):
@@ -110,7 +110,7 @@ def crashed(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("new", [b"number 137", b"number\xff127", b'number"127'])
-async def test_reading_whose_record_has_changed_is_left_out_and_counted(
+async def test_damaged_reading_is_skipped_and_counted(
     folder: Path, caplog: pytest.LogCaptureFixture, new: bytes
 ) -> None:
     await fill(folder)
@@ -122,7 +122,7 @@ async def test_reading_whose_record_has_changed_is_left_out_and_counted(
     assert read_status(folder).sinks[-1].rejected == 1
 
 
-async def test_event_whose_record_has_changed_is_left_out_and_counted(
+async def test_damaged_events_are_skipped_and_counted(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await fill(folder)
@@ -135,7 +135,7 @@ async def test_event_whose_record_has_changed_is_left_out_and_counted(
 
 
 @pytest.mark.parametrize("new", [b"of 28", b"of\xff29"])
-async def test_note_that_has_changed_is_absent(
+async def test_damaged_note_is_treated_as_missing(
     folder: Path, caplog: pytest.LogCaptureFixture, new: bytes
 ) -> None:
     await fill(folder)
@@ -145,12 +145,12 @@ async def test_note_that_has_changed_is_absent(
     assert "the note 'note' in the outbox is damaged" in caplog.text
 
 
-async def test_state_of_the_judge_that_has_changed_is_forgotten(
+async def test_damaged_validation_state_is_discarded(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = Settable(ManualClock().now())
+    clock = SettableClock(ManualClock().now())
     with Threads.counted():
-        source, sink = Meter(clock, litres=9_000), Memory()
+        source, sink = Meter(clock, litres=9_000), MemorySink()
         await collected(source, {"m": sink}, folder, 2)
         query(
             folder / "outbox.db",
@@ -177,7 +177,7 @@ async def test_state_of_the_judge_that_has_changed_is_forgotten(
         "DELETE FROM consumers; UPDATE sqlite_sequence SET seq = 7",
     ],
 )
-async def test_consumer_that_has_changed_begins_with_what_is_there(
+async def test_damaged_consumer_restarts_with_all_stored_entries(
     folder: Path, caplog: pytest.LogCaptureFixture, sql: str
 ) -> None:
     await fill(folder, delivered=10)
@@ -190,7 +190,7 @@ async def test_consumer_that_has_changed_begins_with_what_is_there(
     assert IS_DAMAGED in caplog.text
 
 
-async def test_consumer_whose_position_can_be_read_gets_nothing_twice(folder: Path) -> None:
+async def test_consumer_with_a_readable_position_gets_nothing_twice(folder: Path) -> None:
     await fill(folder, delivered=10)
     query(folder / "outbox.db", "UPDATE sqlite_sequence SET seq = 7")
     assert await rest(folder) == (list(range(100, 300)), 0)
@@ -200,7 +200,9 @@ async def test_consumer_whose_position_can_be_read_gets_nothing_twice(folder: Pa
 # The file.
 
 
-async def test_empty_file_is_told_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_empty_outbox_file_is_reported(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     await fill(folder)
     os.truncate(folder / "outbox.db", 0)
     with pytest.raises(OutboxError, match="the file is empty or missing, as after a power cut"):
@@ -213,7 +215,7 @@ async def test_empty_file_is_told_of(folder: Path, caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("missing", [False, True])
-async def test_log_beside_a_file_that_is_empty_or_missing_is_kept_and_read(
+async def test_log_of_an_empty_or_missing_file_is_kept_and_read(
     folder: Path, caplog: pytest.LogCaptureFixture, missing: bool
 ) -> None:
     async with Outbox(folder) as outbox:
@@ -233,7 +235,7 @@ async def test_log_beside_a_file_that_is_empty_or_missing_is_kept_and_read(
 
 
 @pytest.mark.parametrize("place", [18, 44, 56, 68, 100, 4096 * 2, 4096 * 3])
-async def test_entries_are_found_though_the_file_is_not_readable(folder: Path, place: int) -> None:
+async def test_entries_are_salvaged_from_an_unreadable_file(folder: Path, place: int) -> None:
     """Header, schema, and the pages that say where others are."""
     await fill(folder)
     with (folder / "outbox.db").open("r+b") as file:
@@ -242,7 +244,7 @@ async def test_entries_are_found_though_the_file_is_not_readable(folder: Path, p
     assert await rest(folder) == (list(range(300)), 0)
 
 
-async def test_entry_longer_than_a_page_is_found(folder: Path) -> None:
+async def test_entry_longer_than_a_page_is_salvaged(folder: Path) -> None:
     async with Outbox(folder) as outbox:
         await outbox.join("m", READINGS)
         await outbox.append(Entry(readings(0, 3, name="long " * 3_000)))
@@ -267,10 +269,10 @@ async def test_missing_entries_are_counted(folder: Path, caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize("number", range(1, 5))
-async def test_replacement_that_was_interrupted_is_finished_or_begun_again(
+async def test_interrupted_replacement_is_finished_or_restarted(
     folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """`number` of its renamings are not done any more."""
+    """The last `number` of its renames are missing."""
     async with Outbox(folder) as outbox:
         for poll in range(30):
             await outbox.append(Entry(readings(poll * 10, 10)))
@@ -297,7 +299,7 @@ async def test_replacement_that_was_interrupted_is_finished_or_begun_again(
 
 
 @pytest.mark.parametrize("content", [b"", b"something else entirely"])
-async def test_remains_of_a_replacement_are_removed(folder: Path, content: bytes) -> None:
+async def test_leftovers_of_a_replacement_are_removed(folder: Path, content: bytes) -> None:
     (folder / NEW).write_bytes(content)
     async with Outbox(folder) as outbox:
         assert (await outbox.status()).readings == 0
@@ -310,10 +312,10 @@ async def test_remains_of_a_replacement_are_removed(folder: Path, content: bytes
 
 
 @pytest.mark.parametrize(("place", "reason"), [(5, "header of its log"), (9_000, "its log is")])
-async def test_entries_behind_damage_in_the_log_are_kept(
+async def test_entries_after_damage_in_the_log_are_kept(
     folder: Path, caplog: pytest.LogCaptureFixture, place: int, reason: str
 ) -> None:
-    """SQLite would take it all as not written."""
+    """SQLite would treat all of it as not written."""
     async with Outbox(folder) as outbox:
         for number in range(10):
             await outbox.append(Entry(readings(number * 10, 10)))
@@ -327,9 +329,7 @@ async def test_entries_behind_damage_in_the_log_are_kept(
     assert reason in caplog.text
 
 
-async def test_last_write_that_was_torn_is_left_out(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_torn_last_write_is_discarded(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with Outbox(folder) as outbox:
         await outbox.join("m", READINGS)
         for number in range(3):
@@ -346,7 +346,7 @@ async def test_last_write_that_was_torn_is_left_out(
 
 
 def garbage(path: Path) -> None:
-    """In the same file, as a failing disk or a careless program does."""
+    """Overwrite the same file, as a failing disk or a careless program does."""
     with path.open("r+b") as file:
         file.write(os.urandom(path.stat().st_size))
 
@@ -376,7 +376,7 @@ def log_garbage(path: Path) -> None:
     "damage", [garbage, first_page, emptied, log_removed, log_emptied, log_garbage]
 )
 @pytest.mark.parametrize("tidied", [True, False])
-async def test_poll_after_the_damage_is_acknowledged_only_when_it_is_on_the_disk(
+async def test_poll_after_damage_is_acknowledged_only_when_on_disk(
     folder: Path, damage: Callable[[Path], None], tidied: bool
 ) -> None:
     async with Outbox(folder) as outbox:
@@ -396,7 +396,7 @@ async def test_poll_after_the_damage_is_acknowledged_only_when_it_is_on_the_disk
         assert await outbox.notes() == {"note": "new"}
 
 
-async def test_damage_to_what_is_not_being_written_is_found_after_the_poll(
+async def test_damage_to_older_pages_is_found_after_the_poll(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Outbox(folder) as outbox:
@@ -415,7 +415,7 @@ async def test_damage_to_what_is_not_being_written_is_found_after_the_poll(
     assert [reading.value for reading in batch.items] == list(range(210))
 
 
-async def test_check_that_takes_too_long_is_broken_off(
+async def test_slow_integrity_check_is_aborted_without_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("sst_cloud.outbox.database._CHECK_TIME", 0)
@@ -426,7 +426,7 @@ async def test_check_that_takes_too_long_is_broken_off(
     assert caplog.text == ""
 
 
-async def test_log_that_is_damaged_is_not_written_back_at_the_end(folder: Path) -> None:
+async def test_damaged_log_is_not_written_back_at_close(folder: Path) -> None:
     async with Outbox(folder) as outbox:
         await outbox.join("m", READINGS)
         await outbox.append(Entry(readings(0, 20)))
@@ -440,7 +440,7 @@ async def test_log_that_is_damaged_is_not_written_back_at_the_end(folder: Path) 
     assert len(values) + unreadable == 40
 
 
-async def test_delivery_under_way_when_damage_is_found_is_counted(folder: Path) -> None:
+async def test_delivery_running_when_damage_is_found_is_counted(folder: Path) -> None:
     async with Outbox(folder) as outbox:
         await outbox.join("m", READINGS)
         await outbox.append(Entry(readings(0, 10)))
@@ -455,7 +455,7 @@ async def test_delivery_under_way_when_damage_is_found_is_counted(folder: Path) 
         assert [reading.value for reading in batch.items] == list(range(20, 30))
 
 
-async def test_outbox_that_is_replaced_together_with_its_log_is_used_with_its_log(
+async def test_outbox_replaced_together_with_its_log_is_read_with_the_log(
     folder: Path,
 ) -> None:
     other = folder / "other"
@@ -474,9 +474,9 @@ async def test_outbox_that_is_replaced_together_with_its_log_is_used_with_its_lo
     assert [reading.value for reading in batch.items] == [*range(10), *range(20, 30)]
 
 
-async def test_collector_goes_on_with_salvaged_readings(folder: Path) -> None:
-    """Those that a sink had not received are delivered when it is back."""
-    clock = Settable(ManualClock().now())
+async def test_collector_continues_with_salvaged_readings(folder: Path) -> None:
+    """Readings that a sink had not received are delivered when it is available again."""
+    clock = SettableClock(ManualClock().now())
     committed = []
 
     def saw(poll: Poll) -> None:
@@ -485,7 +485,7 @@ async def test_collector_goes_on_with_salvaged_readings(folder: Path) -> None:
             first_page(folder / "outbox.db")
 
     with Threads.counted():
-        source, sink = Meter(clock), Memory()
+        source, sink = Meter(clock), MemorySink()
         await collected(source, {"m": sink}, folder, 1, start=Start.BEGINNING)
         await collected(source, {}, folder, 20, on_poll=saw)
         await collected(source, {"m": sink}, folder, 1)
@@ -581,8 +581,8 @@ async def test_outbox_of_the_second_format_is_continued(folder: Path, damaged: b
     assert [*state.alarms] == [(EventKind.LEAK, (1, 2, "module", "module"))]
     (flow,) = state.flow.values()
     assert (flow.used_l, flow.reported, flow.night_reported) == (7, True, True)
-    (seen,) = state.last_seen.values()
-    assert seen.device == '"told": '
+    (device_seen,) = state.last_seen.values()
+    assert device_seen.device == '"told": '
     assert state.last_readings is not None
     assert await rest(folder) == (list(range(5, 100)), 0)
 
@@ -599,8 +599,8 @@ async def test_damaged_outbox_of_the_first_format_is_salvaged(folder: Path, sql:
     assert await rest(folder, EVENTS) == ([event(n).message for n in (1, 2)], 0)
 
 
-async def test_number_that_has_changed_in_the_first_format_does_not_count(folder: Path) -> None:
-    """Nothing tells that it is wrong but that it is far off."""
+async def test_implausible_entry_number_in_the_first_format_is_ignored(folder: Path) -> None:
+    """The only sign that it is wrong is its distance from the others."""
     format_1(folder)
     query(folder / "outbox.db", "UPDATE readings SET seq = 268000000 WHERE seq = 50")
     with (folder / "outbox.db").open("r+b") as file:
@@ -642,7 +642,7 @@ def write(path: Path, content: bytes | bytearray) -> None:
 
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 @pytest.mark.parametrize("strike", [flip_a_bit, overwrite, cut_off])
-def test_only_what_was_destroyed_is_lost_and_nothing_else_is_delivered(
+def test_only_destroyed_entries_are_lost_after_random_damage(
     folder: Path, caplog: pytest.LogCaptureFixture, strike: Strike, running: bool
 ) -> None:
     for seed in range(25):
@@ -685,7 +685,7 @@ async def _strike(
             (content, file.read_bytes() if file.exists() else b"")
             for file, content in before.items()
         ]
-        known = list(acknowledged)
+        expected = list(acknowledged)
         if running:
             await polls(random.randint(1, 5))
     async with Outbox(image) as outbox:
@@ -695,17 +695,17 @@ async def _strike(
         assert acknowledged[reading.value] == reading
     delivered = {reading.value for reading in batch.items}
     lost = acknowledged.keys() - delivered
-    assert lost <= set(known)
+    assert lost <= set(expected)
     if lost:
         assert caplog.records
     if "the last write to the outbox" in caplog.text:  # as after a crash
-        lost -= set(known[-last:])
+        lost -= set(expected[-last:])
     if strike is not cut_off:
         assert not [value for value in lost if _is_untouched(encode(acknowledged[value]), after)]
 
 
 def _is_untouched(record: bytes, files: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Whether a record, with what belongs to it, is as it was, wherever it is."""
+    """Whether a record is unchanged, wherever it is stored."""
     copies = 0
     for before, after in files:
         place = before.find(record)

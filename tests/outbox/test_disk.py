@@ -1,4 +1,4 @@
-"""The disk: full, damaged, somebody else's, taken away. Nothing acknowledged is lost."""
+"""Full disks, damaged, foreign and removed files: nothing acknowledged is lost."""
 
 import asyncio
 import json
@@ -16,7 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from collector.parts import Listener, Memory, Meter, Settable, Threads, collected, fill, mounted
+from collector.parts import (
+    Listener,
+    MemorySink,
+    Meter,
+    SettableClock,
+    Threads,
+    collected,
+    fill,
+    mounted,
+)
 from sst_cloud import ManualClock, Reading, SinkUnavailableError, WriteReport
 from sst_cloud.collector import Collector, Poll
 from sst_cloud.errors import OutboxError
@@ -41,7 +50,7 @@ def _threads() -> Iterator[None]:
 
 @pytest.fixture
 def clock() -> ManualClock:
-    return Settable(datetime(2026, 3, 1, 12, 7, 11, tzinfo=UTC))
+    return SettableClock(datetime(2026, 3, 1, 12, 7, 11, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -54,33 +63,33 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 class Polls:
-    """What is done at the end of which poll, and what came of all of them."""
+    """Runs an action at the end of a given poll, and records all polls."""
 
     def __init__(self, **actions: Callable[[], object]) -> None:
         self.actions = {int(name.removeprefix("after_")): act for name, act in actions.items()}
-        self.seen: list[Poll] = []
+        self.polls: list[Poll] = []
 
     def __call__(self, poll: Poll) -> None:
-        self.seen.append(poll)
-        self.actions.get(len(self.seen), lambda: None)()
+        self.polls.append(poll)
+        self.actions.get(len(self.polls), lambda: None)()
 
     @property
     def committed(self) -> list[bool]:
-        return [poll.committed for poll in self.seen]
+        return [poll.committed for poll in self.polls]
 
 
-async def ended(collector: Collector, polls: int) -> None:
+async def run_polls(collector: Collector, polls: int) -> None:
     async with collector:
         await collector.run(polls)
 
 
-async def test_full_disk_loses_nothing_and_is_told_once(
+async def test_full_disk_loses_nothing_and_is_logged_once(
     clock: ManualClock, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source, sink = Meter(clock), Memory()
+    source, sink = Meter(clock), MemorySink()
     polls = Polls(after_5=lambda: fill(small_disk), after_20=(small_disk / "ballast").unlink)
     await collected(source, {"m": sink}, small_disk / "state", POLLS, on_poll=polls)
-    assert len(source.asked) == POLLS
+    assert len(source.poll_times) == POLLS
     assert set(polls.committed[:5]) == {True}
     assert False in polls.committed[5:20]
     assert set(polls.committed[20:]) == {True}
@@ -90,33 +99,31 @@ async def test_full_disk_loses_nothing_and_is_told_once(
     assert "no readings were lost in the meantime" in caplog.text
 
 
-async def test_full_disk_is_named_where_the_collector_cannot_even_begin(
-    clock: ManualClock, small_disk: Path
-) -> None:
+async def test_full_disk_at_startup_is_a_clear_error(clock: ManualClock, small_disk: Path) -> None:
     fill(small_disk)
     with pytest.raises(OutboxError, match=r"the disk with .* is full: free some space"):
         await collected(Meter(clock), {}, small_disk, 1)
 
 
-async def test_what_is_held_in_memory_is_committed_at_the_end_if_there_is_room_by_then(
+async def test_readings_in_memory_are_committed_at_exit_if_space_was_freed(
     clock: ManualClock, small_disk: Path
 ) -> None:
-    """As somebody does who is told of the full disk: make room, and start the service anew."""
+    """Like a user who sees the error: free some space, and restart the service."""
     source, polls = Meter(clock), Polls(after_5=lambda: fill(small_disk))
     async with Collector(source, {}, small_disk / "state", clock=clock, on_poll=polls) as collector:
         with pytest.raises(OutboxError, match="full"):
             await collector.run(POLLS)
         (small_disk / "ballast").unlink()
     assert False in polls.committed
-    sink = Memory()
+    sink = MemorySink()
     await collected(source, {"m": sink}, small_disk / "state", 1, start=Start.BEGINNING)
     assert sink.values == list(range(1, POLLS + 2))
 
 
-async def test_collector_that_is_stopped_while_the_disk_is_full_keeps_what_was_committed(
+async def test_stop_with_a_full_disk_keeps_committed_readings(
     clock: ManualClock, small_disk: Path
 ) -> None:
-    source, dead, polls = Meter(clock), Memory(), Polls(after_5=lambda: fill(small_disk))
+    source, dead, polls = Meter(clock), MemorySink(), Polls(after_5=lambda: fill(small_disk))
     with pytest.raises(OutboxError, match="full"):
         await collected(source, {}, small_disk / "state", POLLS, on_poll=polls)
     (small_disk / "ballast").unlink()
@@ -124,10 +131,10 @@ async def test_collector_that_is_stopped_while_the_disk_is_full_keeps_what_was_c
     assert set(range(1, 1 + sum(polls.committed))) <= set(dead.values)
 
 
-async def test_stop_amid_a_commit_loses_nothing_that_was_held(
+async def test_stop_during_a_commit_loses_no_readings_in_memory(
     clock: ManualClock, small_disk: Path
 ) -> None:
-    """The commit waits for its turn, behind somebody who asks for the status."""
+    """The commit waits behind a reader of the status."""
     state = small_disk / "state"
 
     async def stop() -> None:
@@ -142,60 +149,60 @@ async def test_stop_amid_a_commit_loses_nothing_that_was_held(
             database.execute("COMMIT")
         await asking
 
-    def asked() -> None:
-        if len(source.asked) == 8:
+    def before_answer() -> None:
+        if len(source.poll_times) == 8:
             stopping.append(asyncio.create_task(stop()))
 
     stopping: list[asyncio.Task[None]] = []
     source = Meter(clock)
-    source.on_asked = asked
+    source.before_answer = before_answer
     polls = Polls(after_3=lambda: fill(small_disk), after_7=(small_disk / "ballast").unlink)
     async with Collector(source, {}, state, clock=clock, on_poll=polls) as collector:
         await collector.run()
     await asyncio.gather(*stopping)
     assert False in polls.committed
-    assert len(polls.seen) == 7
+    assert len(polls.polls) == 7
     assert read_status(state).readings == 8
 
 
-async def test_alarms_do_not_wait_for_room_on_the_disk_and_ring_once(
+async def test_alarms_are_sent_once_while_the_disk_is_full(
     clock: ManualClock, small_disk: Path
 ) -> None:
-    source, handler, heard = Meter(clock, litres=9_000), Listener(), list[int]()
+    source, handler, event_counts = Meter(clock, litres=9_000), Listener(), list[int]()
 
     def note(poll: Poll) -> None:
         polls(poll)
-        heard.append(len(handler.heard))
+        event_counts.append(len(handler.received))
 
-    def asked() -> None:
-        if len(source.asked) == 16:
+    def before_answer() -> None:
+        if len(source.poll_times) == 16:
             source.litres = 0
 
-    source.on_asked = asked
+    source.before_answer = before_answer
     polls = Polls(after_5=lambda: fill(small_disk), after_20=(small_disk / "ballast").unlink)
     state = small_disk / "state"
     await collected(source, {}, state, POLLS, handlers={"h": handler}, on_poll=note)
     assert polls.committed[14:20] == [False] * 6
-    assert [event.kind for event in handler.heard] == ["counter_suspect", "counter_replaced"]
-    assert heard[19] == 2
+    assert [event.kind for event in handler.received] == ["counter_suspect", "counter_replaced"]
+    assert event_counts[19] == 2
     assert read_status(state).sinks[0].waiting == 0
 
 
-async def test_alarms_that_rang_already_do_not_ring_again_with_one_that_fails(
+async def test_alarms_already_sent_are_not_repeated_with_a_failed_one(
     clock: ManualClock, small_disk: Path
 ) -> None:
     """The disk has room again; the next alarm is written with those, and its first try fails."""
     source, handler = Meter(clock, litres=9_000), Listener(None, None, BUSY)
 
-    def asked() -> None:
-        source.litres = {16: 0, 21: 900_000}.get(len(source.asked), source.litres)
+    def before_answer() -> None:
+        source.litres = {16: 0, 21: 900_000}.get(len(source.poll_times), source.litres)
 
-    source.on_asked = asked
+    source.before_answer = before_answer
     polls = Polls(after_5=lambda: fill(small_disk), after_20=(small_disk / "ballast").unlink)
     state = small_disk / "state"
     await collected(source, {}, state, POLLS, handlers={"h": handler}, on_poll=polls)
     assert handler.writes > 3
-    assert [(event.kind, event.over) for event in handler.heard] == [
+    assert [(event.kind, event.over) for event in handler.received] == [
         ("counter_suspect", False),
         ("counter_replaced", False),
         ("counter_suspect", False),
@@ -203,33 +210,33 @@ async def test_alarms_that_rang_already_do_not_ring_again_with_one_that_fails(
     ]
 
 
-async def test_handler_that_takes_an_alarm_at_the_second_try_is_well_though_the_disk_is_full(
+async def test_handler_recovers_at_the_second_try_despite_a_full_disk(
     clock: ManualClock, small_disk: Path
 ) -> None:
     source, handler = Meter(clock, litres=9_000), Listener(BUSY)
     errors: list[int] = []
 
-    def asked() -> None:
-        if len(source.asked) == 16:
+    def before_answer() -> None:
+        if len(source.poll_times) == 16:
             source.litres = 0
 
     def note(poll: Poll) -> None:
         polls(poll)
         errors.append(len(collector.errors))
 
-    source.on_asked = asked
+    source.before_answer = before_answer
     polls = Polls(after_5=lambda: fill(small_disk))
     collector = Collector(
         source, {}, small_disk / "state", handlers={"h": handler}, clock=clock, on_poll=note
     )
     with pytest.raises(OutboxError, match=r"[0-9]+ readings and 2 events are lost: .*full"):
-        await ended(collector, 18)
+        await run_polls(collector, 18)
     assert not polls.committed[16]
-    assert handler.heard[0].kind == "counter_suspect"
+    assert handler.received[0].kind == "counter_suspect"
     assert errors[16] == 0
 
 
-async def test_what_neither_disk_nor_memory_can_hold_is_counted(
+async def test_readings_lost_to_full_disk_and_memory_are_counted(
     clock: ManualClock,
     small_disk: Path,
     caplog: pytest.LogCaptureFixture,
@@ -249,18 +256,18 @@ async def test_what_neither_disk_nor_memory_can_hold_is_counted(
     )
 
 
-def test_file_that_may_not_grow_loses_nothing(tmp_path: Path) -> None:
+def test_file_size_limit_loses_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, __file__, str(tmp_path / "state")],
         check=True,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    found = json.loads(done.stdout)
-    assert found["committed"][0]
-    assert found["committed"][-1]
-    assert False in found["committed"]
-    assert found["stored"] == list(range(1, len(found["committed"]) + 1))
+    results = json.loads(done.stdout)
+    assert results["committed"][0]
+    assert results["committed"][-1]
+    assert False in results["committed"]
+    assert results["stored"] == list(range(1, len(results["committed"]) + 1))
 
 
 def garbage(path: Path) -> None:
@@ -272,7 +279,7 @@ def half(path: Path) -> None:
 
 
 def middle(path: Path) -> None:
-    """Other bytes in every page but the first."""
+    """Change bytes in every page but the first."""
     with path.open("r+b") as file:
         for start in range(4096, path.stat().st_size, 4096):
             file.seek(start)
@@ -286,14 +293,14 @@ def nothing_but_zeros(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "salvaged"), [(garbage, 0), (half, 30), (middle, 30), (nothing_but_zeros, 0)]
 )
-async def test_damaged_outbox_is_set_aside_and_collection_goes_on(
+async def test_damaged_outbox_is_set_aside_and_collection_continues(
     clock: ManualClock,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     damage: Callable[[Path], None],
     salvaged: int,
 ) -> None:
-    source, sink = Meter(clock), Memory()
+    source, sink = Meter(clock), MemorySink()
     await collected(source, {"m": sink}, tmp_path, POLLS)
     damage(tmp_path / "outbox.db")
     before = (tmp_path / "outbox.db").read_bytes()
@@ -308,13 +315,13 @@ async def test_damaged_outbox_is_set_aside_and_collection_goes_on(
 
 
 @pytest.mark.parametrize("damage", [garbage, half, middle, nothing_but_zeros])
-async def test_outbox_that_is_damaged_while_it_is_used_is_set_aside(
+async def test_outbox_damaged_while_in_use_is_set_aside(
     clock: ManualClock,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     damage: Callable[[Path], None],
 ) -> None:
-    """The log is written back first, so that what is damaged is the file that is read."""
+    """The log is written back first, so that the damage is in the file that is read."""
     path = tmp_path / "outbox.db"
 
     def strike() -> None:
@@ -322,7 +329,7 @@ async def test_outbox_that_is_damaged_while_it_is_used_is_set_aside(
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         damage(path)
 
-    source, sink, polls = Meter(clock), Memory(), Polls(after_10=strike)
+    source, sink, polls = Meter(clock), MemorySink(), Polls(after_10=strike)
     await collected(source, {"m": sink}, tmp_path, POLLS, on_poll=polls)
     assert set(polls.committed) == {True}
     assert sink.values == list(range(1, POLLS + 1))
@@ -332,10 +339,10 @@ async def test_outbox_that_is_damaged_while_it_is_used_is_set_aside(
     assert (status.waiting, status.rejected, status.dropped) == (0, 0, 0)
 
 
-async def test_damaged_outbox_is_replaced_when_there_is_room_for_a_new_one(
+async def test_damaged_outbox_is_replaced_when_disk_space_allows(
     clock: ManualClock, small_disk: Path
 ) -> None:
-    """Until then, what is read is held in memory, and the damaged one stays as it is."""
+    """Until then, readings are kept in memory, and the damaged outbox is unchanged."""
     state = small_disk / "state"
     entry = Entry([sample_reading(value=value) for value in range(1, 1_001)])
     async with Outbox(state, clock=clock) as outbox:
@@ -357,14 +364,14 @@ async def test_damaged_outbox_is_replaced_when_there_is_room_for_a_new_one(
     assert [reading.value for reading in batch.items[-1_000:]] == list(range(1, 1_001))
 
 
-async def test_outbox_that_is_removed_while_it_is_used_is_begun_anew(
+async def test_outbox_removed_while_in_use_is_created_again(
     clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def remove() -> None:
         for file in tmp_path.glob("outbox.db*"):
             file.unlink()
 
-    source, sink, polls = Meter(clock), Memory(), Polls(after_10=remove)
+    source, sink, polls = Meter(clock), MemorySink(), Polls(after_10=remove)
     await collected(source, {"m": sink}, tmp_path, POLLS, on_poll=polls)
     assert set(polls.committed) == {True}
     assert set(sink.values) >= {*range(1, 10), *range(11, POLLS + 1)}
@@ -372,12 +379,12 @@ async def test_outbox_that_is_removed_while_it_is_used_is_begun_anew(
     assert " in it; starting a new one" in caplog.text
 
 
-async def test_what_was_on_its_way_when_the_outbox_went_moves_no_place_in_the_new_one(
+async def test_delivery_running_when_the_outbox_was_removed_moves_no_new_position(
     clock: ManualClock, tmp_path: Path
 ) -> None:
-    """Its number counts in a file that is gone."""
+    """Its position refers to a file that is gone."""
 
-    class Removing(Memory):
+    class Removing(MemorySink):
         async def write(self, readings: Sequence[Reading]) -> WriteReport:
             if self.writes == 10:
                 for file in tmp_path.glob("outbox.db*"):
@@ -390,7 +397,7 @@ async def test_what_was_on_its_way_when_the_outbox_went_moves_no_place_in_the_ne
     assert read_status(tmp_path).sinks[0].waiting == 0
 
 
-async def test_outbox_that_cannot_be_begun_anew_at_once_still_knows_its_sinks(
+async def test_outbox_created_again_after_a_delay_keeps_its_sinks(
     clock: ManualClock, tmp_path: Path
 ) -> None:
     path = tmp_path / "outbox.db"
@@ -400,17 +407,17 @@ async def test_outbox_that_cannot_be_begun_anew_at_once_still_knows_its_sinks(
             file.unlink()
         path.mkdir()
 
-    source, sink = Meter(clock), Memory()
+    source, sink = Meter(clock), MemorySink()
     polls = Polls(after_10=obstruct, after_15=path.rmdir)
     await collected(source, {"m": sink}, tmp_path, POLLS, on_poll=polls)
     assert polls.committed == [True] * 10 + [False] * 5 + [True] * 15
     assert set(sink.values) >= {*range(1, 10), *range(11, POLLS + 1)}
 
 
-async def test_outbox_that_is_replaced_while_it_is_used_is_the_outbox_from_then_on(
+async def test_outbox_replaced_while_in_use_is_used_from_then_on(
     clock: ManualClock, tmp_path: Path
 ) -> None:
-    """What is written to a file that has no name any more would be lost."""
+    """Anything written to a deleted file would be lost."""
     state, other = tmp_path / "state", tmp_path / "other"
     await collected(Meter(clock), {}, other, 2)
 
@@ -419,25 +426,25 @@ async def test_outbox_that_is_replaced_while_it_is_used_is_the_outbox_from_then_
             file.unlink()
         shutil.copy(other / "outbox.db", state)
 
-    source, sink, polls = Meter(clock), Memory(), Polls(after_10=replace)
+    source, sink, polls = Meter(clock), MemorySink(), Polls(after_10=replace)
     await collected(source, {"m": sink}, state, POLLS, on_poll=polls)
     assert set(polls.committed) == {True}
     assert set(sink.values) >= {*range(1, 10), *range(11, POLLS + 1)}
     assert read_status(state).readings == 2 + POLLS - 10
 
 
-async def test_folder_that_is_removed_while_it_is_used_is_made_anew(
+async def test_folder_removed_while_in_use_is_created_again(
     clock: ManualClock, tmp_path: Path
 ) -> None:
     state = tmp_path / "state"
-    source, sink, polls = Meter(clock), Memory(), Polls(after_10=lambda: shutil.rmtree(state))
+    source, sink, polls = Meter(clock), MemorySink(), Polls(after_10=lambda: shutil.rmtree(state))
     await collected(source, {"m": sink}, state, POLLS, on_poll=polls)
     assert set(polls.committed) == {True}
     assert set(sink.values) >= {*range(1, 10), *range(11, POLLS + 1)}
 
 
 @pytest.mark.parametrize("name", ["outbox.db", "collector.lock"])
-async def test_other_programs_file_is_refused_and_not_touched(
+async def test_file_of_another_program_is_refused_and_unchanged(
     clock: ManualClock, tmp_path: Path, name: str
 ) -> None:
     path = tmp_path / name
@@ -447,13 +454,13 @@ async def test_other_programs_file_is_refused_and_not_touched(
     before = path.read_bytes()
     if name == "outbox.db":
         with pytest.raises(OutboxError, match="not an outbox of sst-cloud; choose another folder"):
-            await collected(Meter(clock), {"m": Memory()}, tmp_path, 1)
+            await collected(Meter(clock), {"m": MemorySink()}, tmp_path, 1)
     else:
-        await collected(Meter(clock), {"m": Memory()}, tmp_path, 1)
+        await collected(Meter(clock), {"m": MemorySink()}, tmp_path, 1)
     assert path.read_bytes() == before
 
 
-async def test_outbox_of_another_version_is_refused_and_not_touched(
+async def test_outbox_of_another_version_is_refused_and_unchanged(
     clock: ManualClock, tmp_path: Path
 ) -> None:
     await collected(Meter(clock), {}, tmp_path, 1)
@@ -497,7 +504,7 @@ async def _hold(folder: Path) -> None:
 
 
 async def _may_not_grow(folder: Path) -> None:
-    """Poll with a limit on the size of files that comes and goes."""
+    """Poll while a limit on the file size is set and removed."""
     import resource  # noqa: PLC0415  not on all systems
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -507,7 +514,7 @@ async def _may_not_grow(folder: Path) -> None:
         # Not what the log has taken: it may begin again at its beginning, and do with that.
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, no_limit[1]))
 
-    clock = Settable(datetime(2026, 3, 1, tzinfo=UTC))
+    clock = SettableClock(datetime(2026, 3, 1, tzinfo=UTC))
     polls = Polls(
         after_5=limit, after_15=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
     )

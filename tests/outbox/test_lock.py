@@ -32,7 +32,7 @@ async def hold():
             await asyncio.Event().wait()
         if sys.argv[2] == "command":
             await asyncio.create_subprocess_exec("cat", stdout=2)
-        print(flush=True)  # a fork says it itself: it closes the folder when it first runs
+        print(flush=True)  # a fork reports it itself: it closes the folder when it first runs
         if sys.argv[2] == "fork":
             os.read(0, 1)
             os._exit(0)
@@ -97,7 +97,7 @@ async def test_second_collector_is_refused_through_a_link_to_the_folder(tmp_path
 
 
 @pytest.mark.parametrize("child", ["fork", "command"])
-async def test_child_of_a_killed_collector_does_not_keep_the_folder(
+async def test_child_of_a_killed_collector_does_not_keep_the_lock(
     tmp_path: Path, child: str
 ) -> None:
     with collector(tmp_path, child) as first:
@@ -108,7 +108,7 @@ async def test_child_of_a_killed_collector_does_not_keep_the_folder(
             assert is_running(tmp_path)
 
 
-async def test_collector_whose_folder_was_moved_leaves_the_new_one_to_the_next(
+async def test_collector_leaves_a_recreated_folder_to_the_next_collector(
     tmp_path: Path,
 ) -> None:
     state = tmp_path / "state"
@@ -127,7 +127,7 @@ async def test_collector_whose_folder_was_moved_leaves_the_new_one_to_the_next(
             await Outbox(state).__aenter__()
 
 
-async def test_collector_whose_folder_was_moved_goes_on_in_a_new_one(tmp_path: Path) -> None:
+async def test_collector_creates_a_new_folder_if_its_folder_was_moved(tmp_path: Path) -> None:
     state = tmp_path / "state"
     async with Outbox(state) as outbox:
         state.rename(tmp_path / "old")
@@ -137,7 +137,7 @@ async def test_collector_whose_folder_was_moved_goes_on_in_a_new_one(tmp_path: P
         assert (await outbox.status()).readings == 1
 
 
-async def test_looking_at_a_folder_does_not_keep_a_collector_from_starting(
+async def test_reading_the_status_does_not_prevent_a_collector_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looking = os.open(tmp_path, os.O_RDONLY)
@@ -149,10 +149,10 @@ async def test_looking_at_a_folder_does_not_keep_a_collector_from_starting(
 
 
 @pytest.mark.parametrize("reason", [errno.EBADF, errno.ENOTSUP, errno.ENOLCK, None])
-async def test_lock_file_alone_is_used_where_folders_cannot_be_locked(
+async def test_only_the_lock_file_is_used_if_folders_cannot_be_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int | None
 ) -> None:
-    """None: there is no such function, as on Windows."""
+    """None: there is no lock function, as on Windows."""
 
     def refuse(*_: object) -> None:
         raise OSError(reason, "no locks here")
@@ -173,7 +173,7 @@ def test_no_collector_is_running_without_a_folder(tmp_path: Path) -> None:
     assert not is_running(tmp_path / "none")
 
 
-async def test_everything_that_is_created_is_synced_with_its_folder(
+async def test_created_files_are_synced_with_their_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a power cut, a file whose folder was not synced may have no name."""
@@ -195,7 +195,7 @@ async def test_everything_that_is_created_is_synced_with_its_folder(
 
 
 @pytest.mark.parametrize("reason", [errno.EINVAL, errno.EBADF, errno.EIO])
-def test_folders_that_cannot_be_synced_are_no_error_but_failing_disks_are(
+def test_unsyncable_folder_is_ignored_but_a_failing_disk_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
 ) -> None:
     def refuse(_: int) -> None:

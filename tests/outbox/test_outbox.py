@@ -26,7 +26,7 @@ def readings(count: int, first: int = 0) -> Sequence[Reading]:
     return [sample_reading(value=value) for value in range(first, first + count)]
 
 
-async def test_what_is_too_old_is_dropped_counted_and_logged(
+async def test_too_old_entries_are_dropped_counted_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = ManualClock()
@@ -46,7 +46,7 @@ async def test_what_is_too_old_is_dropped_counted_and_logged(
     assert "dropped 3 readings that away had not received" in caplog.text
 
 
-async def test_many_that_are_too_old_go_in_one_go(tmp_path: Path) -> None:
+async def test_many_too_old_entries_are_dropped_together(tmp_path: Path) -> None:
     clock = ManualClock()
     async with Outbox(tmp_path, limits=Limits(age=timedelta(days=30)), clock=clock) as outbox:
         await outbox.join("away", READINGS)
@@ -59,8 +59,8 @@ async def test_many_that_are_too_old_go_in_one_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hours", [0, 1, 30])
-async def test_a_clock_that_is_ahead_for_a_while_drops_nothing(tmp_path: Path, hours: int) -> None:
-    """Once a poll, a collector started each time; `hours` is how long before it last tidied."""
+async def test_clock_temporarily_ahead_drops_nothing(tmp_path: Path, hours: int) -> None:
+    """A collector is started for each poll; `hours` is the time since the last cleanup."""
     clock, age = ManualClock(), timedelta(days=365)
 
     async def poll(value: int) -> list[float]:
@@ -84,7 +84,7 @@ async def test_a_clock_that_is_ahead_for_a_while_drops_nothing(tmp_path: Path, h
     assert await poll(5) == [0, 1, 2, 3, 4, 5]
 
 
-async def test_a_clock_that_was_ahead_does_not_keep_what_is_too_old(tmp_path: Path) -> None:
+async def test_too_old_entries_are_dropped_although_the_clock_was_ahead(tmp_path: Path) -> None:
     clock = ManualClock()
     async with Outbox(tmp_path, limits=Limits(age=timedelta(days=30)), clock=clock) as outbox:
         await outbox.join("away", READINGS)
@@ -96,8 +96,8 @@ async def test_a_clock_that_was_ahead_does_not_keep_what_is_too_old(tmp_path: Pa
     assert status.sinks[0].dropped == 3
 
 
-async def test_what_arrives_after_all_is_not_counted_as_dropped(tmp_path: Path) -> None:
-    """A slow sink has had a batch for so long that the outbox has dropped it meanwhile."""
+async def test_late_delivered_readings_are_not_counted_as_dropped(tmp_path: Path) -> None:
+    """A slow sink held a batch for so long that the outbox has dropped it meanwhile."""
     async with Outbox(tmp_path, limits=Limits(size=200_000)) as outbox:
         await outbox.join("slow", READINGS)
         await outbox.append(Entry(readings(100)))
@@ -112,8 +112,8 @@ async def test_what_arrives_after_all_is_not_counted_as_dropped(tmp_path: Path) 
     assert sink.delivered + sink.dropped + sink.waiting == 1_600
 
 
-async def test_what_is_committed_is_in_the_file_after_every_poll(tmp_path: Path) -> None:
-    """And not in its log alone, which somebody may take for rubbish."""
+async def test_committed_entries_are_in_the_main_file_after_every_poll(tmp_path: Path) -> None:
+    """And not only in its log, which a user may delete as rubbish."""
     async with Outbox(tmp_path) as outbox:
         await outbox.join("away", READINGS)
         await outbox.append(Entry(readings(3)))
@@ -126,7 +126,7 @@ async def test_what_is_committed_is_in_the_file_after_every_poll(tmp_path: Path)
 
 
 async def test_every_commit_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """2 is FULL: with less, a power cut takes what was acknowledged."""
+    """2 is FULL: with less, a power cut may lose acknowledged data."""
     opened: list[sqlite3.Connection] = []
     connect = sqlite3.connect
 
@@ -159,7 +159,7 @@ async def test_a_full_outbox_drops_the_oldest(
     assert "the outbox is full" in caplog.text
 
 
-async def test_what_everybody_has_had_is_kept_for_a_while(tmp_path: Path) -> None:
+async def test_delivered_entries_are_kept_for_a_while(tmp_path: Path) -> None:
     clock = ManualClock()
     async with Outbox(tmp_path, limits=Limits(keep=timedelta(days=7)), clock=clock) as outbox:
         await outbox.join("one", READINGS)
@@ -177,8 +177,8 @@ async def test_what_everybody_has_had_is_kept_for_a_while(tmp_path: Path) -> Non
         assert [sink.dropped for sink in (await outbox.status()).sinks] == [0, 0, 0]
 
 
-async def test_entries_of_a_clock_that_was_ahead_are_not_kept_until_then(tmp_path: Path) -> None:
-    """Nor is all that came after them."""
+async def test_entries_with_a_future_time_are_not_kept_too_long(tmp_path: Path) -> None:
+    """Neither are the entries after them."""
     clock = ManualClock()
     async with Outbox(tmp_path, limits=Limits(keep=timedelta(days=7)), clock=clock) as outbox:
         for name in ("well", "away"):
@@ -197,7 +197,7 @@ async def test_entries_of_a_clock_that_was_ahead_are_not_kept_until_then(tmp_pat
         assert not (await outbox.batch("new", READINGS, 10)).items
 
 
-async def test_what_a_sink_missed_while_it_was_left_out_is_counted_and_logged(
+async def test_entries_dropped_while_a_sink_was_removed_are_counted_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = ManualClock()
@@ -214,7 +214,7 @@ async def test_what_a_sink_missed_while_it_was_left_out_is_counted_and_logged(
     assert "dropped 3 readings that left out had not received" in caplog.text
 
 
-async def test_an_entry_that_cannot_be_read_holds_nothing_up(
+async def test_unreadable_entry_is_skipped_without_blocking(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Outbox(tmp_path) as outbox:
@@ -230,7 +230,7 @@ async def test_an_entry_that_cannot_be_read_holds_nothing_up(
     assert "skipped entry 2 of the outbox" in caplog.text
 
 
-async def test_an_outbox_of_another_version_is_left_alone(tmp_path: Path) -> None:
+async def test_outbox_of_another_version_is_refused(tmp_path: Path) -> None:
     async with Outbox(tmp_path) as outbox:
         await outbox.join("one", READINGS)
     with closing(sqlite3.connect(tmp_path / "outbox.db")) as database, database:
@@ -240,7 +240,7 @@ async def test_an_outbox_of_another_version_is_left_alone(tmp_path: Path) -> Non
             pytest.fail("it was opened")
 
 
-async def test_there_is_nothing_to_look_at_before_the_first_run(tmp_path: Path) -> None:
+async def test_status_before_the_first_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OutboxError, match="there is no outbox in "):
         read_status(tmp_path)
     (tmp_path / "outbox.db").write_bytes(b"something else, and long enough to be told apart" * 50)
@@ -248,7 +248,7 @@ async def test_there_is_nothing_to_look_at_before_the_first_run(tmp_path: Path) 
         read_status(tmp_path)
 
 
-async def test_the_file_shrinks_when_a_long_queue_has_been_delivered(tmp_path: Path) -> None:
+async def test_file_shrinks_after_a_long_queue_is_delivered(tmp_path: Path) -> None:
     clock = ManualClock()
     async with Outbox(tmp_path, clock=clock) as outbox:
         await outbox.join("was away", READINGS)
@@ -274,20 +274,20 @@ def backup(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_an_outbox_that_is_not_in_use_can_be_read_where_nothing_may_be_written(
+def test_unused_outbox_can_be_read_from_a_read_only_folder(
     backup: Path,
 ) -> None:
     assert read_status(backup).readings == 3
 
 
-async def test_what_cannot_be_opened_as_an_outbox_says_who_can(tmp_path: Path) -> None:
+async def test_unopenable_outbox_error_names_the_right_user(tmp_path: Path) -> None:
     (tmp_path / "outbox.db").mkdir()
     with pytest.raises(OutboxError, match="as the user that the collector runs as"):
         read_status(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["garbage", "not a database, and long enough to see it" * 50])
-async def test_a_lock_that_is_none_is_said_to_be_in_the_way(tmp_path: Path, content: str) -> None:
+async def test_foreign_file_in_place_of_the_lock_is_reported(tmp_path: Path, content: str) -> None:
     (tmp_path / "collector.lock").write_text(content)
     with pytest.raises(
         OutboxError, match=r"collector.lock is not a lock file of sst-cloud; remove it"

@@ -44,7 +44,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @attrs.define
 class Consumer:
-    """What a consumer of the model has had."""
+    """What a consumer of the model has received."""
 
     cursor: int
     joined: bool = True
@@ -57,14 +57,14 @@ class Consumer:
 
 @attrs.define
 class Row:
-    """One stream of the model. Numbers begin with 1; `gone` of them are there no more."""
+    """One stream of the model. Numbers begin with 1; the first `gone` of them are deleted."""
 
     items: list[tuple[int, Any]] = attrs.field(factory=list)
-    """When it was added, in seconds, and what."""
+    """The time when it was added, in seconds, and the item."""
     gone: int = 0
     consumers: dict[str, Consumer] = attrs.field(factory=dict)
     too_old: tuple[int, int] | None = None
-    """Since when, in seconds, and up to which number all have been too old."""
+    """Since which time, in seconds, and up to which number all entries have been too old."""
 
     def waiting(self, name: str, most: int) -> list[Any]:
         cursor = self.consumers[name].cursor
@@ -74,7 +74,7 @@ class Row:
         return [consumer for consumer in self.consumers.values() if consumer.joined]
 
     def forget(self, gone: int) -> None:
-        """Drop so many in all, undelivered or not."""
+        """Drop entries up to this total number, delivered or not."""
         self.gone = gone
         for consumer in self.joined():
             consumer.dropped += max(0, gone - consumer.cursor)
@@ -82,7 +82,7 @@ class Row:
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """Everything that is done to an outbox, in any order."""
+    """All operations on an outbox, in any order."""
 
     limits = Limits(age=timedelta(hours=20), keep=timedelta(hours=2))
     drops_by_size = False
@@ -149,7 +149,7 @@ class OutboxMachine(RuleBasedStateMachine):
         rejected=st.floats(0, 1),
     )
     def deliver(self, stream: Stream, name: str, most: int, kept: float, rejected: float) -> None:
-        """All of a batch or its beginning, with some of them rejected for good."""
+        """Deliver a batch or its beginning, with some items rejected permanently."""
         if not self._is_joined(stream, name) or (self.held and self.held[:2] == (stream, name)):
             return
         batch = self.run(self.outbox.batch(name, stream, most))
@@ -159,7 +159,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @rule(stream=STREAMS, name=st.sampled_from(NAMES))
     def begin_to_deliver(self, stream: Stream, name: str) -> None:
-        """The sink takes its time; other things happen meanwhile."""
+        """The sink is slow; other operations happen meanwhile."""
         if self._is_joined(stream, name):
             batch = self.run(self.outbox.batch(name, stream, 50))
             self._check_batch(stream, name, batch, 50)
@@ -201,7 +201,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @rule(staying=st.sets(st.sampled_from(NAMES)))
     def crash(self, staying: set[str]) -> None:
-        """The power fails: what is on the disk is all there is."""
+        """The power fails: only what is on the disk is left."""
         self._leave_behind(self._image())
         self._open_again(staying)
 
@@ -209,7 +209,7 @@ class OutboxMachine(RuleBasedStateMachine):
         readings=st.integers(1, 40), part=st.floats(0, 1), staying=st.sets(st.sampled_from(NAMES))
     )
     def crash_while_appending(self, readings: int, part: float, staying: set[str]) -> None:
-        """Some of what the commit wrote is on the disk: all of the entry is there, or none."""
+        """Only a part of the commit is on the disk: the entry is there entirely or not at all."""
         entry = self._entry(readings, 1, "crashed")
         before = self._image()
         self.run(self.outbox.append(entry))
@@ -221,9 +221,9 @@ class OutboxMachine(RuleBasedStateMachine):
             longer.write_bytes(written[:end])
         with closing(sqlite3.connect(after / "outbox.db")) as database:
             newest = _number(database, "SELECT max(seq) FROM sqlite_sequence WHERE name='readings'")
-        known = len(self.rows[Stream.READINGS].items)
-        assert newest in (known, known + len(entry.readings))
-        if newest != known:
+        count_before = len(self.rows[Stream.READINGS].items)
+        assert newest in (count_before, count_before + len(entry.readings))
+        if newest != count_before:
             self._appended(entry)
         self._leave_behind(after)
         self._open_again(staying)
@@ -237,14 +237,14 @@ class OutboxMachine(RuleBasedStateMachine):
         status = self.run(self.outbox.status())
         readings = self.rows[Stream.READINGS]
         assert status.readings == len(readings.items)
-        found = {(sink.stream, sink.name): sink for sink in status.sinks}
-        assert len(found) == len(status.sinks)
-        assert set(found) == {
+        statuses = {(sink.stream, sink.name): sink for sink in status.sinks}
+        assert len(statuses) == len(status.sinks)
+        assert set(statuses) == {
             (stream, name) for stream, row in self.rows.items() for name in row.consumers
         }
         for stream, row in self.rows.items():
             for name, consumer in row.consumers.items():
-                self._check_status(found[stream, name], row, consumer)
+                self._check_status(statuses[stream, name], row, consumer)
 
     @invariant()
     def notes_are_the_last(self) -> None:
@@ -258,8 +258,8 @@ class OutboxMachine(RuleBasedStateMachine):
         with closing(sqlite3.connect(self.folder / "outbox.db")) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             for stream, row in self.rows.items():
-                kept = [seq for (seq,) in database.execute(f"SELECT seq FROM {stream}")]
-                assert kept == list(range(row.gone + 1, len(row.items) + 1))
+                numbers = [seq for (seq,) in database.execute(f"SELECT seq FROM {stream}")]
+                assert numbers == list(range(row.gone + 1, len(row.items) + 1))
 
     # How.
 
@@ -310,12 +310,12 @@ class OutboxMachine(RuleBasedStateMachine):
     def _join(self, stream: Stream, name: str, start: Start) -> None:
         self.run(self.outbox.join(name, stream, start))
         row = self.rows[stream]
-        known = row.consumers.get(name)
-        if known is None:
+        consumer = row.consumers.get(name)
+        if consumer is None:
             newest = len(row.items)
             row.consumers[name] = Consumer(newest if start is Start.NOW else row.gone)
         else:
-            known.joined, known.state = True, DeliveryState.FLOWING
+            consumer.joined, consumer.state = True, DeliveryState.FLOWING
             row.forget(row.gone)
 
     def _open_again(self, staying: set[str]) -> None:
@@ -355,7 +355,7 @@ class OutboxMachine(RuleBasedStateMachine):
                 row.forget(gone)
 
     def _too_old(self, row: Row, now: int) -> int:
-        """Up to which number all are too old and have been for a day: a clock may be ahead."""
+        """The number up to which all have been too old for a day, as a clock may be ahead."""
         upto = row.gone
         while upto < len(row.items) and row.items[upto][0] < now - self.limits.age.total_seconds():
             upto += 1
@@ -371,7 +371,7 @@ class OutboxMachine(RuleBasedStateMachine):
         return min(upto, until)
 
     def _drop_what_was_dropped(self) -> None:
-        """How many bytes an entry takes is SQLite's affair."""
+        """The size of an entry depends on SQLite, so the number dropped is read from the file."""
         status = self.run(self.outbox.status())
         assert status.size <= self.limits.size
         with closing(sqlite3.connect(self.folder / "outbox.db")) as database:
@@ -380,38 +380,38 @@ class OutboxMachine(RuleBasedStateMachine):
                 assert len(row.items) - left >= row.gone
                 row.forget(len(row.items) - left)
 
-    def _check_status(self, found: SinkStatus, row: Row, consumer: Consumer) -> None:
-        assert found.waiting == len(row.items) - consumer.cursor
-        assert found.delivered == consumer.delivered
-        assert found.rejected == consumer.rejected
-        assert found.dropped == consumer.dropped
-        assert found.state == (consumer.state if consumer.joined else DeliveryState.REMOVED)
-        assert found.error == consumer.error
+    def _check_status(self, status: SinkStatus, row: Row, consumer: Consumer) -> None:
+        assert status.waiting == len(row.items) - consumer.cursor
+        assert status.delivered == consumer.delivered
+        assert status.rejected == consumer.rejected
+        assert status.dropped == consumer.dropped
+        assert status.state == (consumer.state if consumer.joined else DeliveryState.REMOVED)
+        assert status.error == consumer.error
         waiting = row.items[max(consumer.cursor, row.gone) :]
         oldest = datetime.fromtimestamp(waiting[0][0], UTC) if waiting else None
-        assert found.oldest == oldest
+        assert status.oldest == oldest
 
 
 class SmallOutboxMachine(OutboxMachine):
-    """One that is soon full."""
+    """An outbox that is soon full."""
 
     limits = Limits(size=60_000, age=timedelta(days=3000), keep=timedelta(days=3000))
     drops_by_size = True
     at_once = 5
 
 
-def test_outbox_is_a_list_with_cursors() -> None:
+def test_outbox_behaves_like_a_list_with_cursors() -> None:
     run_state_machine_as_test(
         OutboxMachine, settings=settings(max_examples=80, stateful_step_count=40)
     )
 
 
-def test_outbox_that_is_full_drops_the_oldest_and_counts_them() -> None:
+def test_full_outbox_drops_and_counts_the_oldest() -> None:
     run_state_machine_as_test(
         SmallOutboxMachine, settings=settings(max_examples=25, stateful_step_count=40)
     )
 
 
 def _number(database: sqlite3.Connection, sql: str) -> int:
-    (found,) = database.execute(sql).fetchone()
-    return int(found or 0)
+    (number,) = database.execute(sql).fetchone()
+    return int(number or 0)

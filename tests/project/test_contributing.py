@@ -1,4 +1,4 @@
-"""The first sink that CONTRIBUTING leads to is a sink, and stands up to its tests."""
+"""The example sink of CONTRIBUTING works and passes its tests."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", sys.argv[1]]))
 """
 
 
-def test_the_first_sink_keeps_the_contract(tmp_path: Path) -> None:
+def test_sink_of_the_contributing_guide_passes_the_contract(tmp_path: Path) -> None:
     blocks = [s.text for s in snippets(ROOT / "CONTRIBUTING.md") if s.language == "python"]
     for name, text in zip(("jsonl.py", "test_jsonl.py"), blocks, strict=True):
         (tmp_path / name).write_text(text, encoding="utf-8")

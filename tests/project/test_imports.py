@@ -1,4 +1,4 @@
-"""Who may import what: nothing that is not allowed here, wherever in a file it stands."""
+"""Which module may import what, anywhere in a file."""
 
 import ast
 import sys
@@ -16,7 +16,7 @@ FILES: Final = sorted(
     for file in (root / package).rglob("*.py")
 )
 ANYWHERE: Final = frozenset({"attrs"})
-"""Packages of others that every module may import."""
+"""Third-party packages that every module may import."""
 ALLOWED: Final = {
     "aiobotocore": {"sst_cloud_sinks.timestream.aws", "sst_cloud_sinks.timestream.http"},
     "aioboto3": {"sst_cloud_sinks.timestream.aws"},
@@ -57,7 +57,7 @@ ALLOWED: Final = {
         "sst_cloud_sinks.influxdb.url",
     },
 }
-"""Package → who may import it: modules, or a package with all that is in it."""
+"""Package → the modules and packages that may import it."""
 FOR_SINKS: Final = frozenset(
     {
         "sst_cloud.errors",
@@ -70,7 +70,7 @@ FOR_SINKS: Final = frozenset(
         "sst_cloud.wording",
     }
 )
-"""What sinks may import of the library, ours and other people's: they are on the same footing."""
+"""What sinks may import from the library, the same for built-in and third-party sinks."""
 
 pytestmark = pytest.mark.source
 
@@ -99,7 +99,7 @@ def within(module: str, packages: set[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-def test_there_is_something_to_look_at() -> None:
+def test_import_rules_match_existing_modules() -> None:
     modules = {module_of(file) for file in FILES}
     assert {"sst_cloud", "sst_cloud.cli.app", "sst_cloud_sinks.sqlite.sink"} <= modules
     assert "sst_cloud.redaction" in imports(ROOT / "sst_cloud" / "http_errors.py")
@@ -108,7 +108,7 @@ def test_there_is_something_to_look_at() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=module_of)
-def test_packages_stay_in_their_rooms(file: Path) -> None:
+def test_third_party_packages_are_imported_only_where_allowed(file: Path) -> None:
     free = (sys.stdlib_module_names - ALLOWED.keys()) | ANYWHERE | {"sst_cloud", "sst_cloud_sinks"}
     module = module_of(file)
     roots = {name.partition(".")[0] for name in imports(file)} - free
@@ -118,6 +118,6 @@ def test_packages_stay_in_their_rooms(file: Path) -> None:
 @pytest.mark.parametrize(
     "file", [file for file in FILES if module_of(file).startswith("sst_cloud_sinks")], ids=module_of
 )
-def test_sinks_know_the_port_and_little_else(file: Path) -> None:
-    ours = {name for name in imports(file) if within(name, {"sst_cloud"})}
-    assert ours <= FOR_SINKS
+def test_sinks_import_only_allowed_modules(file: Path) -> None:
+    imported = {name for name in imports(file) if within(name, {"sst_cloud"})}
+    assert imported <= FOR_SINKS

@@ -1,4 +1,4 @@
-"""What helps people to work on the project says the same everywhere."""
+"""The Makefile, CI and other development files are consistent."""
 
 import json
 import re
@@ -31,15 +31,15 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
 
 
 def test_make_help_lists_every_target() -> None:
-    # The tests may have been started by make, which would have this one say where it works.
+    # If the tests run under make, a nested make would print its directory.
     command = ["make", "--no-print-directory", "help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     listed = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
     assert {target for _, target, _ in listed} == targets()
 
 
-def test_a_venv_that_could_not_be_made_is_tried_again(tmp_path: Path) -> None:
-    """Where Debian's python3-venv is missing, Python leaves half a venv behind."""
+def test_failed_venv_creation_is_retried(tmp_path: Path) -> None:
+    """Without Debian's python3-venv, Python leaves an incomplete venv behind."""
     python = tmp_path / "python-without-ensurepip"
     python.write_text("""#!/bin/sh
 if [ "$2" = venv ]; then mkdir -p "$3/bin"; ln -sf "$0" "$3/bin/python"; exit 1; fi
@@ -54,19 +54,19 @@ if [ "$2" = venv ]; then mkdir -p "$3/bin"; ln -sf "$0" "$3/bin/python"; exit 1;
     assert all("Setting up .venv" in attempt.stdout for attempt in done)
 
 
-def test_the_workflow_makes_what_the_ci_makes() -> None:
-    found = re.search(r"for target in (.+); do", (ROOT / ".ci/run").read_text(encoding="utf-8"))
-    assert found
-    made = [
+def test_workflow_runs_the_make_targets_of_the_ci() -> None:
+    match = re.search(r"for target in (.+); do", (ROOT / ".ci/run").read_text(encoding="utf-8"))
+    assert match
+    commands = [
         step["run"].split() for step in steps(ROOT / ".github/workflows/ci.yml") if "run" in step
     ]
-    assert all(command[0] == "make" for command in made)
-    called = {target for command in made for target in command[1:]}
-    assert called == set(found[1].split()) | BEYOND_CI_RUN
+    assert all(command[0] == "make" for command in commands)
+    called = {target for command in commands for target in command[1:]}
+    assert called == set(match[1].split()) | BEYOND_CI_RUN
     assert called <= targets()
 
 
-def test_the_full_disk_may_be_mounted_where_all_tests_run() -> None:
+def test_ci_container_may_mount_the_full_disk() -> None:
     """Without the capability its test fails there: where CI is set, nothing is skipped."""
     ci = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     container = ci["jobs"]["test"]["container"]
@@ -76,17 +76,19 @@ def test_the_full_disk_may_be_mounted_where_all_tests_run() -> None:
     }
 
 
-def test_what_is_released_is_what_was_tested() -> None:
+def test_release_publishes_the_tested_artifact() -> None:
     tested = steps(ROOT / ".github/workflows/ci.yml")
-    (kept,) = [step["with"]["name"] for step in tested if "upload-artifact" in step.get("uses", "")]
+    (artifact,) = [
+        step["with"]["name"] for step in tested if "upload-artifact" in step.get("uses", "")
+    ]
     released = steps(ROOT / ".github/workflows/release.yml")
     assert [step["with"]["name"] for step in released if "download" in step.get("uses", "")] == [
-        kept
+        artifact
     ]
     assert [step["run"] for step in released if "make" in step.get("run", "")] == []
 
 
-def test_every_package_of_the_program_has_a_lower_bound() -> None:
+def test_every_dependency_has_a_lower_bound() -> None:
     assert len(floors()) > 10
     assert [floor for floor in floors() if not re.fullmatch(r"[\w-]+==[\d.]+", floor)] == []
 
@@ -99,14 +101,14 @@ def test_actions_are_pinned_by_commit(workflow: Path) -> None:
     assert [line for line in used if not PINNED.fullmatch(line)] == []
 
 
-def test_every_python_we_name_is_tested() -> None:
+def test_every_supported_python_is_tested() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     named = re.findall(r"Python :: (3\.\d+)", project)
     ci = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     assert ci["jobs"]["test"]["strategy"]["matrix"]["python"] == named
 
 
-def test_the_container_and_the_hooks_call_targets_there_are() -> None:
+def test_dev_container_and_hooks_call_existing_make_targets() -> None:
     container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     called = re.findall(r"make (\w+)", container["postCreateCommand"])

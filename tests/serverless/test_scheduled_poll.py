@@ -1,4 +1,4 @@
-"""One poll a call: settings, what is remembered, and what becomes of failures."""
+"""One poll per call: settings, cached data, and failures."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -31,7 +31,7 @@ TABLE = {"DATABASE_NAME": "mydb", "TABLE_NAME": "meters", "LOCATION": "home & ga
 
 
 class Caller:
-    """Makes polls and calls them, in a thread, since they bring their own event loop."""
+    """Creates and calls polls in a thread, since they run their own event loop."""
 
     def __init__(self, fake: FakeCloud, path: Path) -> None:
         self.path = path
@@ -71,7 +71,7 @@ async def caller(fake: FakeCloud, tmp_path: Path) -> Any:
     await caller.close()
 
 
-async def test_answers_as_the_old_function_did(caller: Caller, fake: FakeCloud) -> None:
+async def test_poll_answers_like_the_old_function(caller: Caller, fake: FakeCloud) -> None:
     poll = await caller.make()
     counter = fake.counters[0]
     first, *rest = await poll()
@@ -81,15 +81,15 @@ async def test_answers_as_the_old_function_did(caller: Caller, fake: FakeCloud) 
     assert await caller.stored() == 5
 
 
-async def test_houses_are_remembered_for_a_while(caller: Caller, fake: FakeCloud) -> None:
+async def test_house_list_is_cached_for_a_while(caller: Caller, fake: FakeCloud) -> None:
     poll = await caller.make(remember=timedelta(hours=1))
-    for minutes, asked in ((0, 1), (59, 1), (2, 2)):
+    for minutes, request_count in ((0, 1), (59, 1), (2, 2)):
         caller.clock.advance(timedelta(minutes=minutes))
         await poll()
-        assert sum(seen.path == "/houses/" for seen in fake.requests) == asked
+        assert sum(request.path == "/houses/" for request in fake.requests) == request_count
 
 
-async def test_houses_are_forgotten_when_one_cannot_be_read(
+async def test_cached_house_list_is_dropped_if_a_house_is_unreadable(
     caller: Caller, fake: FakeCloud
 ) -> None:
     poll = await caller.make()
@@ -100,7 +100,7 @@ async def test_houses_are_forgotten_when_one_cannot_be_read(
     assert len(await poll()) == 4
 
 
-async def test_what_can_be_read_is_stored_before_the_failure_is_told(
+async def test_readable_part_is_stored_before_the_failure_is_raised(
     caller: Caller, fake: FakeCloud
 ) -> None:
     fake.inject(Status(500), path=f"/houses/{fake.houses[1].id}/counters/")
@@ -110,10 +110,12 @@ async def test_what_can_be_read_is_stored_before_the_failure_is_told(
     assert await caller.stored() == 4
 
 
-@pytest.mark.parametrize("known", [True, False])
-async def test_one_house(caller: Caller, fake: FakeCloud, known: bool) -> None:
-    poll = await caller.make(house_id=fake.houses[1].id if known else 7)
-    if known:
+@pytest.mark.parametrize("exists", [True, False])
+async def test_only_the_configured_house_is_read(
+    caller: Caller, fake: FakeCloud, exists: bool
+) -> None:
+    poll = await caller.make(house_id=fake.houses[1].id if exists else 7)
+    if exists:
         assert len(await poll()) == 1
     else:
         with pytest.raises(SSTCloudError, match="house 7 cannot be read"):
@@ -146,7 +148,7 @@ async def test_rejected_readings_are_a_failure(
         await poll()
 
 
-async def test_a_sink_that_cannot_be_opened_is_opened_again(
+async def test_sink_that_failed_to_open_is_opened_again(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poll = await caller.make()
@@ -158,18 +160,18 @@ async def test_a_sink_that_cannot_be_opened_is_opened_again(
 
 
 @pytest.mark.parametrize("counters_only", [True, False])
-async def test_devices_are_asked_for_unless_only_counters_are_wanted(
+async def test_devices_are_requested_unless_counters_only(
     caller: Caller, fake: FakeCloud, counters_only: bool
 ) -> None:
     poll = await caller.make(counters_only=counters_only)
     await poll()
-    assert any("/devices/" in seen.path for seen in fake.requests) is not counters_only
+    assert any("/devices/" in request.path for request in fake.requests) is not counters_only
     async with SqliteSink(caller.path) as sink:
         named = {reading.device for reading in await sink.latest()}
     assert named == ({""} if counters_only else {device.name for device in fake.devices})
 
 
-async def test_a_sink_that_takes_long_to_get_ready_is_given_the_time(
+async def test_slow_sink_is_warmed_up_once_before_writing(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = []
@@ -191,7 +193,7 @@ async def test_a_sink_that_takes_long_to_get_ready_is_given_the_time(
     assert done == ["ready", "written", "written"]
 
 
-async def test_a_cloud_out_of_order_is_a_failure(caller: Caller, fake: FakeCloud) -> None:
+async def test_html_page_of_the_cloud_is_a_failure(caller: Caller, fake: FakeCloud) -> None:
     fake.inject(Html())
     poll = await caller.make()
     with pytest.raises(SSTCloudError, match="HTML page"):
@@ -215,12 +217,14 @@ def closing() -> Iterator[ExitStack]:
 @pytest.mark.parametrize(
     "environ", [{}, {"HOUSE_ID": "12"}, {"SST_CLOUT_TOKEN": "", "SST_CLOUD_TOKEN": "t"}]
 )
-def test_settings_of_existing_deployments(closing: ExitStack, environ: dict[str, str]) -> None:
+def test_settings_of_existing_deployments_are_accepted(
+    closing: ExitStack, environ: dict[str, str]
+) -> None:
     closing.enter_context(settings(**environ))
 
 
 @pytest.mark.parametrize(
-    ("environ", "told"),
+    ("environ", "message"),
     [
         ({"SST_CLOUT_TOKEN": ""}, "set SST_CLOUD_TOKEN"),
         ({"HOUSE_ID": "my house"}, "HOUSE_ID must be the number of a house"),
@@ -228,22 +232,22 @@ def test_settings_of_existing_deployments(closing: ExitStack, environ: dict[str,
         ({"SST_CLOUD_URL": "nowhere"}, "the base URL must look like"),
     ],
 )
-def test_wrong_settings_are_told(environ: dict[str, str], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_wrong_settings_are_refused(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         settings(**environ)
 
 
-def test_a_wrong_sink_url_is_told() -> None:
+def test_wrong_sink_url_is_refused() -> None:
     with pytest.raises(SinkOptionsError):
         settings(SINK="no url")
 
 
-def test_sink_url_of_a_table() -> None:
+def test_sink_url_is_built_from_the_table_settings() -> None:
     assert sink_url_from(TABLE) == "timestream:mydb/meters?location=home+%26+garden"
     assert sink_url_from({**TABLE, "SINK": "stdout:"}) == "stdout:"
 
 
-async def test_the_sink_gets_the_secrets_of_the_function(fake: FakeCloud, plugins: Path) -> None:
+async def test_sink_receives_the_secrets_of_the_function(fake: FakeCloud, plugins: Path) -> None:
     asking_sink(plugins)
     environ = {"SST_CLOUD_TOKEN": fake.token, "SST_CLOUD_URL": fake.url, "SINK": "asking:"}
     poll = ScheduledPoll.from_environment(environ | {"ASKED": "of the function"}, secret)
@@ -253,13 +257,13 @@ async def test_the_sink_gets_the_secrets_of_the_function(fake: FakeCloud, plugin
     await run(None, poll.close)
 
 
-async def test_token_of_a_secret_is_fetched_once_and_anew_when_rejected(
+async def test_token_from_a_secret_is_fetched_again_when_rejected(
     caller: Caller, fake: FakeCloud
 ) -> None:
-    asked = []
+    fetched = []
 
     async def kept(arn: str) -> str:
-        asked.append(arn)
+        fetched.append(arn)
         return fake.token
 
     arn = "arn:aws:secretsmanager:eu-central-1:1:secret:token"
@@ -268,10 +272,10 @@ async def test_token_of_a_secret_is_fetched_once_and_anew_when_rejected(
     run = asyncio.get_running_loop().run_in_executor
     assert len(await run(None, poll)) == 5
     assert len(await run(None, poll)) == 5
-    assert asked == [arn]
+    assert fetched == [arn]
     fake.expire_tokens()
     assert len(await run(None, poll)) == 5
-    assert asked == [arn, arn]
+    assert fetched == [arn, arn]
     fake.inject(Status(401, "Invalid token."))
     with pytest.raises(TokenRejectedError):
         await run(None, poll)

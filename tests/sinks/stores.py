@@ -1,4 +1,4 @@
-"""What tests of the files of sinks share."""
+"""Helpers shared by the tests of file sinks."""
 
 import sqlite3
 from contextlib import closing
@@ -11,7 +11,7 @@ from sst_cloud.testing.sink_contract import START, sample_reading
 
 
 def numbered(*numbers: int, more: int = 0) -> list[Reading]:
-    """Readings of one meter, an hour apart; each shows its number, or so much more."""
+    """Readings of one meter, an hour apart; each value is its number plus `more`."""
     return [
         sample_reading(time=START + timedelta(hours=number), value=number + more)
         for number in numbers
@@ -25,7 +25,7 @@ def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 def values(path: Path) -> list[int]:
-    """What the meter showed, by time, according to an SQLite file, which is whole."""
+    """The values of the meter in time order from an intact SQLite file."""
     if not path.stat().st_size:
         return []
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]

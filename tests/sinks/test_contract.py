@@ -1,4 +1,4 @@
-"""Our sinks, by the contract that any sink is held to."""
+"""The contract tests for the built-in file sinks."""
 
 import json
 import sqlite3

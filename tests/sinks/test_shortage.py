@@ -1,4 +1,4 @@
-"""What passes by itself, such as too many open files, is not refused."""
+"""Temporary shortages, such as too many open files, are not refusals."""
 
 import errno
 import os
@@ -77,7 +77,9 @@ asyncio.run(main())
 
 
 @KINDS
-def test_too_many_open_files(kind: type[CsvSink | SqliteSink], tmp_path: Path) -> None:
+def test_too_many_open_files_is_a_temporary_error(
+    kind: type[CsvSink | SqliteSink], tmp_path: Path
+) -> None:
     command = [sys.executable, "-c", SHORT_OF_FILES, kind.__name__, str(tmp_path)]
     done = subprocess.run(
         command,
@@ -104,7 +106,7 @@ def test_too_many_open_files(kind: type[CsvSink | SqliteSink], tmp_path: Path) -
     ],
     ids=errno.errorcode.__getitem__,
 )
-async def test_passing_errors_are_not_refused(
+async def test_temporary_os_errors_are_not_refusals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     error = OSError(number, os.strerror(number))
@@ -139,7 +141,7 @@ async def test_passing_errors_are_not_refused(
 
 
 @KINDS
-async def test_errors_that_do_not_pass_are_refused(
+async def test_permanent_os_errors_are_refusals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[CsvSink | SqliteSink]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -155,7 +157,7 @@ async def test_errors_that_do_not_pass_are_refused(
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EACCES])
 @KINDS
-async def test_file_system_that_cannot_sync_folders_is_written_to(
+async def test_file_system_without_folder_sync_is_supported(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: type[CsvSink | SqliteSink],
@@ -174,7 +176,7 @@ async def test_file_system_that_cannot_sync_folders_is_written_to(
     assert [reading.value for reading in await sink.latest()] == [1]
 
 
-def test_failing_disk_is_no_file_system_that_cannot_sync_folders(
+def test_failing_disk_is_an_error_when_syncing_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: int) -> None:
@@ -185,8 +187,10 @@ def test_failing_disk_is_no_file_system_that_cannot_sync_folders(
         sync_folder(tmp_path)
 
 
-async def test_no_memory_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite says so with a MemoryError."""
+async def test_out_of_memory_is_a_temporary_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite raises MemoryError in this case."""
 
     def fail(*_: object) -> None:
         raise MemoryError

@@ -1,4 +1,4 @@
-"""A house with every device, and a hand that asks for it over raw HTTP."""
+"""A house with every device, and a client that reads it over raw HTTP."""
 
 import json
 from collections.abc import AsyncIterator
@@ -14,8 +14,8 @@ from sst_cloud.testing import FakeCloud, FakeDevice, every_device_account
 
 
 @attrs.frozen
-class Hand:
-    """Asks a fake cloud with its token, and looks into what it answers."""
+class ApiClient:
+    """Sends requests to a fake cloud with its token, and parses the answers."""
 
     cloud: FakeCloud
     clock: ManualClock
@@ -47,17 +47,17 @@ class Hand:
 
 
 @asynccontextmanager
-async def reach(cloud: FakeCloud) -> AsyncIterator[Hand]:
+async def connect(cloud: FakeCloud) -> AsyncIterator[ApiClient]:
     headers = {"Authorization": f"Token {cloud.token}"}
     async with aiohttp.ClientSession(cloud.url, headers=headers) as http:
         assert isinstance(cloud.clock, ManualClock)
-        yield Hand(cloud, cloud.clock, http)
+        yield ApiClient(cloud, cloud.clock, http)
 
 
 @pytest.fixture
-async def hand() -> AsyncIterator[Hand]:
+async def api() -> AsyncIterator[ApiClient]:
     async with (
         FakeCloud([every_device_account()], clock=ManualClock()) as cloud,
-        reach(cloud) as hand,
+        connect(cloud) as api,
     ):
-        yield hand
+        yield api

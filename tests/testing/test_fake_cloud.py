@@ -1,4 +1,4 @@
-"""The fake cloud as other people's clients see it: raw HTTP, no client of ours."""
+"""The fake cloud as third-party clients see it: raw HTTP, without our client."""
 
 import json
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ async def answer(response: aiohttp.ClientResponse) -> Any:
 
 
 @pytest.mark.parametrize("how", ["json", "form", "multipart", "username only", "email only"])
-async def test_login_as_others_log_in(
+async def test_login_accepts_json_and_forms(
     fake: FakeCloud, http: aiohttp.ClientSession, how: str
 ) -> None:
     body = {"username": fake.email, "password": fake.password}
@@ -97,7 +97,7 @@ async def test_login_as_others_log_in(
         ),
     ],
 )
-async def test_refused_logins(
+async def test_invalid_logins_are_refused(
     http: aiohttp.ClientSession, sent: dict[str, Any], status: int, body: Any
 ) -> None:
     async with http.post("/auth/login/", **sent) as response:
@@ -105,14 +105,14 @@ async def test_refused_logins(
         assert body is None or await answer(response) == body
 
 
-async def test_broken_json_is_a_400(http: aiohttp.ClientSession) -> None:
+async def test_broken_json_is_a_bad_request(http: aiohttp.ClientSession) -> None:
     headers = {"Content-Type": "application/json"}
     async with http.post("/auth/login/", data=b"{", headers=headers) as response:
         assert response.status == 400
         assert (await answer(response))["detail"].startswith("JSON parse error")
 
 
-async def test_a_token_opens_everything(
+async def test_token_gives_access_to_every_page(
     fake: FakeCloud, http: aiohttp.ClientSession, token: dict[str, str]
 ) -> None:
     house, device = fake.houses[0].id, fake.devices[0].id
@@ -132,14 +132,14 @@ async def test_a_token_opens_everything(
             assert await answer(response)
 
 
-async def test_without_credentials(http: aiohttp.ClientSession) -> None:
+async def test_request_without_credentials_is_unauthorized(http: aiohttp.ClientSession) -> None:
     async with http.get("/houses/") as response:
         assert response.status == 401
         assert response.headers["WWW-Authenticate"] == "Token"
         assert await answer(response) == {"detail": "Authentication credentials were not provided."}
 
 
-async def test_a_wrong_token(http: aiohttp.ClientSession) -> None:
+async def test_wrong_token_is_unauthorized(http: aiohttp.ClientSession) -> None:
     async with http.get("/houses/", headers={"Authorization": "Token no"}) as response:
         assert response.status == 401
         assert await answer(response) == {"detail": "Invalid token."}
@@ -172,7 +172,9 @@ async def test_a_missing_slash_is_redirected(
         assert len(await answer(response)) == 2
 
 
-async def test_pages_that_are_not_there(http: aiohttp.ClientSession, token: dict[str, str]) -> None:
+async def test_missing_pages_and_methods_have_error_statuses(
+    http: aiohttp.ClientSession, token: dict[str, str]
+) -> None:
     async with http.get("/houses/1/", headers=token) as response:
         assert (response.status, await answer(response)) == (404, {"detail": "Not found."})
     async with http.get("/nowhere", headers=token) as response:
@@ -182,7 +184,7 @@ async def test_pages_that_are_not_there(http: aiohttp.ClientSession, token: dict
         assert await answer(response) == {"detail": 'Method "PUT" not allowed.'}
 
 
-async def test_fields_and_their_order(
+async def test_fields_have_the_order_of_the_real_cloud(
     fake: FakeCloud, http: aiohttp.ClientSession, token: dict[str, str]
 ) -> None:
     house = fake.houses[0].id
@@ -201,7 +203,7 @@ async def test_fields_and_their_order(
     assert list(parsed)[:4] == ["device_id", "mac_address", "signal_level", "access_status"]
 
 
-async def test_counters_move_with_the_clock_every_ten_minutes(fake: FakeCloud) -> None:
+async def test_counters_change_every_ten_minutes(fake: FakeCloud) -> None:
     counter = FakeCounter(daily_l=100_000, step_l=1, id=1)
     now = datetime(2026, 3, 1, 18, 0, tzinfo=UTC)
     values = [counter.value_l(now + timedelta(minutes=minute)) for minute in range(31)]
@@ -209,7 +211,7 @@ async def test_counters_move_with_the_clock_every_ten_minutes(fake: FakeCloud) -
     assert changes == [10, 20, 30]
 
 
-async def test_a_day_and_a_night(fake: FakeCloud) -> None:
+async def test_water_use_is_low_at_night(fake: FakeCloud) -> None:
     midnight = datetime(2026, 3, 1, 21, tzinfo=UTC)  # in Moscow
     cold = fake.counters[0]
     at = [cold.value_l(midnight + timedelta(hours=hour)) for hour in (0, 5, 10, 24)]
@@ -217,19 +219,19 @@ async def test_a_day_and_a_night(fake: FakeCloud) -> None:
     assert 0.5 * cold.daily_l < at[3] - at[0] < 2 * cold.daily_l
 
 
-async def test_glitches_show_once(
+async def test_each_glitch_is_shown_once(
     fake: FakeCloud, http: aiohttp.ClientSession, token: dict[str, str]
 ) -> None:
     house, counter = fake.houses[0].id, fake.counters[0]
     counter.glitches = [0, 50_000_000]
-    seen = []
+    values = []
     for _ in range(3):
         async with http.get(f"/houses/{house}/counters/", headers=token) as response:
-            seen.append((await answer(response))[0]["value"])
-    assert seen == [0, 50_000_000, counter.value_l(fake.clock.now())]
+            values.append((await answer(response))[0]["value"])
+    assert values == [0, 50_000_000, counter.value_l(fake.clock.now())]
 
 
-async def test_several_accounts_see_their_own() -> None:
+async def test_each_account_sees_only_its_own_houses() -> None:
     mine = FakeAccount(email="me@example.com", houses=[FakeHouse(name="Mine")])
     yours = FakeAccount(email="you@example.com", houses=[FakeHouse(name="Yours")])
     async with FakeCloud([mine, yours]) as fake, aiohttp.ClientSession(fake.url) as http:
@@ -238,13 +240,15 @@ async def test_several_accounts_see_their_own() -> None:
             async with http.get("/houses/", headers=headers) as response:
                 (house,) = await answer(response)
             assert house["name"] == account.houses[0].name
-        theirs = f"/houses/{mine.houses[0].id}/"
+        foreign_path = f"/houses/{mine.houses[0].id}/"
         headers = {"Authorization": f"Token {yours.token}"}
-        async with http.get(theirs, headers=headers) as response:
+        async with http.get(foreign_path, headers=headers) as response:
             assert response.status == 404
 
 
-async def test_faults(fake: FakeCloud, http: aiohttp.ClientSession, token: dict[str, str]) -> None:
+async def test_injected_faults_are_applied(
+    fake: FakeCloud, http: aiohttp.ClientSession, token: dict[str, str]
+) -> None:
     fake.inject(Status(503, retry_after="3"), path="/houses/", times=1)
     async with http.get("/houses/", headers=token) as response:
         assert (response.status, response.headers["Retry-After"]) == (503, "3")
@@ -265,21 +269,21 @@ async def test_faults(fake: FakeCloud, http: aiohttp.ClientSession, token: dict[
         await http.post("/auth/login/", json={})
 
 
-async def test_requests_are_remembered_without_their_secrets_in_view(fake: FakeCloud) -> None:
+async def test_recorded_requests_hide_secrets_in_their_repr(fake: FakeCloud) -> None:
     async with aiohttp.ClientSession(fake.url) as http:
         await http.get("/houses/", headers={"Authorization": "Token hidden"})
-    (seen,) = fake.requests
-    assert (seen.method, seen.path) == ("GET", "/houses/")
-    assert seen.headers["Authorization"] == "Token hidden"
-    assert "hidden" not in repr(seen)
+    (request,) = fake.requests
+    assert (request.method, request.path) == ("GET", "/houses/")
+    assert request.headers["Authorization"] == "Token hidden"
+    assert "hidden" not in repr(request)
 
 
-async def test_a_given_port(unused_tcp_port: int) -> None:
+async def test_port_can_be_chosen(unused_tcp_port: int) -> None:
     async with FakeCloud(port=unused_tcp_port, clock=SystemClock()) as fake:
         assert fake.url == f"http://127.0.0.1:{unused_tcp_port}"
 
 
-def test_ids_are_unlike_each_other_and_may_be_given() -> None:
+def test_ids_are_unique_and_can_be_chosen() -> None:
     houses = [FakeHouse(id=5, devices=[FakeDevice(counters=[FakeCounter(), FakeCounter(id=9)])])]
     fake = FakeCloud([FakeAccount(houses=houses), FakeAccount(email="b@example.com")])
     assert fake.houses[0].id == 5
@@ -295,18 +299,18 @@ moments = st.integers(-30, 1_100).flatmap(
 
 
 @given(moments, moments, st.integers(0, 100))
-def test_water_never_flows_back(one: datetime, two: datetime, seed: int) -> None:
+def test_water_use_never_decreases(one: datetime, two: datetime, seed: int) -> None:
     use = WaterUse(150, seed)
     first, second = sorted((one, two))
     assert 0 <= use.litres(first) <= use.litres(second)
     assert use.litres(first) == WaterUse(150, seed).litres(first)
 
 
-def test_before_the_epoch_nothing_has_flowed() -> None:
+def test_water_use_before_the_epoch_is_zero() -> None:
     assert WaterUse(150, 1).litres(EPOCH - timedelta(days=1)) == 0
 
 
-def test_clocks() -> None:
+def test_manual_and_system_clocks_give_aware_times() -> None:
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
     clock.advance(60)
     clock.advance(timedelta(hours=1))
@@ -316,7 +320,7 @@ def test_clocks() -> None:
     assert abs(SystemClock().now() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
-async def test_a_cloud_that_runs_for_long_remembers_the_last_requests_alone() -> None:
+async def test_only_the_last_requests_are_remembered() -> None:
     async with FakeCloud(remember=2) as cloud, aiohttp.ClientSession() as session:
         for page in ("user", "houses", "news", "houses"):
             async with session.get(f"{cloud.url}/{page}/"):

@@ -1,4 +1,4 @@
-"""The water of the fake household: the same whoever asks, and believable."""
+"""The water use of the fake household: reproducible and realistic."""
 
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
@@ -14,21 +14,21 @@ moments = st.integers(-30 * 24 * 60, 3 * 365 * 24 * 60).map(lambda n: EPOCH + n 
 
 
 @given(st.lists(moments, min_size=2, max_size=8))
-def test_who_asked_before_makes_no_difference(several: list[datetime]) -> None:
+def test_water_use_does_not_depend_on_earlier_calls(several: list[datetime]) -> None:
     water = WaterUse(150, seed=7)
-    asked = [water.litres(moment) for moment in several]
-    assert asked == [WaterUse(150, seed=7).litres(moment) for moment in several]
+    litres = [water.litres(moment) for moment in several]
+    assert litres == [WaterUse(150, seed=7).litres(moment) for moment in several]
 
 
 @given(st.lists(moments, min_size=2, max_size=8))
-def test_a_total_never_falls(several: list[datetime]) -> None:
+def test_total_never_decreases(several: list[datetime]) -> None:
     water = WaterUse(150, seed=7)
     totals = [water.litres(moment) for moment in sorted(several)]
     assert all(before <= after for before, after in pairwise(totals))
     assert water.litres(EPOCH - 3 * HOUR) == 0
 
 
-def test_nothing_jumps_at_midnight() -> None:
+def test_total_does_not_jump_at_midnight() -> None:
     water = WaterUse(150, seed=7)
     for day in range(30):
         midnight = MONDAY + timedelta(days=day)
@@ -36,7 +36,7 @@ def test_nothing_jumps_at_midnight() -> None:
         assert water.litres(midnight + second) - water.litres(midnight - second) < 0.1
 
 
-def test_weekends_begin_late_and_take_more() -> None:
+def test_weekends_start_later_and_use_more_water() -> None:
     water = WaterUse(150, seed=7)
 
     def used(day: int, first: int, last: int) -> float:

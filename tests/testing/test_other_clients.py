@@ -1,7 +1,7 @@
-"""The ways in which other people's clients use the API, each told over raw HTTP.
+"""How third-party clients use the API, each reproduced over raw HTTP.
 
-They log in with JSON, a form or multipart, go on with a token, a session or both, leave slashes
-out, and trip over what is missing: every field that one of them reads is read here.
+They log in with JSON, a form or multipart, use a token, a session or both, leave slashes
+out, and fail on missing fields: every field that one of them reads is read here.
 """
 
 import json
@@ -33,7 +33,7 @@ async def cloud(request: pytest.FixtureRequest) -> AsyncIterator[FakeCloud]:
 
 @pytest.fixture
 async def http(cloud: FakeCloud) -> AsyncIterator[aiohttp.ClientSession]:
-    """Without cookies of its own: what a client sends, the test says."""
+    """A session without a cookie jar: the tests set the cookies."""
     async with aiohttp.ClientSession(cloud.url, cookie_jar=aiohttp.DummyCookieJar()) as session:
         yield session
 
@@ -69,18 +69,18 @@ async def key_by_json(cloud: FakeCloud, http: aiohttp.ClientSession) -> dict[str
 
 
 def whole(value: Any) -> bool:
-    """What a statically typed client can put into an int."""
+    """Whether a statically typed client can store the value in an int."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 class TestHomeAssistantIntegration:
     """SL: JSON login, token, no slashes on reads, every device asked for again by itself."""
 
-    async def test_every_entity_finds_its_field(
+    async def test_every_entity_has_its_field(
         self, cloud: FakeCloud, http: aiohttp.ClientSession
     ) -> None:
         token = await key_by_json(cloud, http)
-        made = []
+        entities = []
         for house in await read(http, "/houses", **token):
             for listed in await read(http, f"/houses/{house['id']}/devices", **token):
                 base = f"/houses/{house['id']}/devices/{listed['id']}"
@@ -97,8 +97,8 @@ class TestHomeAssistantIntegration:
                     self.radio_sensors(device["type"], sensors)
                 elif device["type"] in THERMOSTATS:
                     self.thermostat(device["type"], parsed)
-                made.append(device["name"])
-        assert made == [device.name for device in cloud.devices]
+                entities.append(device["name"])
+        assert entities == [device.name for device in cloud.devices]
 
     @staticmethod
     def leak_module(device: Any, parsed: Any) -> None:
@@ -149,7 +149,9 @@ class TestHomeAssistantIntegration:
             chosen = [settings["sensor_set"][sensor] for sensor in ("air", "floor")]
             assert sorted(chosen) == ["selected", "unselected"]
 
-    async def test_every_button(self, cloud: FakeCloud, http: aiohttp.ClientSession) -> None:
+    async def test_every_button_sends_an_accepted_command(
+        self, cloud: FakeCloud, http: aiohttp.ClientSession
+    ) -> None:
         token = await key_by_json(cloud, http)
         presses: dict[int, list[tuple[str, str, Any]]] = {
             type_: [
@@ -189,7 +191,9 @@ class TestHomeAssistantIntegration:
 class TestNodeWrapper:
     """SR: form login with two fields, then the `sessionid` cookie alone, reads only."""
 
-    async def test_reads(self, cloud: FakeCloud, http: aiohttp.ClientSession) -> None:
+    async def test_all_pages_are_read_by_cookie(
+        self, cloud: FakeCloud, http: aiohttp.ClientSession
+    ) -> None:
         async with http.post("/auth/login/", data=credentials(cloud)) as response:
             cookie = {"Cookie": f"sessionid={response.cookies['sessionid'].value}"}
         user = await read(http, "/auth/user/", **cookie)
@@ -217,7 +221,7 @@ class TestNodeWrapper:
             assert {"id", "title", "body", "pub_date"} <= set(news)
             assert await read(http, f"/news/{news['id']}", **cookie) == news
 
-    async def test_a_refused_login_says_why(
+    async def test_refused_login_has_an_error_message(
         self, cloud: FakeCloud, http: aiohttp.ClientSession
     ) -> None:
         form = {"username": cloud.email, "password": "wrong"}
@@ -237,7 +241,9 @@ class TestPythonClientOf2019:
         async with FakeCloud([account]) as cloud:
             yield cloud
 
-    async def test_reads_and_commands(self, cloud: FakeCloud, http: aiohttp.ClientSession) -> None:
+    async def test_reads_and_commands_work_with_cookies_and_csrf(
+        self, cloud: FakeCloud, http: aiohttp.ClientSession
+    ) -> None:
         body = credentials(cloud, email=cloud.email, language="ru")
         async with http.post("/auth/login/", json=body) as response:
             cookies = {name: morsel.value for name, morsel in response.cookies.items()}
@@ -273,7 +279,9 @@ class TestPythonClientOf2019:
 class TestGoKit:
     """MK: JSON login, cookies and CSRF, some reads without a slash, strictly typed structures."""
 
-    async def test_types_of_all_fields(self, cloud: FakeCloud, http: aiohttp.ClientSession) -> None:
+    async def test_all_fields_have_the_right_types(
+        self, cloud: FakeCloud, http: aiohttp.ClientSession
+    ) -> None:
         body = credentials(cloud, email=cloud.email, language="en")
         async with http.post("/auth/login/", json=body) as response:
             cookies = response.cookies
@@ -336,7 +344,9 @@ class TestGoKit:
 class TestAliceGateway:
     """AG: JSON login in English, token, slashes; skips devices without inner configuration."""
 
-    async def test_voice_commands(self, cloud: FakeCloud, http: aiohttp.ClientSession) -> None:
+    async def test_voice_commands_are_accepted(
+        self, cloud: FakeCloud, http: aiohttp.ClientSession
+    ) -> None:
         cloud.devices[-1].unparsed = True
         body = credentials(cloud, email=cloud.email, language="en")
         async with http.post("/auth/login/", json=body) as response:
@@ -359,7 +369,7 @@ class TestAliceGateway:
 class TestMajorDoMo:
     """MD: multipart login, 32 and 64 characters cut from the headers, token and CSRF together."""
 
-    async def test_houses_groups_devices_and_properties(
+    async def test_houses_groups_devices_and_properties_are_read(
         self, cloud: FakeCloud, http: aiohttp.ClientSession
     ) -> None:
         form = multipart(credentials(cloud, email=cloud.email, language="ru"))
@@ -406,7 +416,7 @@ class TestMajorDoMo:
             assert response.status == 200
             assert isinstance(await response.json(), dict)
 
-    async def test_a_failed_login_is_shown_field_by_field(
+    async def test_failed_login_lists_errors_by_field(
         self, cloud: FakeCloud, http: aiohttp.ClientSession
     ) -> None:
         async with http.post("/auth/login/", data=multipart({"username": "me"})) as response:
@@ -417,7 +427,9 @@ class TestMajorDoMo:
 class TestMeterMailer:
     """JV: JSON login, token and a needless header; meters of a house found by its name."""
 
-    async def test_meters(self, cloud: FakeCloud, http: aiohttp.ClientSession) -> None:
+    async def test_meters_of_a_house_are_read(
+        self, cloud: FakeCloud, http: aiohttp.ClientSession
+    ) -> None:
         token = await key_by_json(cloud, http) | {"WWW-Authenticate": "Token"}
         houses = await read(http, "/houses/", **token)
         house = next(house for house in houses if house["name"] == cloud.houses[0].name)
@@ -432,7 +444,7 @@ class TestMeterMailer:
 class TestHomebridge:
     """HB: form login on every call, the first house, form-encoded valve command to type 2."""
 
-    async def test_a_tap_in_the_home_app(
+    async def test_valve_switch_in_the_home_app_works(
         self, cloud: FakeCloud, http: aiohttp.ClientSession
     ) -> None:
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -447,8 +459,10 @@ class TestHomebridge:
         async def state() -> str:
             _, listed, _ = await devices()
             (module,) = [device for device in listed if device["type"] == 2]
-            found: str = json.loads(module["parsed_configuration"])["settings"]["valve_settings"]
-            return found
+            valve_state: str = json.loads(module["parsed_configuration"])["settings"][
+                "valve_settings"
+            ]
+            return valve_state
 
         assert await state() == "opened"
         house, listed, token = await devices()
@@ -466,7 +480,9 @@ class TestHomebridge:
 class TestLambda:
     """SEED: a token kept for months, the first house, its counters."""
 
-    async def test_poll(self, cloud: FakeCloud, http: aiohttp.ClientSession) -> None:
+    async def test_poll_reads_the_counters_of_the_first_house(
+        self, cloud: FakeCloud, http: aiohttp.ClientSession
+    ) -> None:
         token = {"Authorization": "Token " + cloud.token}
         houses = await read(http, "/houses/", **token)
         counters = await read(http, f"/houses/{houses[0]['id']}/counters/", **token)
@@ -476,8 +492,8 @@ class TestLambda:
             assert isinstance(counter["for_hot_water"], bool)
 
 
-async def test_a_client_written_against_one_house_and_device() -> None:
-    """The least there can be: it is numbered, named and answered like the rest."""
+async def test_client_works_with_one_house_and_one_device() -> None:
+    """The smallest possible account has ids, names and answers like the others."""
     account = FakeAccount(houses=[FakeHouse(devices=[FakeDevice(line_names=["a", "b", "c", "d"])])])
     async with FakeCloud([account]) as cloud, aiohttp.ClientSession(cloud.url) as http:
         token = await key_by_json(cloud, http)

@@ -1,50 +1,50 @@
-"""Networks, groups, news, and what the framework does for every page."""
+"""Networks, groups, news, and the framework's features of every page."""
 
 import pytest
 
 from sst_cloud.testing import FakeCloud, demo_account, every_device_account
 
-from .conftest import Hand, reach
+from .conftest import ApiClient, connect
 
 
-async def test_networks(hand: Hand) -> None:
-    house = hand.cloud.houses[0]
-    (network,) = await hand.get(f"/houses/{house.id}/networks/")
+async def test_networks_are_served(api: ApiClient) -> None:
+    house = api.cloud.houses[0]
+    (network,) = await api.get(f"/houses/{house.id}/networks/")
     assert list(network) == ["id", "house", "devices", "created_at", "updated_at", "name"]
     assert network["house"] == house.id
     assert network["devices"] == [device.id for device in house.devices]
     number = network["id"]
     for path in (f"/houses/{house.id}/networks/{number}/", f"/networks/{number}/"):
-        assert await hand.get(path) == network
-    async with hand.http.get(f"/networks/{number + 1}/") as response:
+        assert await api.get(path) == network
+    async with api.http.get(f"/networks/{number + 1}/") as response:
         assert response.status == 404
 
 
-async def test_groups_and_news() -> None:
+async def test_groups_and_news_are_served() -> None:
     account = demo_account()
     account.houses[0].devices[0].group = 9
-    async with FakeCloud([account]) as cloud, reach(cloud) as hand:
+    async with FakeCloud([account]) as cloud, connect(cloud) as api:
         house = cloud.houses[0]
-        groups = await hand.get(f"/houses/{house.id}/groups/")
+        groups = await api.get(f"/houses/{house.id}/groups/")
         assert groups == [{"id": house.groups[0].id, "name": "Water", "house": house.id}]
-        devices = await hand.get(f"/houses/{house.id}/devices/")
+        devices = await api.get(f"/houses/{house.id}/devices/")
         assert [device["group"] for device in devices] == [9, None, None]
-        news = await hand.get("/news/")
+        news = await api.get("/news/")
         assert [set(piece) for piece in news] == [{"id", "title", "body", "pub_date"}] * 2
         for slash in ("/", ""):
-            assert await hand.get(f"/news/{news[1]['id']}{slash}") == news[1]
-        async with hand.http.get("/news/1") as response:
+            assert await api.get(f"/news/{news[1]['id']}{slash}") == news[1]
+        async with api.http.get("/news/1") as response:
             assert response.status == 404
 
 
-async def test_options_of_the_device_list(hand: Hand) -> None:
-    path = f"/houses/{hand.cloud.houses[0].id}/devices/"
-    async with hand.http.options(path) as response:
+async def test_options_of_the_device_list_describe_its_fields(api: ApiClient) -> None:
+    path = f"/houses/{api.cloud.houses[0].id}/devices/"
+    async with api.http.options(path) as response:
         described = await response.json()
     assert described["name"] == "Device List"
     assert described["renders"] == ["application/json", "text/html"]
     fields = described["actions"]["POST"]
-    (device, *_) = await hand.get(path)
+    (device, *_) = await api.get(path)
     assert list(fields) == list(device)
     for field in fields.values():
         assert {"type", "required", "read_only", "label"} <= set(field)
@@ -62,29 +62,31 @@ async def test_options_of_the_device_list(hand: Hand) -> None:
         ("/houses/7/devices/7/dry_flag/", "Dry Flag"),
     ],
 )
-async def test_options_of_other_pages(hand: Hand, path: str, name: str) -> None:
-    async with hand.http.options(path) as response:
+async def test_options_of_other_pages_describe_their_names(
+    api: ApiClient, path: str, name: str
+) -> None:
+    async with api.http.options(path) as response:
         assert response.status == 200
         described = await response.json()
     assert (described["name"], "actions" in described) == (name, False)
 
 
-async def test_head(hand: Hand) -> None:
-    async with hand.http.head(hand.path("ProW+")) as response:
+async def test_head_requests_have_no_body(api: ApiClient) -> None:
+    async with api.http.head(api.path("ProW+")) as response:
         assert response.status == 200
         assert response.content_type == "application/json"
         assert await response.read() == b""
 
 
-async def test_reads_without_the_slash_and_with_a_query(hand: Hand) -> None:
-    path = hand.path("Smart") + "wireless_sensors"
-    assert await hand.get(path) == await hand.sensors("Smart")
-    async with hand.http.get(path + "?page=1", allow_redirects=False) as response:
+async def test_reads_without_the_slash_and_with_a_query(api: ApiClient) -> None:
+    path = api.path("Smart") + "wireless_sensors"
+    assert await api.get(path) == await api.sensors("Smart")
+    async with api.http.get(path + "?page=1", allow_redirects=False) as response:
         assert response.status == 301
         assert response.headers["Location"] == path + "/?page=1"
 
 
-async def test_the_demo_account_is_as_it_was(fake: FakeCloud) -> None:
+async def test_demo_account_is_unchanged(fake: FakeCloud) -> None:
     assert [house.name for house in fake.houses] == ["Flat", "Summer house"]
     assert [(device.id, device.name, int(device.type)) for device in fake.devices] == [
         (24001, "Bathroom", 7),
@@ -97,7 +99,7 @@ async def test_the_demo_account_is_as_it_was(fake: FakeCloud) -> None:
     assert all(sensor.name for device in fake.devices for sensor in device.sensors)
 
 
-def test_devices_by_name() -> None:
+def test_devices_are_found_by_name() -> None:
     cloud = FakeCloud([demo_account(), every_device_account()])
     assert cloud.device("Well") is cloud.devices[3]
     assert cloud.device("OKE-20").type == 5

@@ -1,4 +1,4 @@
-"""What type checkers make of the public API. Never run: `mypy --strict` reads it."""
+"""How type checkers see the public API. Never run: `mypy --strict` reads it."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -66,7 +66,7 @@ from sst_cloud.outbox import (
 
 
 async def reads(cloud: SSTCloud) -> None:
-    """Lists know what they hold, and what could not be read."""
+    """Lists have typed elements and unreadable ones."""
     houses = await cloud.houses()
     assert_type(houses, Listing[House])
     assert_type(houses[0], House)
@@ -96,7 +96,7 @@ async def reads(cloud: SSTCloud) -> None:
 
 
 def fields(house: House, counter: Counter, sensor: WirelessSensor) -> None:
-    """What may be missing says so."""
+    """Optional fields are typed as optional."""
     assert_type(house.timezone, str | None)
     assert_type(counter.value_l, int)
     assert_type(counter.value_m3, float)
@@ -107,7 +107,7 @@ def fields(house: House, counter: Counter, sensor: WirelessSensor) -> None:
 
 
 def devices(device: Device) -> None:
-    """`isinstance` tells what a device is."""
+    """`isinstance` narrows the type of a device."""
     assert_type(device.type, DeviceType | int)
     assert_type(device.model, str)
     assert_type(device.reported_at, datetime | None)
@@ -132,7 +132,7 @@ def devices(device: Device) -> None:
 
 
 async def commands(cloud: SSTCloud, module: NeptunSmart, thermostat: Thermostat) -> None:
-    """All commands answer alike."""
+    """All commands return the same type."""
     result = await cloud.set_valves(module, ValveState.OPENED, 1, despite_alarm=True, limit=5)
     assert_type(result, CommandResult)
     assert_type(result.confirmed, bool | None)
@@ -156,14 +156,14 @@ async def ports() -> None:
 
 
 def history(sink: Sink) -> AsyncIterator[Reading] | None:
-    """A sink that can be read is told by `isinstance`."""
+    """`isinstance` recognises a readable sink."""
     if isinstance(sink, History):
         return sink.read(Quantity.VOLUME)
     return None
 
 
 async def collecting(source: Source, sink: Sink, folder: Path) -> None:
-    """A collector takes any source and any sinks; all that it may be told has a good default."""
+    """A collector accepts any source and sinks; all options have defaults."""
     async with Collector(
         source,
         {"here": sink},
@@ -184,7 +184,7 @@ async def collecting(source: Source, sink: Sink, folder: Path) -> None:
 
 
 def polled(poll: Poll) -> None:
-    """What a poll was: an answer or an error."""
+    """The result of a poll: a snapshot or an error."""
     assert_type(poll.time, datetime)
     assert_type(poll.readings, Sequence[Reading])
     assert_type(poll.events, Sequence[Event])
@@ -196,7 +196,7 @@ def polled(poll: Poll) -> None:
 
 
 def beside_a_collector(folder: Path) -> None:
-    """Another process may look at how it fares, and at what was rejected."""
+    """Another process can read the status and the dead letters."""
     status = read_status(folder)
     assert_type(status, Status)
     assert_type(status.sinks, tuple[SinkStatus, ...])

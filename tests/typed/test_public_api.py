@@ -1,4 +1,4 @@
-"""Type checkers see the public API as its users do: right uses pass, wrong ones are reported."""
+"""Type checkers accept correct uses of the public API and report wrong ones."""
 
 import json
 import os
@@ -39,7 +39,7 @@ WRONG: Final = {
     "event.kind = EventKind.LEAK": ("misc", "AttributeAccessIssue"),
     "event.device.upper()": ("union-attr", "OptionalMemberAccess"),
 }
-"""A wrong use, and how mypy and pyright call what is wrong with it."""
+"""A wrong use, and the error codes of mypy and pyright for it."""
 BEGINNING: Final = """\
 from pathlib import Path
 from typing import assert_type
@@ -63,7 +63,7 @@ COMPLAINT: Final = re.compile(r"^[^:]+:(\d+): error: .*\[([a-z-]+)\]$", re.MULTI
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What mypy has learnt of the library is learnt once."""
+    """One mypy cache for all tests."""
     return tmp_path_factory.mktemp("mypy")
 
 
@@ -75,7 +75,7 @@ def wrong_uses(tmp_path: Path) -> Path:
 
 
 def mypy(file: Path, cache: Path) -> tuple[str, int]:
-    """What mypy --strict says, and its exit status."""
+    """The output of mypy --strict, and its exit status."""
     options = ["--strict", "--config-file", str(CONFIG), "--cache-dir", str(cache)]
     out, err, status = api.run([*options, str(file)])
     assert err == ""
@@ -83,7 +83,7 @@ def mypy(file: Path, cache: Path) -> tuple[str, int]:
 
 
 def pyright(cwd: Path, *arguments: str) -> dict[str, Any]:
-    """What pyright says: basedpyright is the one that pip installs whole, its engine included."""
+    """The report of pyright; basedpyright is the variant that pip installs with its engine."""
     here = str(Path(sys.executable).parent)
     done = subprocess.run(
         [sys.executable, "-m", "basedpyright", "--outputjson", *arguments],
@@ -94,19 +94,21 @@ def pyright(cwd: Path, *arguments: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode in (0, 1), done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 def strictly(file: Path, tmp_path: Path) -> list[dict[str, Any]]:
-    """What pyright says in its strict mode, without what basedpyright would add."""
+    """The report of pyright in strict mode, without the extra rules of basedpyright."""
     project = tmp_path / "pyrightconfig.json"
     project.write_text(json.dumps({"include": [str(file)], "typeCheckingMode": "strict"}))
-    found: list[dict[str, Any]] = pyright(tmp_path, "--project", str(project))["generalDiagnostics"]
-    return found
+    diagnostics: list[dict[str, Any]] = pyright(tmp_path, "--project", str(project))[
+        "generalDiagnostics"
+    ]
+    return diagnostics
 
 
-def test_mypy_passes_right_uses(cache: Path) -> None:
+def test_mypy_accepts_correct_uses(cache: Path) -> None:
     out, status = mypy(RIGHT, cache)
     assert (out.splitlines()[-1:], status) == (["Success: no issues found in 1 source file"], 0)
 
@@ -119,16 +121,16 @@ def test_mypy_reports_every_wrong_use(cache: Path, wrong_uses: Path) -> None:
     assert complaints == dict(enumerate(code for code, _ in WRONG.values())), out
 
 
-def test_pyright_passes_right_uses(tmp_path: Path) -> None:
+def test_pyright_accepts_correct_uses(tmp_path: Path) -> None:
     assert strictly(RIGHT, tmp_path) == []
 
 
 def test_pyright_reports_every_wrong_use(tmp_path: Path, wrong_uses: Path) -> None:
     begin = BEGINNING.count("\n")
     complaints: dict[int, set[str]] = {}
-    for found in strictly(wrong_uses, tmp_path):
-        line = found["range"]["start"]["line"] - begin
-        complaints.setdefault(line, set()).add(found.get("rule", "").removeprefix("report"))
+    for diagnostic in strictly(wrong_uses, tmp_path):
+        line = diagnostic["range"]["start"]["line"] - begin
+        complaints.setdefault(line, set()).add(diagnostic.get("rule", "").removeprefix("report"))
     assert complaints.keys() == set(range(len(WRONG)))
     missing = [
         use for line, (use, (_, rule)) in enumerate(WRONG.items()) if rule not in complaints[line]
@@ -137,8 +139,8 @@ def test_pyright_reports_every_wrong_use(tmp_path: Path, wrong_uses: Path) -> No
 
 
 @pytest.mark.parametrize("package", ["sst_cloud", "sst_cloud_sinks"])
-def test_nothing_public_is_left_to_guess(package: str, tmp_path: Path) -> None:
-    """Every public name has one type, whichever type checker reads it; options are click's."""
+def test_every_public_name_has_a_complete_type(package: str, tmp_path: Path) -> None:
+    """Every public name has an unambiguous type for all type checkers; options are click's."""
     report = pyright(tmp_path, "--verifytypes", package, "--ignoreexternal")["typeCompleteness"]
     assert report["pyTypedPath"].endswith(f"{package}/py.typed")
     guessed = [

@@ -1,4 +1,4 @@
-"""The public API is what it was, unless somebody meant to change it."""
+"""The public API changes only on purpose."""
 
 from importlib import import_module
 
@@ -9,8 +9,8 @@ from public_signatures import EXPORTING, LISTING, signatures
 pytestmark = pytest.mark.source
 
 
-def test_the_listing_is_of_now() -> None:
-    """If the change is meant: `make signatures`, and a line in the changelog."""
+def test_signature_listing_is_up_to_date() -> None:
+    """For an intended change: run `make signatures`, and add a line to the changelog."""
     assert signatures() == LISTING.read_text("utf-8")
 
 

@@ -154,7 +154,9 @@ def _plot_errors(error_type: type[click.ClickException]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise click.ClickException(f"--plot: {error.filename}: {error.strerror}") from None
+        raise click.ClickException(
+            f"--plot: {error.filename} cannot be written: {error.strerror}"
+        ) from None
     except ModuleNotFoundError as error:
         raise click.ClickException(f"--plot: {error}") from None
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The program of the container: what it leaves to Docker, and what it does not."""
+"""The entry point of the container: which failures it passes on to Docker."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ WAITING: Final = f"""\
 import os, signal, sys
 
 def say(word):
-    with open(os.environ["SAID"], "w") as said:
+    with open(os.environ["OUTPUT"], "w") as said:
         said.write(word)
 
 signal.signal(signal.SIGHUP, lambda *_: say("HUP"))
@@ -23,17 +23,17 @@ say("waiting")
 while True:
     signal.pause()
 """
-"""A program that says what it is told, until it is told to end."""
+"""A program that reports the signals it receives until SIGTERM."""
 
 
 class Container:
-    """What the image starts, with programs in place of `sst-cloud` and `sleep` that say so."""
+    """The entry point of the image, with substitutes for `sst-cloud` and `sleep` that report."""
 
     def __init__(self, home: Path, folder: Path) -> None:
         self._script = str(home / "collect-or-wait.sh")
         self._folder = folder
-        self.said = folder / "said"
-        os.mkfifo(self.said)
+        self.output = folder / "output"
+        os.mkfifo(self.output)
 
     def program(self, name: str, script: str) -> None:
         file = self._folder / name
@@ -45,14 +45,14 @@ class Container:
             "sh",
             self._script,
             *words,
-            env={"PATH": f"{self._folder}:{os.defpath}", "SAID": str(self.said)},
+            env={"PATH": f"{self._folder}:{os.defpath}", "OUTPUT": str(self.output)},
             stderr=asyncio.subprocess.PIPE,
         )
 
     async def next_word(self) -> str:
-        """What one of the programs writes, as soon as it does."""
+        """The next output of one of the programs."""
         async with asyncio.timeout(10):
-            return (await asyncio.to_thread(self.said.read_text)).strip()
+            return (await asyncio.to_thread(self.output.read_text)).strip()
 
 
 @pytest.fixture
@@ -61,31 +61,29 @@ def container(home: Path, tmp_path: Path) -> Container:
 
 
 @pytest.mark.parametrize("status", [0, 1, 4, 137])
-async def test_what_may_be_gone_at_the_next_try_is_left_to_docker(
-    container: Container, status: int
-) -> None:
+async def test_temporary_failure_is_passed_on_to_docker(container: Container, status: int) -> None:
     container.program("sst-cloud", f"exit {status}")
     container.program("sleep", "exit 99")
     process = await container.start("collect", "--quiet")
-    _, said = await process.communicate()
-    assert said == b""
+    _, stderr = await process.communicate()
+    assert stderr == b""
     assert process.returncode == status
 
 
 @pytest.mark.parametrize("status", [2, 3])
-async def test_what_must_be_mended_is_not_tried_again_at_once(
+async def test_permanent_failure_waits_an_hour_before_it_ends(
     container: Container, status: int
 ) -> None:
     container.program("sst-cloud", f"exit {status}")
-    container.program("sleep", "echo $* > $SAID")
+    container.program("sleep", "echo $* > $OUTPUT")
     process = await container.start("collect")
     assert await container.next_word() == "3600"
-    _, said = await process.communicate()
-    assert b"docker compose restart" in said
+    _, stderr = await process.communicate()
+    assert b"docker compose restart" in stderr
     assert process.returncode == status
 
 
-async def test_the_collector_is_told_what_the_container_is(container: Container) -> None:
+async def test_signals_to_the_container_reach_the_collector(container: Container) -> None:
     container.program("sst-cloud", WAITING)
     process = await container.start("collect")
     assert await container.next_word() == "waiting"
@@ -96,7 +94,7 @@ async def test_the_collector_is_told_what_the_container_is(container: Container)
     assert await asyncio.wait_for(process.wait(), 10) == 0
 
 
-async def test_the_hour_ends_when_the_container_is_stopped(container: Container) -> None:
+async def test_stopping_the_container_ends_the_hour_of_waiting(container: Container) -> None:
     container.program("sst-cloud", "exit 3")
     container.program("sleep", WAITING)
     process = await container.start("collect")
@@ -105,8 +103,8 @@ async def test_the_hour_ends_when_the_container_is_stopped(container: Container)
     assert await asyncio.wait_for(process.wait(), 10) == 3
 
 
-async def test_other_commands_end_as_ever(container: Container) -> None:
-    container.program("sst-cloud", "echo $* > $SAID; exit 3")
+async def test_other_commands_exit_with_their_own_status(container: Container) -> None:
+    container.program("sst-cloud", "echo $* > $OUTPUT; exit 3")
     container.program("sleep", "exit 99")
     process = await container.start("check", "--json")
     assert await container.next_word() == "check --json"

@@ -1,4 +1,4 @@
-"""Dockerfile and compose file, as far as they can be proved without an engine."""
+"""Dockerfile and compose file, as far as they can be tested without Docker."""
 
 import asyncio
 import json
@@ -67,27 +67,27 @@ def environment(last_stage: list[Step]) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def service(home: Path) -> dict[str, Any]:
     content = yaml.safe_load((home / "compose.yaml").read_text())
-    made: dict[str, Any] = content["services"]["sst-cloud"]
-    return made
+    service: dict[str, Any] = content["services"]["sst-cloud"]
+    return service
 
 
-def one(steps: list[Step], name: str) -> Step:
+def only_step(steps: list[Step], name: str) -> Step:
     (step,) = [step for step in steps if step.name == name]
     return step
 
 
 def copied(steps: list[Step]) -> list[str]:
-    """What is taken from the checkout."""
+    """The files copied from the checkout."""
     copies = [step.value.split() for step in steps if step.name == "COPY"]
     return [
         source for words in copies if not words[0].startswith("--from") for source in words[:-1]
     ]
 
 
-def test_what_is_copied_is_there_and_suffices(
+def test_copied_files_exist_and_are_enough_to_build_the_wheel(
     steps: list[Step], home: Path, tmp_path: Path
 ) -> None:
-    """The wheel is built from nothing but what the image is given."""
+    """The wheel is built from nothing but the copied files."""
     allowed = (home / "Dockerfile.dockerignore").read_text().split()
     for name in copied(steps):
         assert (ROOT / name).exists()
@@ -104,57 +104,57 @@ def test_what_is_copied_is_there_and_suffices(
     ]
 
 
-def test_the_extras_of_the_image_exist(steps: list[Step]) -> None:
+def test_extras_installed_in_the_image_exist(steps: list[Step]) -> None:
     (install,) = [
         step.value for step in steps if step.name == "RUN" and "pip install" in step.value
     ]
     (extras,) = re.findall(r"'\.\[(.+)\]'", install)
-    known = re.findall(r"(?m)^(\w+) = \[", (ROOT / "pyproject.toml").read_text())
-    assert {"cli", "metrics"} == set(extras.split(",")) <= set(known)
+    available = re.findall(r"(?m)^(\w+) = \[", (ROOT / "pyproject.toml").read_text())
+    assert {"cli", "metrics"} == set(extras.split(",")) <= set(available)
 
 
-def test_the_python_of_the_image_is_one_we_support(steps: list[Step]) -> None:
+def test_image_uses_a_supported_python(steps: list[Step]) -> None:
     froms = {step.value.split()[0] for step in steps if step.name == "FROM"}
     (version,) = (re.fullmatch(r"python:(3\.\d+)\.\d+-slim-\w+", image) for image in froms)
     assert version
     assert f"Python :: {version[1]}" in (ROOT / "pyproject.toml").read_text()
 
 
-def test_it_runs_as_nobody_and_ends_when_told(last_stage: list[Step]) -> None:
-    user = one(last_stage, "USER").value
-    (made,) = [step.value for step in last_stage if step.name == "RUN"]
-    assert f"--uid {user} " in made
+def test_image_runs_as_an_unprivileged_user_and_stops_on_sigterm(last_stage: list[Step]) -> None:
+    user = only_step(last_stage, "USER").value
+    (command,) = [step.value for step in last_stage if step.name == "RUN"]
+    assert f"--uid {user} " in command
     assert user.isdecimal()
-    assert one(last_stage, "STOPSIGNAL").value == "SIGTERM"
+    assert only_step(last_stage, "STOPSIGNAL").value == "SIGTERM"
 
 
-def test_the_program_is_that_of_the_wheel(
+def test_image_starts_the_program_from_the_wheel(
     last_stage: list[Step], environment: dict[str, str], home: Path
 ) -> None:
-    shell, script = one(last_stage, "ENTRYPOINT").words
+    shell, script = only_step(last_stage, "ENTRYPOINT").words
     assert shell == "sh"
     assert f"examples/home/{WRAPPER} {script}" in [s.value for s in last_stage if s.name == "COPY"]
     programs = re.findall(r"(?m)([\w-]+) \"\$@\"", (home / WRAPPER).read_text())
     assert set(programs) <= {script.name for script in entry_points(group="console_scripts")}
     venv = environment["PATH"].partition(":")[0].removesuffix("/bin")
     assert f"--from=build {venv} {venv}" in [s.value for s in last_stage if s.name == "COPY"]
-    assert one(last_stage, "CMD").words[0] == "collect"
+    assert only_step(last_stage, "CMD").words[0] == "collect"
 
 
 def test_state_is_kept_in_the_volume(
     last_stage: list[Step], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = one(last_stage, "VOLUME").value
-    assert one(last_stage, "WORKDIR").value == state
+    state = only_step(last_stage, "VOLUME").value
+    assert only_step(last_stage, "WORKDIR").value == state
     monkeypatch.setenv("STATE_DIRECTORY", environment["STATE_DIRECTORY"])
     assert Settings().state == Path(state)
 
 
 @pytest.mark.parametrize(("trouble", "status"), [(None, 0), ("disk full", 1)])
-async def test_the_health_check_tells_well_from_unwell(
+async def test_health_check_of_the_image_reports_health_and_failure(
     last_stage: list[Step], trouble: str | None, status: int
 ) -> None:
-    """The very command of the image, with another port."""
+    """The command of the image itself, with another port."""
 
     async def well() -> Status:
         return Status()
@@ -166,10 +166,10 @@ async def test_the_health_check_tells_well_from_unwell(
         every=timedelta(minutes=20),
         clock=ManualClock(),
     )
-    port_served = one(last_stage, "CMD").words[-1].rpartition(":")[2]
-    assert one(last_stage, "EXPOSE").value == port_served
+    port_served = only_step(last_stage, "CMD").words[-1].rpartition(":")[2]
+    assert only_step(last_stage, "EXPOSE").value == port_served
     async with serve_metrics(health, "127.0.0.1", 0) as port:
-        python, *words = one(last_stage, "HEALTHCHECK").words
+        python, *words = only_step(last_stage, "HEALTHCHECK").words
         assert python == "python"
         words = [word.replace(f":{port_served}/", f":{port}/") for word in words]
         program = await asyncio.create_subprocess_exec(
@@ -178,13 +178,13 @@ async def test_the_health_check_tells_well_from_unwell(
         assert await program.wait() == status
 
 
-def test_the_compose_file_is_valid(home: Path) -> None:
+def test_compose_file_is_valid(home: Path) -> None:
     command = [binary("docker-compose"), "--file", str(home / "compose.yaml"), "config", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
-def test_the_compose_file_and_the_image_agree(
+def test_compose_file_and_image_agree(
     home: Path, service: dict[str, Any], environment: dict[str, str], last_stage: list[Step]
 ) -> None:
     context = (home / service["build"]["context"]).resolve()
@@ -199,23 +199,23 @@ def test_the_compose_file_and_the_image_agree(
     assert service["secrets"] == ["token"]
     assert environment["CREDENTIALS_DIRECTORY"] == "/run/secrets"
     (port,) = service["ports"]
-    assert port.split(":") == ["127.0.0.1", *[one(last_stage, "EXPOSE").value] * 2]
+    assert port.split(":") == ["127.0.0.1", *[only_step(last_stage, "EXPOSE").value] * 2]
     assert int(service["stop_grace_period"].removesuffix("s")) > 5
 
 
-def test_the_image_is_built_here_and_started_with_the_machine(service: dict[str, Any]) -> None:
+def test_compose_builds_the_image_and_restarts_it_after_a_reboot(service: dict[str, Any]) -> None:
     """No registry has it; and `on-failure` would not start it with the machine."""
     assert service["pull_policy"] == "build"
     assert service["restart"] == "unless-stopped"
 
 
-def test_docker_run_is_told_what_compose_is(service: dict[str, Any]) -> None:
+def test_docker_run_command_has_the_options_of_the_compose_file(service: dict[str, Any]) -> None:
     (command,) = re.findall(
         r"(?m)^docker run (?:.*\\\n)+ .*$", (ROOT / "docs" / "docker.md").read_text("utf-8")
     )
     (tried,) = re.findall(r"docker run (--detach --init .*(?:\n .*)+)\)", SCRIPT.read_text())
-    told = shlex.split(command.replace("\\\n", " "))
-    assert {word for word in told if word.startswith("--")} - set(shlex.split(tried)) == {
+    words = shlex.split(command.replace("\\\n", " "))
+    assert {word for word in words if word.startswith("--")} - set(shlex.split(tried)) == {
         "--name",
         "--restart",
         "--stop-timeout",
@@ -230,13 +230,13 @@ def test_docker_run_is_told_what_compose_is(service: dict[str, Any]) -> None:
         ("--publish", *service["ports"]),
         ("--stop-timeout", service["stop_grace_period"].removesuffix("s")),
     ):
-        assert told[told.index(option) + 1] == value
+        assert words[words.index(option) + 1] == value
     assert service["init"]
     assert service["read_only"]
-    assert {"--init", "--read-only"} <= set(told)
+    assert {"--init", "--read-only"} <= set(words)
 
 
-def test_the_comments_name_what_is_there(home: Path) -> None:
+def test_build_command_in_the_dockerfile_comment_is_right(home: Path) -> None:
     first = (home / "Dockerfile").read_text().splitlines()[0]
     words = shlex.split(first.removeprefix("# "))
     assert words[:3] == ["docker", "build", "-f"]
@@ -256,15 +256,17 @@ esac
 
 
 @pytest.mark.parametrize(("health", "status"), [("healthy", 0), ("starting", 1)])
-def test_the_image_is_tried_out(tmp_path: Path, health: str, status: int) -> None:
-    """With a docker that only says what it would say: no engine is at hand."""
+def test_script_checks_the_image_and_removes_its_containers(
+    tmp_path: Path, health: str, status: int
+) -> None:
+    """With a substitute for `docker` that prints canned output."""
     for name, text in (("docker", DOCKER), ("sleep", "#!/bin/sh\n")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
-    seen = tmp_path / "seen"
+    log = tmp_path / "seen"
     path = f"{tmp_path}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "SEEN": str(seen), "HEALTH": health}
+    environment = os.environ | {"PATH": path, "SEEN": str(log), "HEALTH": health}
     done = subprocess.run([SCRIPT], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
-    last = seen.read_text().splitlines()[-1]
+    last = log.read_text().splitlines()[-1]
     assert last == "rm --force --volumes id-of-1 id-of-2"

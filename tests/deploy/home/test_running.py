@@ -1,4 +1,4 @@
-"""The collector run as the unit runs it, with the file of the example."""
+"""The collector started like the systemd unit does, with the config file of the example."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ from .conftest import ROOT
 PAGE = ROOT / "docs" / "running-at-home.md"
 PROGRAM = Path(sys.executable).parent / "sst-cloud"
 PATIENCE = 30.0
-"""Seconds that a busy machine may take; a second is enough."""
+"""Seconds allowed on a busy machine; one second is usually enough."""
 
 
 @attrs.frozen
@@ -54,8 +54,8 @@ class Machine:
             "WATCHDOG_USEC": "200000",
         }
 
-    async def heard(self, beginning: str) -> str:
-        """The next message that begins so; others are passed over."""
+    async def next_message(self, beginning: str) -> str:
+        """The next message with this beginning; others are skipped."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 raw = await asyncio.get_running_loop().sock_recv(self.channel, 4096)
@@ -74,7 +74,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 def started_by_the_unit(home: Path) -> list[str]:
-    """The words of `ExecStart=`, with program and file where they are here."""
+    """The words of `ExecStart=`, with the local paths of the program and its file."""
     (line,) = re.findall(r"(?m)^ExecStart=(.*)$", (home / "sst-cloud.service").read_text())
     here = {
         "/opt/sst-cloud/bin/sst-cloud": str(PROGRAM),
@@ -83,7 +83,7 @@ def started_by_the_unit(home: Path) -> list[str]:
     return [here.get(word, word) for word in shlex.split(line)]
 
 
-async def test_the_service(home: Path, machine: Machine) -> None:
+async def test_service_of_the_example_collects_readings(home: Path, machine: Machine) -> None:
     async with FakeCloud(clock=SystemClock()) as cloud:
         (machine.credentials / "token").write_text(f"{cloud.token}\n")
         (machine.credentials / "token").chmod(0o400)
@@ -95,40 +95,40 @@ async def test_the_service(home: Path, machine: Machine) -> None:
             stderr=PIPE,
         )
         try:
-            await machine.heard("READY=1")
-            first = await machine.heard("STATUS=")
+            await machine.next_message("READY=1")
+            first = await machine.next_message("STATUS=")
             assert re.fullmatch(r"STATUS=\d+ readings at .*Z", first)
             for _ in range(3):
-                await machine.heard("WATCHDOG=1")
+                await machine.next_message("WATCHDOG=1")
             program.send_signal(signal.SIGHUP)  # as `systemctl reload` does
-            await machine.heard("STATUS=")
+            await machine.next_message("STATUS=")
             assert "running       yes" in await status_of(machine)
             program.send_signal(signal.SIGTERM)
-            await machine.heard("STOPPING=1")
-            _, said = await asyncio.wait_for(program.communicate(), 5)
+            await machine.next_message("STOPPING=1")
+            _, output = await asyncio.wait_for(program.communicate(), 5)
         finally:
             if program.returncode is None:
                 program.kill()
                 await program.wait()
-    assert (program.returncode, said.decode()) == (0, "")
+    assert (program.returncode, output.decode()) == (0, "")
     with closing(sqlite3.connect(machine.state / "home.db")) as store:
         (times,) = store.execute("SELECT count(DISTINCT time) FROM readings").fetchone()
     assert times >= 1
-    told = await status_of(machine)
-    assert "running       no" in told
-    assert "sqlite:home.db  idle" in told
+    status_text = await status_of(machine)
+    assert "running       no" in status_text
+    assert "sqlite:home.db  idle" in status_text
 
 
 async def status_of(machine: Machine) -> str:
     status = await asyncio.create_subprocess_exec(
         PROGRAM, "status", "--state", machine.state, stdout=PIPE
     )
-    told, _ = await status.communicate()
+    output, _ = await status.communicate()
     assert status.returncode == 0
-    return told.decode()
+    return output.decode()
 
 
-async def test_a_service_without_its_token_says_so(home: Path, machine: Machine) -> None:
+async def test_service_without_a_token_reports_a_clear_error(home: Path, machine: Machine) -> None:
     async with FakeCloud(clock=SystemClock()) as cloud:
         program = await asyncio.create_subprocess_exec(
             *started_by_the_unit(home),
@@ -136,10 +136,10 @@ async def test_a_service_without_its_token_says_so(home: Path, machine: Machine)
             cwd=machine.state,
             stderr=PIPE,
         )
-        _, said = await asyncio.wait_for(program.communicate(), PATIENCE)
+        _, stderr = await asyncio.wait_for(program.communicate(), PATIENCE)
     assert program.returncode == 3
     file = machine.credentials / "token"
-    assert f"Error: the token cannot be read from {file}: No such file" in said.decode()
+    assert f"Error: the token cannot be read from {file}: No such file" in stderr.decode()
 
 
 def read(file: Path, credentials: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
@@ -151,7 +151,7 @@ def read(file: Path, credentials: Path, monkeypatch: pytest.MonkeyPatch) -> Conf
     return Config.read(file, options_of_file(), click.Context(collect))
 
 
-def test_all_that_the_example_leaves_out_is_right_too(
+def test_commented_out_settings_of_the_example_are_valid(
     home: Path, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = (home / "collect.toml").read_text()
@@ -167,16 +167,16 @@ def test_all_that_the_example_leaves_out_is_right_too(
     assert config.handler_env == {"SST_CLOUD_TOKEN": "secret"}
 
 
-def test_the_file_that_the_page_shows_is_right(
+def test_config_file_shown_on_the_page_is_valid(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (shown,) = [snippet for snippet in snippets(PAGE) if snippet.language == "toml"]
-    (tmp_path / "collect.toml").write_text(shown.text)
+    (toml_snippet,) = [snippet for snippet in snippets(PAGE) if snippet.language == "toml"]
+    (tmp_path / "collect.toml").write_text(toml_snippet.text)
     config = read(tmp_path / "collect.toml", machine.credentials, monkeypatch)
     assert set(config.options) == {"sinks", "every", "on_event", "metrics"}
 
 
-def test_every_metric_is_in_the_table_of_the_page() -> None:
+def test_every_metric_is_documented_on_the_page() -> None:
     now = SystemClock().now()
     sink = SinkStatus(name="x", oldest=now, last_success=now)
     status = Status(last_poll=now, last_success=now, sinks=(sink,))

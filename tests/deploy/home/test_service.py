@@ -1,4 +1,4 @@
-"""The unit for systemd, as far as systemd can be asked without running as its init."""
+"""The systemd unit, as far as it can be checked without systemd as init."""
 
 import re
 import subprocess
@@ -15,15 +15,15 @@ PROGRAM = Path(sys.executable).parent / "sst-cloud"
 
 def settings(text: str) -> dict[str, list[str]]:
     """What a unit sets, by name."""
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for name, value in re.findall(r"(?m)^(\w+)=(.*)$", text):
-        found.setdefault(name, []).append(value)
-    return found
+        values.setdefault(name, []).append(value)
+    return values
 
 
 @pytest.fixture
 def unit(home: Path, tmp_path: Path) -> Path:
-    """The unit, with the program where it is here."""
+    """The unit, with the local path of the program."""
     text = (home / "sst-cloud.service").read_text()
     file = tmp_path / "sst-cloud.service"
     file.write_text(text.replace("/opt/sst-cloud/bin/sst-cloud", str(PROGRAM)))
@@ -35,15 +35,15 @@ def analyze(*args: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_systemd_has_nothing_against_it(unit: Path) -> None:
+def test_systemd_verifies_the_unit(unit: Path) -> None:
     done = analyze("verify", "--man=no", unit)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     unit.write_text(unit.read_text().replace("WatchdogSec", "WatchdogSek"))
     assert "Unknown key 'WatchdogSek'" in analyze("verify", "--man=no", unit).stderr
 
 
-def test_what_is_left_open_is_the_network(unit: Path) -> None:
-    """Of 10 points of exposure 1.1 are left: it talks to the network, and sees the root folder."""
+def test_unit_is_hardened_except_for_the_network(unit: Path) -> None:
+    """Of 10 exposure points 1.1 are left: network access, and a visible root folder."""
     done = analyze("security", "--offline=true", "--no-pager", "--threshold=11", unit)
     assert done.returncode == 0, done.stdout
     left = set(re.findall(r"(?m)^✗ (\w+)", done.stdout))
@@ -56,20 +56,20 @@ def test_what_is_left_open_is_the_network(unit: Path) -> None:
     }
 
 
-def test_state_is_kept_where_systemd_says(
+def test_state_is_kept_in_the_folder_of_systemd(
     unit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = settings(unit.read_text())
-    assert said["StateDirectory"] == ["sst-cloud"]
-    assert said["WorkingDirectory"] == ["%S/sst-cloud"]
+    values = settings(unit.read_text())
+    assert values["StateDirectory"] == ["sst-cloud"]
+    assert values["WorkingDirectory"] == ["%S/sst-cloud"]
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     assert Settings().state == tmp_path
 
 
-def test_there_is_time_to_stop(unit: Path) -> None:
+def test_unit_has_time_limits_for_stop_and_watchdog(unit: Path) -> None:
     """It stops within 5 s; the watchdog is fed at half of its time."""
-    said = settings(unit.read_text())
-    assert int(said["TimeoutStopSec"][0]) > 5
-    assert said["Type"] == ["notify"]
-    assert said["WatchdogSec"] == ["3min"]
-    assert said["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    values = settings(unit.read_text())
+    assert int(values["TimeoutStopSec"][0]) > 5
+    assert values["Type"] == ["notify"]
+    assert values["WatchdogSec"] == ["3min"]
+    assert values["ExecReload"] == ["/bin/kill -HUP $MAINPID"]

@@ -1,4 +1,4 @@
-"""A zip as it is deployed, the runtime to run it in, a cloud and a Timestream around it."""
+"""The deployed zip, the Lambda runtime, a fake cloud and a stand-in for Timestream."""
 
 import platform
 import subprocess
@@ -68,9 +68,9 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in RUNTIME:
         for file in files(name) or ():
             if ".." not in file.parts and not (folder / file.parts[0]).exists():
-                found = Path(str(file.locate()))
+                path = Path(str(file.locate()))
                 (folder / file.parts[0]).symlink_to(
-                    found.parents[len(file.parts) - 2] if len(file.parts) > 1 else found
+                    path.parents[len(file.parts) - 2] if len(file.parts) > 1 else path
                 )
     return folder
 

@@ -1,4 +1,4 @@
-"""What AWS Lambda's runtime asks for work and gives its answers to, on the loopback interface."""
+"""The runtime API of AWS Lambda on the loopback interface."""
 
 import asyncio
 import json
@@ -24,10 +24,10 @@ class FailedRunError(Exception):
 
 @attrs.define
 class RuntimeApi:
-    """Hands out invocations one at a time, and collects what becomes of them."""
+    """Hands out invocations one at a time, and collects their results."""
 
     seconds: float = LIMIT
-    """What the function is told it has."""
+    """The remaining time reported to the function."""
     _waiting: asyncio.Queue[asyncio.Future[Any]] = attrs.field(factory=asyncio.Queue, init=False)
     _current: asyncio.Future[Any] | None = attrs.field(default=None, init=False)
     _runner: web.AppRunner | None = attrs.field(default=None, init=False)
@@ -74,8 +74,8 @@ class RuntimeApi:
         return web.Response(status=202)
 
     async def _error(self, request: web.Request) -> web.Response:
-        said = await request.json()
-        self._settle().set_exception(FailedRunError(said["errorType"], said["errorMessage"]))
+        error = await request.json()
+        self._settle().set_exception(FailedRunError(error["errorType"], error["errorMessage"]))
         return web.Response(status=202)
 
     async def _init_error(self, request: web.Request) -> web.Response:
@@ -89,7 +89,7 @@ class RuntimeApi:
 
 @attrs.define
 class Function:
-    """The runtime with a function's code, as a process."""
+    """A process of the runtime with the code of a function."""
 
     process: Process
     api: RuntimeApi
@@ -98,7 +98,7 @@ class Function:
         return await self.api.invoke()
 
     async def logs(self) -> list[str]:
-        """End it; gives all that it has printed, line by line."""
+        """End the process; returns all that it printed, line by line."""
         if self.process.returncode is None:
             self.process.terminate()
         out, _ = await asyncio.wait_for(self.process.communicate(), LIMIT)

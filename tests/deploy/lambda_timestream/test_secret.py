@@ -1,4 +1,4 @@
-"""Tokens from Secrets Manager and Parameter Store, as moto imitates them."""
+"""Tokens from Secrets Manager and Parameter Store, simulated by moto."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,28 +28,28 @@ def client(service: str) -> Any:
 
 
 @pytest.mark.parametrize("text", ["abc123", '{"token": "abc123"}'])
-async def test_secrets_manager(server: str, text: str) -> None:
+async def test_token_is_read_from_secrets_manager(server: str, text: str) -> None:
     async with client("secretsmanager") as manager:
-        made = await manager.create_secret(Name=f"token-{len(text)}", SecretString=text)
-    assert await secret(made["ARN"]) == "abc123"
+        response = await manager.create_secret(Name=f"token-{len(text)}", SecretString=text)
+    assert await secret(response["ARN"]) == "abc123"
 
 
-async def test_parameter_store(server: str) -> None:
+async def test_token_is_read_from_parameter_store(server: str) -> None:
     async with client("ssm") as store:
         await store.put_parameter(Name="/home/token", Value="abc123", Type="SecureString")
-        found = await store.get_parameter(Name="/home/token")
-    assert await secret(found["Parameter"]["ARN"]) == "abc123"
+        response = await store.get_parameter(Name="/home/token")
+    assert await secret(response["Parameter"]["ARN"]) == "abc123"
 
 
 @pytest.mark.parametrize(
-    ("arn", "told"),
+    ("arn", "message"),
     [
         ("arn:aws:secretsmanager:eu-central-1:1:secret:no", "this role has secretsmanager:Get"),
         ("arn:aws:ssm:eu-central-1:1:parameter/no", "this role has ssm:GetParameter"),
     ],
 )
-async def test_what_is_not_there_is_told(server: str, arn: str, told: str) -> None:
-    with pytest.raises(SSTCloudError, match=told):
+async def test_missing_secret_is_a_clear_error(server: str, arn: str, message: str) -> None:
+    with pytest.raises(SSTCloudError, match=message):
         await secret(arn)
 
 
@@ -59,7 +59,7 @@ async def test_other_arns_are_refused(arn: str) -> None:
         await secret(arn)
 
 
-async def test_a_store_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreachable_secret_store_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(SSTCloudError, match="cannot be read"):
@@ -81,10 +81,10 @@ def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("one_attempt")
 @pytest.mark.parametrize("place", ["200", "400 JSON", "500", "reason", "status line", "no HTTP"])
-async def test_nothing_that_was_sent_comes_out_of_an_answer_that_repeats_it(
+async def test_credentials_repeated_by_the_server_are_never_shown(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One answer with all forms: a client of AWS takes a while to create."""
+    """All encodings in one answer, because a client of AWS is slow to create."""
     texts = [form(each) for form in FORMS.values() for each in (KEY_ID, SESSION)]
     async with Echo(lambda sent: PLACES[place](f"{sent.decode()} {' '.join(texts)}")) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)

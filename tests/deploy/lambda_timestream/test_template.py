@@ -36,9 +36,9 @@ def resources(template: Any) -> Any:
         return transform(source, {}, _NoManagedPolicies())["Resources"]
 
 
-def only(resources: Any, type_: str) -> Any:
-    (found,) = [each for each in resources.values() if each["Type"] == type_]
-    return found["Properties"]
+def only_resource(resources: Any, type_: str) -> Any:
+    (resource,) = [each for each in resources.values() if each["Type"] == type_]
+    return resource["Properties"]
 
 
 def statements(role: Any) -> Iterator[Any]:
@@ -47,7 +47,7 @@ def statements(role: Any) -> Iterator[Any]:
             yield statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
-def test_linter_has_nothing_to_say() -> None:
+def test_template_passes_the_linter() -> None:
     linter = shutil.which("cfn-lint", path=str(Path(sys.executable).parent))
     assert linter is not None
     done = subprocess.run([linter, TEMPLATE], capture_output=True, text=True, check=False)
@@ -55,7 +55,7 @@ def test_linter_has_nothing_to_say() -> None:
 
 
 def test_function_runs_what_make_lambda_builds(template: Any, resources: Any) -> None:
-    function = only(resources, "AWS::Lambda::Function")
+    function = only_resource(resources, "AWS::Lambda::Function")
     assert function["Runtime"] == "python3.13"
     assert function["Architectures"] == ["arm64"]
     assert function["Handler"] == "handler.handler"
@@ -64,8 +64,8 @@ def test_function_runs_what_make_lambda_builds(template: Any, resources: Any) ->
     assert (TEMPLATE.parent / code).resolve() == TEMPLATE.parents[2] / "dist/lambda.zip"
 
 
-def test_environment_is_that_of_existing_deployments(resources: Any) -> None:
-    variables = only(resources, "AWS::Lambda::Function")["Environment"]["Variables"]
+def test_function_keeps_the_environment_of_existing_deployments(resources: Any) -> None:
+    variables = only_resource(resources, "AWS::Lambda::Function")["Environment"]["Variables"]
     assert variables["DATABASE_NAME"] == {"Ref": "DatabaseName"}
     assert variables["TABLE_NAME"] == {"Ref": "TableName"}
     assert variables["LOCATION"] == {"Ref": "Location"}
@@ -74,19 +74,17 @@ def test_environment_is_that_of_existing_deployments(resources: Any) -> None:
 
 def test_token_is_a_secret(template: Any, resources: Any) -> None:
     assert template["Parameters"]["SstCloudToken"]["NoEcho"] is True
-    secret = only(resources, "AWS::SecretsManager::Secret")
+    secret = only_resource(resources, "AWS::SecretsManager::Secret")
     assert secret["SecretString"] == {"Ref": "SstCloudToken"}
-    variables = only(resources, "AWS::Lambda::Function")["Environment"]["Variables"]
+    variables = only_resource(resources, "AWS::Lambda::Function")["Environment"]["Variables"]
     assert variables["SST_CLOUD_TOKEN"] == {
         "Fn::If": ["StoreToken", {"Ref": "Token"}, {"Ref": "SstCloudTokenArn"}]
     }
     assert "{'Ref': 'SstCloudToken'}" not in str(variables)
 
 
-def test_schedule_retries_and_keeps_what_could_not_be_started(
-    template: Any, resources: Any
-) -> None:
-    schedule = only(resources, "AWS::Scheduler::Schedule")
+def test_schedule_retries_and_keeps_missed_starts(template: Any, resources: Any) -> None:
+    schedule = only_resource(resources, "AWS::Scheduler::Schedule")
     assert template["Parameters"]["Schedule"]["Default"] == "rate(20 minutes)"
     assert schedule["ScheduleExpression"] == {"Ref": "Schedule"}
     assert schedule["Target"]["Arn"] == {"Fn::GetAtt": ["Function", "Arn"]}
@@ -95,7 +93,7 @@ def test_schedule_retries_and_keeps_what_could_not_be_started(
 
 
 def test_failed_runs_are_retried_and_kept(resources: Any) -> None:
-    invoke = only(resources, "AWS::Lambda::EventInvokeConfig")
+    invoke = only_resource(resources, "AWS::Lambda::EventInvokeConfig")
     assert invoke["MaximumRetryAttempts"] == 2
     failed = invoke["DestinationConfig"]["OnFailure"]
     assert failed["Destination"] == {"Fn::GetAtt": ["FailedRuns", "Arn"]}
@@ -104,7 +102,7 @@ def test_failed_runs_are_retried_and_kept(resources: Any) -> None:
         assert resources[queue]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_function_may_do_what_it_does_and_no_more(resources: Any) -> None:
+def test_function_has_only_the_permissions_it_needs(resources: Any) -> None:
     role = resources["FunctionRole"]["Properties"]
     assert "ManagedPolicyArns" not in role
     rights = {str(each["Action"]): each["Resource"] for each in statements(role)}
@@ -118,7 +116,7 @@ def test_function_may_do_what_it_does_and_no_more(resources: Any) -> None:
     assert token == {"Fn::If": ["StoreToken", {"Ref": "Token"}, {"Ref": "SstCloudTokenArn"}]}
 
 
-def test_schedule_may_start_this_function_and_no_other(resources: Any) -> None:
+def test_schedule_may_start_only_this_function(resources: Any) -> None:
     roles = [
         each["Properties"]
         for each in resources.values()
@@ -133,31 +131,31 @@ def test_schedule_may_start_this_function_and_no_other(resources: Any) -> None:
 
 
 def test_logs_are_json_and_kept_for_a_week(resources: Any) -> None:
-    logging = only(resources, "AWS::Lambda::Function")["LoggingConfig"]
+    logging = only_resource(resources, "AWS::Lambda::Function")["LoggingConfig"]
     assert logging == {"LogFormat": "JSON", "LogGroup": {"Ref": "Logs"}}
-    assert only(resources, "AWS::Logs::LogGroup")["RetentionInDays"] == 7
+    assert only_resource(resources, "AWS::Logs::LogGroup")["RetentionInDays"] == 7
 
 
-def test_errors_ring(resources: Any) -> None:
+def test_errors_trigger_an_alarm(resources: Any) -> None:
     alarm = resources["Errors"]["Properties"]
     assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Function"}}]
     assert alarm["AlarmActions"] == [{"Ref": "Alarms"}]
 
 
-def test_two_hours_of_silence_ring(resources: Any) -> None:
+def test_two_hours_without_a_successful_run_trigger_an_alarm(resources: Any) -> None:
     alarm = resources["Silence"]["Properties"]
     periods = {each["MetricStat"]["Period"] for each in alarm["Metrics"] if "MetricStat" in each}
     (period,) = periods
     assert period * alarm["EvaluationPeriods"] == 2 * 3600
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
     assert alarm["TreatMissingData"] == "breaching"
-    told = [each for each in alarm["Metrics"] if each.get("ReturnData", True)]
-    assert [each["Expression"] for each in told] == ["FILL(runs, 0) - FILL(errors, 0)"]
+    metrics = [each for each in alarm["Metrics"] if each.get("ReturnData", True)]
+    assert [each["Expression"] for each in metrics] == ["FILL(runs, 0) - FILL(errors, 0)"]
     assert alarm["AlarmActions"] == [{"Ref": "Alarms"}]
 
 
-def test_table_is_made_where_asked_for_and_outlives_the_stack(resources: Any) -> None:
+def test_table_is_created_on_request_and_kept_with_the_stack_deleted(resources: Any) -> None:
     for name in ("Database", "Table"):
         assert resources[name]["Condition"] == "CreateTimestreamTable"
         assert resources[name]["DeletionPolicy"] == "Retain"

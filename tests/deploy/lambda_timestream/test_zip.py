@@ -22,7 +22,7 @@ def test_zip_is_compiled_and_trimmed(archive: Path) -> None:
     with zipfile.ZipFile(archive) as content:
         names = set(content.namelist())
         unzipped = sum(entry.file_size for entry in content.infolist())
-    services = {found[1] for name in names if (found := DATA.match(name))}
+    services = {match[1] for name in names if (match := DATA.match(name))}
     assert services >= {"timestream-write", "secretsmanager", "ssm", "sts"}
     assert len(services) < 10
     sources = [name for name in names if name.startswith("sst_cloud/") and name.endswith(".py")]
@@ -35,21 +35,23 @@ def test_zip_is_compiled_and_trimmed(archive: Path) -> None:
     assert "MB" in (archive.parent / "told.txt").read_text()
 
 
-def test_what_is_compiled_is_trusted_unchecked(code: Path) -> None:
+def test_compiled_files_are_used_without_checking_the_source(code: Path) -> None:
     (compiled,) = (code / "__pycache__").glob("handler.*.pyc")
     assert int.from_bytes(compiled.read_bytes()[4:8], "little") == 0b01
 
 
-def test_addresses_are_those_of_the_services_left(code: Path) -> None:
+def test_endpoints_are_limited_to_the_remaining_services(code: Path) -> None:
     content = json.loads((code / "botocore/data/endpoints.json").read_text())
-    kept = {partition["partition"]: {*partition["services"]} for partition in content["partitions"]}
-    assert kept["aws"] == {
+    services = {
+        partition["partition"]: {*partition["services"]} for partition in content["partitions"]
+    }
+    assert services["aws"] == {
         "ingest.timestream", "oidc", "portal.sso", "secretsmanager", "ssm", "sts"
     }  # fmt: skip
-    assert {"aws-cn", "aws-us-gov"} < kept.keys()
+    assert {"aws-cn", "aws-us-gov"} < services.keys()
 
 
-async def test_cold_and_warm(
+async def test_cold_and_warm_runs_store_all_readings(
     start_function: StartFunction, fake: FakeCloud, timestream: Timestream, table: Table
 ) -> None:
     function = await start_function()
@@ -58,27 +60,29 @@ async def test_cold_and_warm(
         for c in fake.counters
     ]
     assert await function.invoke() == expected
-    asked = [seen.path for seen in fake.requests]
-    assert asked[0] == "/houses/"
-    assert sorted(asked[1:]) == [f"/houses/{house.id}/counters/" for house in fake.houses]
+    paths = [request.path for request in fake.requests]
+    assert paths[0] == "/houses/"
+    assert sorted(paths[1:]) == [f"/houses/{house.id}/counters/" for house in fake.houses]
     fake.requests.clear()
     assert await function.invoke() == expected
-    assert sorted(seen.path for seen in fake.requests) == sorted(asked[1:])
-    assert [len(body["Records"]) for body in timestream.asked("WriteRecords")] == [5, 5]
+    assert sorted(request.path for request in fake.requests) == sorted(paths[1:])
+    assert [len(body["Records"]) for body in timestream.requests_for("WriteRecords")] == [5, 5]
     stored, again = [line for line in await function.json_logs() if "readings" in line]
     assert stored["message"] == "stored 5 readings"
     assert (stored["houses"], stored["run"], again["run"]) == (2, 1, 2)
     assert stored["requestId"]
 
 
-async def test_one_house(start_function: StartFunction, fake: FakeCloud) -> None:
+async def test_only_the_configured_house_is_read(
+    start_function: StartFunction, fake: FakeCloud
+) -> None:
     house = fake.houses[1]
     function = await start_function(HOUSE_ID=str(house.id))
     counters = [counter.id for device in house.devices for counter in device.counters]
     assert [each["id"] for each in await function.invoke()] == counters
 
 
-async def test_a_failure_raises_and_the_next_run_is_well(
+async def test_failed_run_raises_and_the_next_run_works(
     start_function: StartFunction, fake: FakeCloud, timestream: Timestream
 ) -> None:
     function = await start_function()
@@ -92,7 +96,7 @@ async def test_a_failure_raises_and_the_next_run_is_well(
     assert len(await function.invoke()) == 5
 
 
-async def test_a_cloud_that_hangs_ends_before_lambda_does(
+async def test_hanging_cloud_ends_the_run_before_the_lambda_timeout(
     start_function: StartFunction, fake: FakeCloud, api: RuntimeApi
 ) -> None:
     api.seconds = 2
@@ -102,7 +106,7 @@ async def test_a_cloud_that_hangs_ends_before_lambda_does(
         await function.invoke()
 
 
-async def test_a_wrong_setting_is_told_at_the_start(start_function: StartFunction) -> None:
+async def test_wrong_setting_fails_at_startup(start_function: StartFunction) -> None:
     function = await start_function(SINK="", DATABASE_NAME="mydb")
     with pytest.raises(FailedRunError, match="set TABLE_NAME, LOCATION in the environment"):
         await function.invoke()

@@ -1,4 +1,4 @@
-"""What is installed, and what importing it costs."""
+"""The content of the wheel, and which modules its imports load."""
 
 import os
 import subprocess
@@ -25,11 +25,11 @@ print(sorted(loaded & {{"boto3", "botocore", "aioboto3", "aiobotocore", "rich", 
 
 
 def built(tree: Path, target: str, folder: Path) -> Path:
-    """What is built of a source tree."""
+    """Build a distribution from a source tree."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
     subprocess.run(command, cwd=tree, check=True, stdout=subprocess.DEVNULL)
-    (made,) = folder.iterdir()
-    return made
+    (archive,) = folder.iterdir()
+    return archive
 
 
 def content(wheel: Path) -> dict[str, bytes]:
@@ -44,7 +44,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.source
-def test_the_source_distribution_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+def test_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     with tarfile.open(built(ROOT, "sdist", tmp_path / "sdist")) as archive:
         archive.extractall(tmp_path, filter="data")
     tree = tmp_path / f"sst_cloud-{sst_cloud.__version__}"
@@ -53,7 +53,7 @@ def test_the_source_distribution_makes_the_same_wheel(wheel: Path, tmp_path: Pat
 
 
 @pytest.mark.source
-def test_the_top_level_is_two_packages(wheel: Path) -> None:
+def test_wheel_has_two_top_level_packages(wheel: Path) -> None:
     names = content(wheel)
     top = {name.split("/")[0] for name in names}
     info = f"sst_cloud-{sst_cloud.__version__}.dist-info"
@@ -63,7 +63,7 @@ def test_the_top_level_is_two_packages(wheel: Path) -> None:
 
 
 @pytest.mark.source
-def test_the_base_dependencies_are_few(wheel: Path) -> None:
+def test_wheel_has_only_five_base_dependencies(wheel: Path) -> None:
     info = f"sst_cloud-{sst_cloud.__version__}.dist-info"
     metadata = Parser().parsestr(content(wheel)[f"{info}/METADATA"].decode())
     needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
@@ -75,7 +75,7 @@ def test_the_base_dependencies_are_few(wheel: Path) -> None:
     "module",
     ["sst_cloud", "sst_cloud.testing", "sst_cloud.collector", "sst_cloud.collector.metrics"],
 )
-def test_importing_drags_in_no_extra(module: str) -> None:
+def test_importing_a_module_loads_no_optional_dependency(module: str) -> None:
     code = CHECK.format(module=module)
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(
@@ -84,8 +84,8 @@ def test_importing_drags_in_no_extra(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_what_runs_for_years_loads_little() -> None:
-    """A collector that nobody watches needs no tables, no pictures and no web server."""
+def test_collector_loads_no_unneeded_modules() -> None:
+    """A collector in the background needs no tables, plots or web server."""
     code = """
 import sys
 import sst_cloud.cli.app
@@ -97,7 +97,7 @@ print([name for name in heavy if name in sys.modules])
     assert done.stdout.strip() == "[]"
 
 
-def test_everything_public_is_there() -> None:
+def test_every_public_name_is_available() -> None:
     for name in dir(sst_cloud):
         assert getattr(sst_cloud, name) is not None
     assert {"SSTCloud", "Reading", "open_sink", "__version__"} < set(dir(sst_cloud))
@@ -105,7 +105,7 @@ def test_everything_public_is_there() -> None:
         _ = sst_cloud.Nonsense  # type: ignore[attr-defined]
 
 
-def test_a_reading_does_not_cost_the_client() -> None:
+def test_importing_reading_does_not_load_the_client() -> None:
     code = "import sys; from sst_cloud import Reading, open_sink; print('aiohttp' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

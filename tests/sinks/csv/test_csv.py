@@ -1,4 +1,4 @@
-"""The CSV file: what stands in it, and what is never done to it."""
+"""The CSV file: its content, and what is never changed in it."""
 
 import errno
 import os
@@ -41,7 +41,7 @@ async def write(path: Path, **changes: Any) -> None:
         await sink.write([sample_reading(**changes)])
 
 
-async def test_the_file(path: Path) -> None:
+async def test_file_has_a_header_and_one_row_per_reading(path: Path) -> None:
     await write(path)
     await write(path, quantity=Quantity.LEAK, value=True, name=None, line=None, water=None)
     lines = path.read_bytes().decode().splitlines(keepends=True)
@@ -52,14 +52,14 @@ async def test_the_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+7 999", "-x", "@home", "\tx"])
-async def test_formulas_are_disarmed(path: Path, name: str) -> None:
+async def test_names_that_look_like_formulas_are_quoted(path: Path, name: str) -> None:
     await write(path, name=name)
     assert f"'{name}" in path.read_text()
     assert [reading.name async for reading in CsvSink(path).rows()] == [name]
 
 
 @pytest.mark.parametrize("torn", ["2026-03-01T1", ROW[:40], ROW[:-3], '2026,"two\r\nlin', '"'])
-async def test_a_torn_last_line_is_cut(path: Path, torn: str, caplog: Any) -> None:
+async def test_torn_last_line_is_cut_off(path: Path, torn: str, caplog: Any) -> None:
     path.write_text(HEADER + ROW + torn, newline="")
     await write(path, value=5)
     assert path.read_text() == (HEADER + ROW + ROW.replace("123450", "5")).replace("\r\n", "\n")
@@ -68,10 +68,10 @@ async def test_a_torn_last_line_is_cut(path: Path, torn: str, caplog: Any) -> No
 
 @pytest.mark.parametrize("torn", ["", "2026-03-01T1"])
 @pytest.mark.parametrize("name", ['1/2" pipe', '"1/2" pipe'])
-async def test_nothing_is_cut_after_a_quote_that_is_never_closed(
+async def test_rows_after_an_unclosed_quote_are_not_cut_off(
     path: Path, name: str, torn: str
 ) -> None:
-    """Written by hand, or by another program: the rows after it are readings, not a torn one."""
+    """Written by hand or by another program: the rows after it are complete readings."""
     path.write_text(HEADER + ROW.replace("Cold", name) + ROW * 3 + torn, newline="")
     await write(path, value=5)
     lines = path.read_bytes().decode().splitlines(keepends=True)
@@ -80,33 +80,33 @@ async def test_nothing_is_cut_after_a_quote_that_is_never_closed(
 
 
 @pytest.mark.parametrize("cut", [1, 2])
-async def test_a_whole_last_line_is_finished(path: Path, cut: int) -> None:
+async def test_complete_last_line_without_its_line_end_is_finished(path: Path, cut: int) -> None:
     path.write_text(HEADER + ROW[:-cut], newline="")
     await write(path, value=5)
     assert path.read_bytes().decode() == HEADER + ROW + ROW.replace("123450", "5")
 
 
-async def test_a_torn_header_is_written_anew(path: Path) -> None:
+async def test_torn_header_is_written_again(path: Path) -> None:
     path.write_text(HEADER[:20], newline="")
     await write(path)
     assert path.read_bytes().decode() == HEADER + ROW
 
 
-async def test_line_breaks_and_quotes_in_names_are_no_ends_of_lines(path: Path) -> None:
+async def test_line_breaks_and_quotes_in_names_do_not_end_a_row(path: Path) -> None:
     await write(path, name='a "b"\r\nc')
     before = path.read_bytes()
     await write(path)
     assert path.read_bytes() == before + ROW.encode()
 
 
-async def test_a_file_from_another_editor_is_continued(path: Path) -> None:
+async def test_file_saved_by_another_editor_is_continued(path: Path) -> None:
     path.write_text("\N{ZERO WIDTH NO-BREAK SPACE}" + (HEADER + ROW).replace("\r\n", "\n"))
     await write(path, value=5)
     assert [reading.value async for reading in CsvSink(path).rows()] == [123450, 5]
 
 
 @pytest.mark.parametrize("content", [b"a,b\r\n1,2\r\n", b"\xff\xfe\x00", b"a,b", b'"'])
-async def test_a_file_of_somebody_else_is_left_alone(path: Path, content: bytes) -> None:
+async def test_foreign_file_is_refused_and_unchanged(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     sink = CsvSink(path)
     for action in (sink.check(), sink.write([sample_reading()]), sink.latest()):
@@ -115,7 +115,7 @@ async def test_a_file_of_somebody_else_is_left_alone(path: Path, content: bytes)
     assert path.read_bytes() == content
 
 
-async def test_a_file_that_changes_under_us_is_looked_at_again(path: Path) -> None:
+async def test_file_changed_while_open_is_checked_again(path: Path) -> None:
     async with CsvSink(path) as sink:
         await sink.write([sample_reading()])
         path.write_text("mine\r\n", newline="")
@@ -128,7 +128,7 @@ async def test_a_file_that_changes_under_us_is_looked_at_again(path: Path) -> No
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What has been synced to disk."""
+    """Records what is synced to disk."""
     kinds: list[str] = []
     fsync = os.fsync
 
@@ -140,10 +140,10 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return kinds
 
 
-async def test_the_folder_is_synced_before_what_is_in_a_new_file_counts(
+async def test_folder_of_a_new_file_is_synced_before_write_returns(
     path: Path, synced: list[str]
 ) -> None:
-    """Or a power cut could take the file with all that is in it."""
+    """Otherwise a power cut could lose the new file."""
     async with CsvSink(path) as sink:
         for kinds in (["file", "folder"], ["file"]):
             synced.clear()
@@ -158,7 +158,7 @@ async def test_the_folder_is_synced_before_what_is_in_a_new_file_counts(
     assert synced == ["file", "folder"]
 
 
-async def test_the_folder_that_is_synced_is_that_of_the_file_not_of_a_link(
+async def test_synced_folder_is_that_of_the_file_not_of_a_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "disk").mkdir()
@@ -169,7 +169,7 @@ async def test_the_folder_that_is_synced_is_that_of_the_file_not_of_a_link(
     assert folders == [(tmp_path / "disk").resolve()]
 
 
-async def test_a_folder_that_cannot_be_synced_leaves_no_half_batch(
+async def test_failed_folder_sync_leaves_no_partial_batch(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: Path) -> None:
@@ -184,7 +184,7 @@ async def test_a_folder_that_cannot_be_synced_leaves_no_half_batch(
         assert [reading.value async for reading in sink.rows()] == [2]
 
 
-async def test_a_file_that_is_removed_during_a_write_takes_nothing_along(
+async def test_file_removed_during_a_write_loses_no_readings(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with CsvSink(path) as sink:
@@ -197,9 +197,7 @@ async def test_a_file_that_is_removed_during_a_write_takes_nothing_along(
         assert [reading.value async for reading in sink.rows()] == [2]
 
 
-async def test_a_file_that_is_gone_is_reported_once(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_missing_file_is_reported_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with CsvSink(path) as sink:
         await sink.write([sample_reading()])
         path.rename(path.with_name("moved.csv"))
@@ -214,7 +212,7 @@ async def test_a_file_that_is_gone_is_reported_once(
     ]
 
 
-async def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
+async def test_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     sink = CsvSink(tmp_path)
     with pytest.raises(SinkRefusedError, match="is a folder"):
         await sink.check()
@@ -229,7 +227,7 @@ async def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
     ("error", "name"),
     [(None, "x" * 300), (PermissionError(errno.EACCES, "Permission denied"), "in/x")],
 )
-async def test_what_may_not_even_be_looked_at(
+async def test_inaccessible_path_is_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: type[CsvSink | SqliteSink],
@@ -245,7 +243,7 @@ async def test_what_may_not_even_be_looked_at(
         await kind(tmp_path / name).check()
 
 
-async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+async def test_missing_folder_is_refused(tmp_path: Path) -> None:
     sink = CsvSink(tmp_path / "no" / "x.csv")
     with pytest.raises(SinkRefusedError, match="does not exist; create it first"):
         await sink.check()
@@ -253,7 +251,7 @@ async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         await sink.write([sample_reading()])
 
 
-async def test_a_full_disk_leaves_no_half_batch(
+async def test_full_disk_leaves_no_partial_batch(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await write(path)
@@ -269,8 +267,8 @@ async def test_a_full_disk_leaves_no_half_batch(
 
 
 @pytest.mark.parametrize("readings", [10, 1000])
-async def test_a_batch_that_fits_in_part_leaves_nothing(path: Path, readings: int) -> None:
-    """Nor does any of it follow later, when there is room again."""
+async def test_partly_written_batch_is_removed(path: Path, readings: int) -> None:
+    """None of it is written later, when there is space again."""
     batch = [sample_reading(point_id=str(n)) for n in range(readings)]
     async with CsvSink(path) as sink:
         await sink.write([sample_reading()])
@@ -286,7 +284,7 @@ async def test_a_batch_that_fits_in_part_leaves_nothing(path: Path, readings: in
         assert [reading async for reading in sink.rows()] == [sample_reading(), *batch]
 
 
-async def test_a_file_nobody_may_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unwritable_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text(HEADER)
     allowed: Callable[..., bool] = lambda *_: False  # noqa: E731  root may write anything
     monkeypatch.setattr(os, "access", allowed)
@@ -294,7 +292,7 @@ async def test_a_file_nobody_may_write(path: Path, monkeypatch: pytest.MonkeyPat
         await CsvSink(path).check()
 
 
-async def test_rows_that_are_no_readings_are_passed_over(path: Path, caplog: Any) -> None:
+async def test_invalid_rows_are_skipped_and_logged(path: Path, caplog: Any) -> None:
     path.write_text(HEADER + "what,is,this\r\n" + ROW.replace("volume", "mass") + ROW, newline="")
     assert [reading.value async for reading in CsvSink(path).rows()] == [123450]
     assert "line 2" in caplog.text
@@ -304,17 +302,19 @@ async def test_rows_that_are_no_readings_are_passed_over(path: Path, caplog: Any
 async def test_a_reading_written_twice_is_read_once(path: Path) -> None:
     await write(path)
     await write(path, value=7)
-    found = [reading async for reading in CsvSink(path).read(Quantity.VOLUME)]
-    assert [reading.value for reading in found] == [7]
+    readings = [reading async for reading in CsvSink(path).read(Quantity.VOLUME)]
+    assert [reading.value for reading in readings] == [7]
 
 
 @pytest.mark.parametrize("url", ["csv:", "csv://x.csv", "csv:x.csv?sep=;", "csv:x?a=1&a=2"])
-def test_bad_urls(url: str) -> None:
+def test_bad_urls_are_refused(url: str) -> None:
     with pytest.raises(SinkOptionsError):
         open_sink(url)
 
 
-async def test_paths_in_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_paths_in_urls_are_expanded_and_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for url in (f"csv:{tmp_path}/a%3Fb.csv", "csv:~/home.csv", f"CSV:///{tmp_path}/c.csv"):
         async with open_sink(url) as sink:

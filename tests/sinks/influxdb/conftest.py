@@ -1,4 +1,4 @@
-"""Servers for the InfluxDB sink: two real ones, and one for what those do not do on demand."""
+"""Servers for the InfluxDB sink: two real ones, and one that can fail on demand."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -33,13 +33,13 @@ def database(influxdb1: InfluxDB1, request: pytest.FixtureRequest) -> Iterator[s
 
 @pytest.fixture
 def victoria(tmp_path: Path) -> Iterator[VictoriaMetrics]:
-    """VictoriaMetrics knows no databases: each test has a server of its own."""
+    """VictoriaMetrics has no databases, so each test has its own server."""
     with VictoriaMetrics.start(tmp_path) as server:
         yield server
 
 
 @pytest.fixture
 async def stand_in() -> AsyncIterator[StandIn]:
-    """A server that answers as it is told, and remembers what it was sent."""
+    """A server that answers as configured, and records its requests."""
     async with StandIn() as server:
         yield server

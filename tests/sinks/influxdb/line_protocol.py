@@ -12,7 +12,7 @@ class Parsed:
 
 
 def parse(line: str) -> Parsed:
-    """Take a line apart. Raises ValueError for what a server might read otherwise."""
+    """Parse a line. Raises ValueError for anything a server might read differently."""
     if any(ord(character) < 32 or character == "\x7f" for character in line):
         raise ValueError("a control character")
     key, rest = _until(line, " ")
@@ -47,7 +47,7 @@ def _until(text: str, end: str) -> tuple[str, str]:
 
 
 def _parts(text: str, separator: str, most: int = -1) -> list[str]:
-    """Split at separators that no backslash stands before; escapes stay as they are."""
+    """Split at separators without a backslash before them; escapes are kept."""
     parts = [""]
     escaped = False
     for position, character in enumerate(text):

@@ -1,4 +1,4 @@
-"""A server that takes line protocol, and goes wrong as it is told."""
+"""A server that accepts line protocol, and fails as configured."""
 
 import asyncio
 import ssl
@@ -14,7 +14,7 @@ Answer = Callable[[web.Request, Sequence[str]], Awaitable[web.StreamResponse]]
 
 
 @attrs.frozen
-class Seen:
+class ReceivedRequest:
     path: str
     query: dict[str, str]
     headers: dict[str, str] = attrs.field(repr=False)
@@ -26,7 +26,7 @@ class StandIn:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
-        self.seen: list[Seen] = []
+        self.requests: list[ReceivedRequest] = []
         self.stored: set[str] = set()
         self.answer: Answer = self.store
         self.most_at_once = 0
@@ -36,7 +36,7 @@ class StandIn:
     @property
     def lines(self) -> list[str]:
         """All lines of all requests, in their order."""
-        return [line for seen in self.seen for line in seen.lines]
+        return [line for request in self.requests for line in request.lines]
 
     async def store(self, request: web.Request, lines: Sequence[str]) -> web.StreamResponse:
         self.stored |= {line for line in lines if not line.startswith("#")}
@@ -69,7 +69,9 @@ class StandIn:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()  # aiohttp has undone the gzip
         lines = body.decode().removesuffix("\n").split("\n")
-        self.seen.append(Seen(request.path, dict(request.query), dict(request.headers), lines))
+        self.requests.append(
+            ReceivedRequest(request.path, dict(request.query), dict(request.headers), lines)
+        )
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:

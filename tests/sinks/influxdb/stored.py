@@ -1,4 +1,4 @@
-"""From rows of a database back to readings: written from the schema's page, not from the code."""
+"""From database rows back to readings, written from the documented schema, not from the code."""
 
 import math
 from collections.abc import Iterable
@@ -46,8 +46,8 @@ class Row:
 
 
 def readings_of(rows: Iterable[Row]) -> list[Reading]:
-    """What can be read back: all but the names, and whether a number was whole."""
-    found = []
+    """The readings, without names and without the difference between 1 and 1.0."""
+    readings = []
     for row in rows:
         tags = row.tags
         assert row.measurement == MEASUREMENTS[tags["point"]]
@@ -58,7 +58,7 @@ def readings_of(rows: Iterable[Row]) -> list[Reading]:
             quantity = Quantity(QUANTITIES[name])
             value = row.fields[name]
             assert isinstance(value, int | float)
-            found.append(
+            readings.append(
                 Reading(
                     time=datetime.fromtimestamp(row.time, UTC),
                     quantity=quantity,
@@ -74,24 +74,24 @@ def readings_of(rows: Iterable[Row]) -> list[Reading]:
                     quality=QUALITIES[int(row.fields[f"{quantity}_quality"])],
                 )
             )
-    return found
+    return readings
 
 
 def as_written(rows: Iterable[Row], written: Iterable[Reading]) -> list[Reading]:
-    """The readings that rows were made of: themselves where all that is stored is as it was.
+    """The written readings that match the rows in everything that is stored.
 
     VictoriaMetrics keeps 15 digits of a number.
     """
     by_key = {reading.key: reading for reading in written}
     stored = []
-    for found in readings_of(rows):
-        original = by_key.get(found.key)
+    for stored_reading in readings_of(rows):
+        original = by_key.get(stored_reading.key)
         if original is not None:
             same = attrs.evolve(
-                found,
+                stored_reading,
                 value=original.value
-                if math.isclose(found.value, original.value, rel_tol=1e-15)
-                else found.value,
+                if math.isclose(stored_reading.value, original.value, rel_tol=1e-15)
+                else stored_reading.value,
                 house=original.house,
                 device=original.device,
                 model=original.model,
@@ -100,7 +100,7 @@ def as_written(rows: Iterable[Row], written: Iterable[Reading]) -> list[Reading]
             )
             stored.append(same)
         else:
-            stored.append(found)
+            stored.append(stored_reading)
     return stored
 
 

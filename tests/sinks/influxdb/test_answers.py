@@ -1,4 +1,4 @@
-"""What the sink makes of answers that real servers do not give on demand."""
+"""How the sink handles answers that real servers do not give on demand."""
 
 import asyncio
 import json
@@ -30,17 +30,17 @@ async def sink(stand_in: StandIn) -> AsyncIterator[InfluxDBSink]:
         yield sink
 
 
-async def test_the_request_of_version_2(stand_in: StandIn, sink: InfluxDBSink) -> None:
+async def test_write_request_of_version_2(stand_in: StandIn, sink: InfluxDBSink) -> None:
     assert await sink.write(meters(3)) == WriteReport(accepted=3)
-    (seen,) = stand_in.seen
-    assert seen.path == "/api/v2/write"
-    assert seen.query == {"org": "me", "bucket": "home", "precision": "s"}
-    assert seen.headers["Authorization"] == f"Token {TOKEN}"
-    assert seen.headers["Content-Encoding"] == "gzip"
-    assert len(seen.lines) == 3
+    (request,) = stand_in.requests
+    assert request.path == "/api/v2/write"
+    assert request.query == {"org": "me", "bucket": "home", "precision": "s"}
+    assert request.headers["Authorization"] == f"Token {TOKEN}"
+    assert request.headers["Content-Encoding"] == "gzip"
+    assert len(request.lines) == 3
 
 
-async def test_the_request_of_version_1(stand_in: StandIn) -> None:
+async def test_write_request_of_version_1(stand_in: StandIn) -> None:
     async with InfluxDBSink(
         stand_in.url + "/behind/proxy",
         "a/b & c",
@@ -50,19 +50,19 @@ async def test_the_request_of_version_1(stand_in: StandIn) -> None:
         retention_policy="year",
     ) as sink:
         await sink.write(meters(1))
-    (seen,) = stand_in.seen
-    assert seen.path == "/behind/proxy/write"
-    assert seen.query == {"db": "a/b & c", "rp": "year", "precision": "s"}
-    assert seen.headers["Authorization"] == "Basic bWU6aXQ="
+    (request,) = stand_in.requests
+    assert request.path == "/behind/proxy/write"
+    assert request.query == {"db": "a/b & c", "rp": "year", "precision": "s"}
+    assert request.headers["Authorization"] == "Basic bWU6aXQ="
 
 
-async def test_no_secret_no_header(stand_in: StandIn) -> None:
+async def test_no_authorization_header_without_a_token(stand_in: StandIn) -> None:
     async with InfluxDBSink(stand_in.url, "home") as sink:
         await sink.check()
-    (seen,) = stand_in.seen
-    assert "Authorization" not in seen.headers
-    assert seen.query == {"bucket": "home", "precision": "s"}
-    assert seen.lines == [CHECK]
+    (request,) = stand_in.requests
+    assert "Authorization" not in request.headers
+    assert request.query == {"bucket": "home", "precision": "s"}
+    assert request.lines == [CHECK]
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
@@ -91,7 +91,7 @@ async def test_no_secret_no_header(stand_in: StandIn) -> None:
         ({"Retry_After": "Fri, 01 Jan 1999 00:00:00 GMT", "Date": "today"}, 0.0),
     ],
 )
-async def test_try_again(
+async def test_temporary_write_errors_may_be_retried(
     stand_in: StandIn,
     sink: InfluxDBSink,
     status: int,
@@ -130,7 +130,7 @@ async def test_try_again(
         (413, '{"message": "nothing is small enough"}', "nothing is small enough"),
     ],
 )
-async def test_do_not_try_again(
+async def test_permanent_write_errors_are_refusals(
     stand_in: StandIn, sink: InfluxDBSink, status: int, text: str, sentence: str
 ) -> None:
     stand_in.always(status, text, Location="http://127.0.0.1:1/elsewhere")
@@ -139,25 +139,25 @@ async def test_do_not_try_again(
             await attempt
         assert TOKEN not in str(caught.value)
         assert len(str(caught.value)) < 400
-    assert len(stand_in.seen) <= 3
+    assert len(stand_in.requests) <= 3
 
 
-async def test_401_without_a_token(stand_in: StandIn) -> None:
+async def test_http_401_without_a_token_asks_for_a_token(stand_in: StandIn) -> None:
     stand_in.always(401)
     async with InfluxDBSink(stand_in.url, "home") as sink:
         with pytest.raises(SinkRefusedError, match="set INFLUXDB_TOKEN to a token for the server"):
             await sink.check()
 
 
-@pytest.mark.parametrize("said", ["writing requires points", "incoming write was empty"])
-async def test_a_server_may_miss_lines_in_a_check(
-    stand_in: StandIn, sink: InfluxDBSink, said: str
+@pytest.mark.parametrize("message", ["writing requires points", "incoming write was empty"])
+async def test_server_may_complain_about_missing_lines_in_a_check(
+    stand_in: StandIn, sink: InfluxDBSink, message: str
 ) -> None:
-    stand_in.always(400, json.dumps({"code": "invalid", "message": said}))
+    stand_in.always(400, json.dumps({"code": "invalid", "message": message}))
     await sink.check()
 
 
-async def test_a_stall(stand_in: StandIn) -> None:
+async def test_stalled_write_times_out(stand_in: StandIn) -> None:
     async def stall(request: web.Request, lines: Sequence[str]) -> web.StreamResponse:
         await stand_in.closing.wait()
         return web.Response(status=204)
@@ -168,7 +168,7 @@ async def test_a_stall(stand_in: StandIn) -> None:
             await sink.write(meters(1))
 
 
-async def test_a_handshake_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stalled_tls_handshake_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sst_cloud_sinks.influxdb.http._CONNECT_TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with InfluxDBSink(f"https://127.0.0.1:{silent.getsockname()[1]}", "home") as sink:
@@ -178,7 +178,9 @@ async def test_a_handshake_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
                 await sink.check()
 
 
-async def test_a_drop(stand_in: StandIn, sink: InfluxDBSink) -> None:
+async def test_dropped_connection_is_a_temporary_error(
+    stand_in: StandIn, sink: InfluxDBSink
+) -> None:
     async def drop(request: web.Request, lines: Sequence[str]) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.abort()
@@ -189,9 +191,9 @@ async def test_a_drop(stand_in: StandIn, sink: InfluxDBSink) -> None:
         await sink.write(meters(1))
 
 
-async def test_one_failed_request_of_several(stand_in: StandIn) -> None:
+async def test_one_failed_request_of_several_fails_the_write(stand_in: StandIn) -> None:
     async def fail_once(request: web.Request, lines: Sequence[str]) -> web.StreamResponse:
-        if len(stand_in.seen) == 2:
+        if len(stand_in.requests) == 2:
             return web.Response(status=503, headers={"Retry-After": "9"})
         return await stand_in.store(request, lines)
 
@@ -204,7 +206,7 @@ async def test_one_failed_request_of_several(stand_in: StandIn) -> None:
     assert len(stand_in.stored) == 12
 
 
-async def test_an_untrusted_certificate() -> None:
+async def test_untrusted_certificate_is_refused() -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     async with StandIn(context) as server, InfluxDBSink(server.url, "home") as sink:
@@ -212,7 +214,7 @@ async def test_an_untrusted_certificate() -> None:
             await sink.check()
 
 
-async def test_requests_run_side_by_side_within_a_bound(stand_in: StandIn) -> None:
+async def test_number_of_parallel_requests_is_limited(stand_in: StandIn) -> None:
     entered = 0
     both = asyncio.Event()
 
@@ -227,11 +229,11 @@ async def test_requests_run_side_by_side_within_a_bound(stand_in: StandIn) -> No
     stand_in.answer = meet
     async with InfluxDBSink(stand_in.url, "home", batch_size=5, max_concurrency=2) as sink:
         assert (await sink.write(meters(23))).accepted == 23
-    assert sorted(len(seen.lines) for seen in stand_in.seen) == [3, 5, 5, 5, 5]
+    assert sorted(len(received.lines) for received in stand_in.requests) == [3, 5, 5, 5, 5]
     assert stand_in.most_at_once == 2
 
 
-async def test_readings_with_one_key_go_one_after_the_other(stand_in: StandIn) -> None:
+async def test_readings_with_the_same_key_are_sent_in_order(stand_in: StandIn) -> None:
     readings = [sample_reading(value=n) for n in range(20)]
     async with InfluxDBSink(stand_in.url, "home", batch_size=3) as sink:
         assert (await sink.write(readings)).accepted == 20
@@ -256,4 +258,4 @@ async def test_a_sink_can_be_opened_again(stand_in: StandIn, sink: InfluxDBSink)
         await sink.check()
     async with sink:
         await sink.check()
-    assert len(stand_in.seen) == 2
+    assert len(stand_in.requests) == 2

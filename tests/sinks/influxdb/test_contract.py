@@ -1,4 +1,4 @@
-"""The InfluxDB sink by the contract that any sink is held to, on servers that really store."""
+"""The contract tests for the InfluxDB sink, on real servers."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from sst_cloud_sinks.influxdb import InfluxDBSink
 
 
 def nameless(reading: Reading) -> Reading:
-    """A reading without what is not stored: names, model, line, and whether a number was whole."""
+    """A reading without what is not stored: names, model, line, and number type."""
     whole = reading.quantity in (Quantity.VOLUME, Quantity.BATTERY, Quantity.SIGNAL)
     return attrs.evolve(
         reading,
@@ -49,7 +49,7 @@ class TestVersion1(SinkContract):
 
 
 class TestVersion1WithNames(TestVersion1):
-    """The names are tags, and come back from there."""
+    """The names are stored as tags, and read back from them."""
 
     names = True
 
@@ -67,7 +67,7 @@ class TestRowsOfVersion1(TestVersion1):
 
 
 class TestVictoriaMetrics(SinkContract):
-    """It takes the requests of version 2, and answers no question about them."""
+    """It accepts the requests of version 2, but cannot be queried."""
 
     @pytest.fixture
     def make_sink(self, victoria: VictoriaMetrics, monkeypatch: pytest.MonkeyPatch) -> SinkFactory:
@@ -83,7 +83,7 @@ class TestVictoriaMetrics(SinkContract):
         return lambda: InfluxDBSink(victoria.url, "home", org="we", token="a-token")
 
     async def stored(self, make_sink: SinkFactory) -> Sequence[Reading]:
-        """It keeps 15 digits of a number: what was written says the others."""
+        """It keeps only 15 digits of a number; the rest is taken from the written readings."""
         return as_written(self.server.rows(), self.written)
 
     @pytest.mark.asyncio

@@ -13,7 +13,9 @@ from sst_cloud_sinks.influxdb import InfluxDBSink
 PAGE = Path(__file__).parents[3] / "docs" / "sinks" / "influxdb.md"
 
 
-async def test_litres_an_hour_in_influxql(influxdb1: InfluxDB1, database: str) -> None:
+async def test_documented_influxql_query_gives_litres_per_hour(
+    influxdb1: InfluxDB1, database: str
+) -> None:
     query = next(s.text for s in snippets(PAGE) if "NON_NEGATIVE_DIFFERENCE" in s.text)
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
     totals = [
@@ -38,7 +40,7 @@ async def test_litres_an_hour_in_influxql(influxdb1: InfluxDB1, database: str) -
     ("word", "values"),
     [('$timeFilter\nGROUP BY time($__interval), "point_id"', [23, 1]), ("MAX", [1])],
 )
-async def test_the_queries_for_grafana(
+async def test_documented_grafana_queries_give_the_right_values(
     influxdb1: InfluxDB1, database: str, word: str, values: list[int]
 ) -> None:
     query = next(s.text for s in snippets(PAGE) if word in s.text and "$timeFilter" in s.text)
@@ -56,4 +58,4 @@ async def test_the_queries_for_grafana(
     async with sink:
         assert (await sink.write(readings)).accepted == len(readings)
     (series,) = influxdb1.query(query, db=database)
-    assert [found for _, found in series["values"]] == values
+    assert [result for _, result in series["values"]] == values

@@ -1,4 +1,4 @@
-"""Answers that repeat the request, never end, are huge or nested: nothing leaks, nothing grows."""
+"""Answers that repeat the request, never end, are huge or nested: no leaks, limited memory."""
 
 import asyncio
 import gzip
@@ -24,7 +24,7 @@ from sst_cloud_sinks.influxdb.partial_write import ErrorBody, Line
 TOKEN: Final = "qXf-a/very+secret_token=="
 PASSWORD: Final = "correct horse & battery"
 SECRETS: Final = ((TOKEN,), (PASSWORD, "bWU6Y29ycmVjdCBob3JzZSAmIGJhdHRlcnk="))
-"""Of the one sink and of the other, which sends the last for the user `me` with the password."""
+"""The secrets of the two sinks; the last is sent for the user `me` with the password."""
 MB: Final = 1024 * 1024
 
 Answer = Callable[[bytes], bytes]
@@ -50,13 +50,13 @@ async def volumes(sink: InfluxDBSink) -> list[Reading]:
 
 
 async def everything(sink: InfluxDBSink) -> str:
-    """What every request of a sink shows: errors with all behind them, reasons, readings."""
+    """All texts from every request of a sink: errors with their causes, reasons, readings."""
     calls = (sink.check(), sink.write(meters(3)), sink.latest(), volumes(sink))
     return "".join([await outcome(call) for call in calls])
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_nothing_that_was_sent_comes_out_of_an_answer_that_repeats_it(
+async def test_secrets_repeated_by_the_server_are_never_shown(
     place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "sst_cloud")
@@ -78,7 +78,7 @@ async def test_nothing_that_was_sent_comes_out_of_an_answer_that_repeats_it(
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_nothing_that_was_sent_is_in_the_reasons_of_a_partial_write(form: str) -> None:
+async def test_secrets_are_masked_in_the_reasons_of_a_partial_write(form: str) -> None:
     written = FORMS[form](TOKEN)
     readings = meters(3)
 
@@ -88,8 +88,8 @@ async def test_nothing_that_was_sent_is_in_the_reasons_of_a_partial_write(form: 
             return b"HTTP/1.1 204 Fine\r\n\r\n"
         errors = [f"unable to parse '{line}': {written}" for line in lines]
         data = [{"line_number": 1, "error_message": written}]
-        told = {"error": f"partial write: {errors[0]} dropped=0"} if len(lines) == 3 else {}
-        return http(400, json.dumps(told or {"error": written, "data": data}))
+        error = {"error": f"partial write: {errors[0]} dropped=0"} if len(lines) == 3 else {}
+        return http(400, json.dumps(error or {"error": written, "data": data}))
 
     async with sinks(answer) as both:
         report = await both[0].write(readings)
@@ -98,21 +98,25 @@ async def test_nothing_that_was_sent_is_in_the_reasons_of_a_partial_write(form: 
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_nothing_that_was_sent_comes_out_of_the_answer_to_a_query(
+async def test_secrets_repeated_in_a_query_answer_are_never_shown(
     form: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As an error, as the name of a column, as data that is none, and as data."""
+    """As an error, as a column name, as invalid data, and as data."""
     written = FORMS[form](TOKEN)
     columns = ["time", "value", "house_id", "house", "device_id", "point", "point_id"]
     row: list[Any] = [1, 5, "1", written, "2", "counter", "3"]
-    odd: list[Any] = [1, 5, written, "Home", "2", "counter", "3"]
+    odd_row: list[Any] = [1, 5, written, "Home", "2", "counter", "3"]
     contents: list[Any] = [
         {"error": written},
         {"results": [{"error": written}]},
         {"results": [{"series": [{"columns": [written], "values": []}]}]},
-        {"results": [{"series": [{"columns": columns, "values": [odd]}]}]},
+        {"results": [{"series": [{"columns": columns, "values": [odd_row]}]}]},
     ]
-    if form not in ("HTML by number", "HTML in hex", "URL, every byte"):  # nobody stores names so
+    if form not in (
+        "HTML by number",
+        "HTML in hex",
+        "URL, every byte",
+    ):  # names are not stored like this
         contents.append({"results": [{"series": [{"columns": columns, "values": [row]}]}]})
     for content in contents:
         body = json.dumps(content)
@@ -121,7 +125,7 @@ async def test_nothing_that_was_sent_comes_out_of_the_answer_to_a_query(
         assert leaked(result + caplog.text, TOKEN) == []
 
 
-async def test_an_answer_with_a_short_password_is_not_shown() -> None:
+async def test_answer_containing_a_short_password_is_masked_entirely() -> None:
     async with (
         Echo(lambda _: http(500, "the password x1y is wrong")) as server,
         InfluxDBSink(server.url, "home", version=1, user="me", password="x1y") as sink,
@@ -133,7 +137,7 @@ async def test_an_answer_with_a_short_password_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize(("url", "warned"), [("http://db.example:1", 1), ("https://db.example", 0)])
-async def test_credentials_over_plain_http_are_warned_of_once(
+async def test_credentials_over_plain_http_cause_one_warning(
     url: str, warned: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with InfluxDBSink(url, "home", token=TOKEN) as sink:
@@ -148,24 +152,26 @@ async def test_credentials_over_plain_http_are_warned_of_once(
         assert message.startswith("credentials are sent to db.example:1 unencrypted")
 
 
-async def test_this_machine_needs_no_encryption(caplog: pytest.LogCaptureFixture) -> None:
+async def test_plain_http_to_this_machine_causes_no_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with sinks(lambda _: http(204, "")) as both:
         await both[0].check()
     assert caplog.messages == []
 
 
 def endless(sent: bytes) -> bytes:
-    """As long as a test can stand it."""
+    """A very long answer, instead of an endless one."""
     return http(200 if b"GET /" in sent else 500, b"out of order " * MB)
 
 
 def packed(sent: bytes) -> bytes:
-    """400 kB that are 100 MB."""
+    """400 kB that decompress to 100 MB."""
     return http(200, gzip.compress(bytes(100 * MB)), "Content-Encoding: gzip")
 
 
 @pytest.mark.parametrize("answer", [endless, packed])
-async def test_memory_for_an_answer_is_bounded(answer: Answer) -> None:
+async def test_memory_for_an_answer_is_limited(answer: Answer) -> None:
     body = answer(b"POST /")
     body_of_query = answer(b"GET /")
     async with sinks(lambda sent: body_of_query if b"GET /" in sent else body) as both:
@@ -182,8 +188,8 @@ async def test_memory_for_an_answer_is_bounded(answer: Answer) -> None:
     assert peak < 2 * 13 * MB + 24 * MB
 
 
-async def test_a_partial_write_whose_answer_is_too_long_is_written_in_parts() -> None:
-    """Each part is answered in full; nothing is lost, and nothing taken for a proxy's refusal."""
+async def test_partial_write_with_a_too_long_answer_is_split() -> None:
+    """Each part gets a complete answer; nothing is lost or mistaken for a refusal by a proxy."""
 
     def answer(sent: bytes) -> bytes:
         lines = gzip.decompress(sent.partition(b"\r\n\r\n")[2]).decode().splitlines()
@@ -201,7 +207,7 @@ async def test_a_partial_write_whose_answer_is_too_long_is_written_in_parts() ->
 
 @pytest.mark.parametrize("depth", [101, 900, 990, 1_000, 100_000])
 @pytest.mark.parametrize("form", ["%s", '{"error": %s}', '{"results": %s}', '{"data": [%s]}'])
-async def test_json_that_is_nested_deeply(depth: int, form: str) -> None:
+async def test_deeply_nested_json_is_a_clear_error(depth: int, form: str) -> None:
     nested = form % ("[" * depth + "]" * depth)
     for status in (200, 400):
         async with sinks(lambda _, status=status: http(status, nested)) as both:  # type: ignore[misc]
@@ -212,15 +218,15 @@ async def test_json_that_is_nested_deeply(depth: int, form: str) -> None:
     "error",
     ["dropped=" + "9" * 5000, "unable to parse '" * 10, "unable to parse '': x"],
 )
-async def test_odd_partial_writes(error: str) -> None:
+async def test_malformed_partial_write_errors_reject_all_readings(error: str) -> None:
     async with sinks(lambda _: http(400, json.dumps({"error": error}))) as both:
         report = await both[0].write(meters(2))
     assert len(report.rejected) == 2
 
 
-async def test_rows_that_are_no_text(caplog: pytest.LogCaptureFixture) -> None:
+async def test_malformed_rows_are_skipped(caplog: pytest.LogCaptureFixture) -> None:
     columns = ["time", "value", "house_id", "house", "device_id", "point", "point_id"]
-    rows = [[1, 5, "1", odd, "2", "counter", "3"] for odd in ([], [1], {"a": 1}, 7)]
+    rows = [[1, 5, "1", invalid, "2", "counter", "3"] for invalid in ([], [1], {"a": 1}, 7)]
     body = json.dumps({"results": [{"series": [{"columns": columns, "values": rows}]}]})
     async with sinks(lambda _: http(200, body)) as both:
         assert len([reading async for reading in both[0].read(Quantity.VOLUME)]) <= 3
@@ -236,7 +242,7 @@ def _quoted(count: int) -> str:
 
 
 @pytest.mark.parametrize("make", [_quotes, _quoted, lambda count: 'input field "' * count])
-def test_the_cost_of_a_partial_write_is_linear(make: Callable[[int], str]) -> None:
+def test_partial_write_errors_are_parsed_in_linear_time(make: Callable[[int], str]) -> None:
     lines = [Line(f"line {number}", reading) for number, reading in enumerate(meters(500))]
 
     def prepared(count: int) -> Callable[[], object]:
@@ -246,7 +252,7 @@ def test_the_cost_of_a_partial_write_is_linear(make: Callable[[int], str]) -> No
     assert growth(prepared, 20_000) <= LIMIT
 
 
-async def test_headers_without_an_end(unused_tcp_port: int) -> None:
+async def test_endless_headers_are_cut_off(unused_tcp_port: int) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         with suppress(ConnectionError):
@@ -262,7 +268,7 @@ async def test_headers_without_an_end(unused_tcp_port: int) -> None:
             await sink.check()
 
 
-async def test_a_refusal_has_nothing_behind_it() -> None:
+async def test_refusal_has_no_chained_exception() -> None:
     async with sinks(lambda _: http(401, '{"message": "no"}')) as both:
         with pytest.raises(SinkRefusedError) as caught:
             await both[0].check()
@@ -272,7 +278,9 @@ async def test_a_refusal_has_nothing_behind_it() -> None:
 @pytest.mark.parametrize(
     "password", ["Moscow, Tverskaya 1", "counter house_id", "volume_litres of"]
 )
-async def test_a_password_of_words_changes_no_data(password: str, unused_tcp_port: int) -> None:
+async def test_password_made_of_words_does_not_mask_data(
+    password: str, unused_tcp_port: int
+) -> None:
     columns = ["time", "house_id", "house", "device_id", "point", "point_id", "quality", "value"]
     row = [0, "1", "Moscow, Arbat", "2", "counter", "3", None, 7]
     series = {"name": "water_meter", "columns": columns, "values": [row]}

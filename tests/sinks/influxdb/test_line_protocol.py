@@ -1,4 +1,4 @@
-"""Whatever a reading holds, its line says the same, and no two readings share a line."""
+"""Lines contain exactly the data of their readings, and no two readings share a line."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ TEXT = st.one_of(SHORT, st.text(max_size=30))
 QUICKLY = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TIMES = st.datetimes(timezones=st.just(UTC)).map(lambda time: time.replace(microsecond=0))
 EXACT = st.integers(-(2**53), 2**53)
-"""Whole numbers that a float keeps."""
+"""Whole numbers that a float represents exactly."""
 COUNTED = st.datetimes(datetime(1677, 9, 22), datetime(2262, 4, 10), timezones=st.just(UTC))  # noqa: DTZ001
-"""Times that nanoseconds count in 64 bits."""
+"""Times that fit into 64 bits of nanoseconds."""
 
 
 @st.composite
@@ -56,7 +56,7 @@ def readings(
 
 
 def sent(batch: Sequence[Reading], **options: Any) -> tuple[list[Parsed], WriteReport]:
-    """What a server is sent for readings, taken apart, and the sink's report."""
+    """The parsed lines sent for readings, and the report of the sink."""
 
     async def write() -> tuple[list[str], WriteReport]:
         async with StandIn() as server, InfluxDBSink(server.url, "home", **options) as sink:
@@ -101,7 +101,7 @@ def decoded(line: Parsed) -> Parsed:
 
 @QUICKLY
 @given(st.lists(readings(), min_size=1, max_size=10))
-def test_a_line_says_what_the_reading_says(batch: list[Reading]) -> None:
+def test_line_has_all_data_of_the_reading(batch: list[Reading]) -> None:
     lines, report = sent(batch)
     good = [reading for reading in batch if writable(reading)]
     assert [decoded(line) for line in lines] == [expected(reading) for reading in good]
@@ -112,18 +112,18 @@ def test_a_line_says_what_the_reading_says(batch: list[Reading]) -> None:
 
 @QUICKLY
 @given(st.lists(readings(), min_size=1, max_size=10))
-def test_names_are_tags_if_asked_for(batch: list[Reading]) -> None:
+def test_names_become_tags_on_request(batch: list[Reading]) -> None:
     lines, _ = sent(batch, names=True)
     good = [reading for reading in batch if writable(reading)]
     for line, reading in zip(map(decoded, lines), good, strict=True):
         names = {"house": reading.house, "device": reading.device, "name": reading.name}
-        more = {name: value for name, value in names.items() if value}
-        assert line.tags == expected(reading).tags | more
+        name_tags = {name: value for name, value in names.items() if value}
+        assert line.tags == expected(reading).tags | name_tags
 
 
 @QUICKLY
 @given(st.lists(st.tuples(SHORT, st.sampled_from(Point)), min_size=2, max_size=40, unique=True))
-def test_no_two_points_share_a_series(points: list[tuple[str, Point]]) -> None:
+def test_every_point_has_its_own_series(points: list[tuple[str, Point]]) -> None:
     lines, _ = sent([sample_reading(point_id=text, point=point) for text, point in points])
     series = {(line.measurement, *sorted(line.tags.items())) for line in lines}
     assert len(series) == len(points)
@@ -131,7 +131,7 @@ def test_no_two_points_share_a_series(points: list[tuple[str, Point]]) -> None:
 
 @QUICKLY
 @given(st.lists(readings(EXACT, COUNTED), max_size=6, unique_by=lambda reading: reading.key))
-def test_a_reader_of_the_page_gets_the_readings_back(batch: list[Reading]) -> None:
+def test_readings_can_be_rebuilt_from_the_documented_schema(batch: list[Reading]) -> None:
     lines, _ = sent(batch)
     rows = [Row(line.measurement, line.tags, line.time, line.fields) for line in lines]
     assert as_written(rows, batch) == batch
@@ -178,13 +178,15 @@ def test_a_reader_of_the_page_gets_the_readings_back(batch: list[Reading]) -> No
     ],
     ids=["meter", "leak", "thermostat"],
 )
-async def test_lines(stand_in: StandIn, changes: dict[str, Any], line: str) -> None:
+async def test_lines_are_written_exactly_as_documented(
+    stand_in: StandIn, changes: dict[str, Any], line: str
+) -> None:
     async with InfluxDBSink(stand_in.url, "home") as sink:
         await sink.write([sample_reading(**changes)])
     assert stand_in.lines == [line]
 
 
-async def test_numbers_of_other_libraries(stand_in: StandIn) -> None:
+async def test_numbers_of_other_libraries_are_written_plainly(stand_in: StandIn) -> None:
     class Float64(float):
         def __repr__(self) -> str:
             return f"np.float64({float(self)})"
@@ -205,6 +207,6 @@ async def test_numbers_of_other_libraries(stand_in: StandIn) -> None:
     "line",
     ["a,b=c", "a,b= v=1 5", "a b=1i 5", "a b=true 5", r"a,b=c\ v=1 5", "a,b=c\\d v=1 5", "a  v=1"],
 )
-def test_the_parser_is_strict(line: str) -> None:
+def test_parser_used_by_the_tests_refuses_invalid_lines(line: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  any of its errors
         parse(line)

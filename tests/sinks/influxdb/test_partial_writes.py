@@ -1,4 +1,4 @@
-"""Bad lines among good ones: in every dialect the bad are found, and nothing else is blamed."""
+"""Bad lines among good ones: only the bad ones are rejected, in every dialect of errors."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def v1_counts(lines: Sequence[str], bad: Sequence[int]) -> tuple[int, str, bool]
 
 
 def v1_conflict(lines: Sequence[str], bad: Sequence[int]) -> tuple[int, str, bool]:
-    """It tells of one shard's share of the drops alone."""
+    """It reports the drops of one shard only."""
     error = (
         'partial write: field type conflict: input field "volume_litres" on measurement '
         f'"water_meter" is type float, already exists as type integer dropped={len(bad[::2])}'
@@ -120,7 +120,7 @@ DIALECTS: list[Dialect] = [
 
 
 def household(count: int) -> list[Reading]:
-    """Meters and thermostats in turn, each at a time of its own, with one nasty serial."""
+    """Meters and thermostats in turn, at different times, one with a difficult serial number."""
     return [
         sample_reading(time=START + timedelta(minutes=7 * n % 60), point_id=f"{n}{NASTY}")
         if n % 2
@@ -145,7 +145,7 @@ async def write(
             await sink.write(readings)
             hates = {server.lines[place] for place in bad}
             server.stored.clear()
-            server.seen.clear()
+            server.requests.clear()
 
             async def answer(request: web.Request, lines: Sequence[str]) -> web.StreamResponse:
                 places = [place for place, line in enumerate(lines) if line in hates]
@@ -159,7 +159,7 @@ async def write(
             server.answer = answer
             report = await sink.write(readings)
         assert not server.stored & hates
-        return report, sorted(server.stored), len(server.seen)
+        return report, sorted(server.stored), len(server.requests)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.__name__)
@@ -184,7 +184,7 @@ def test_exactly_the_bad_lines_are_rejected(dialect: Dialect, case: tuple[int, s
 
 
 @pytest.mark.parametrize("dialect", [v1_names, v2_names, v3_names])
-async def test_lines_that_are_named_cost_one_more_request(dialect: Dialect) -> None:
+async def test_named_bad_lines_cost_one_more_request(dialect: Dialect) -> None:
     bad = set(range(0, 60, 7))
     report, _, requests = await write(household(60), bad, dialect)
     assert len(report.rejected) == len(bad)
@@ -193,7 +193,7 @@ async def test_lines_that_are_named_cost_one_more_request(dialect: Dialect) -> N
     assert {rejection.reason for rejection in report.rejected} == {expected}
 
 
-async def test_a_reading_that_is_there_twice_is_rejected_twice() -> None:
+async def test_duplicated_bad_reading_is_rejected_twice() -> None:
     (reading,) = household(1)
     others = household(4)[1:]
     report, stored, _ = await write([reading, *others, reading], {0}, v1_names)
@@ -201,7 +201,7 @@ async def test_a_reading_that_is_there_twice_is_rejected_twice() -> None:
     assert report.accepted == len(stored) == 3
 
 
-async def test_a_request_that_is_too_large_is_halved(stand_in: StandIn) -> None:
+async def test_too_large_request_is_split_in_halves(stand_in: StandIn) -> None:
     async def narrow(request: web.Request, lines: Sequence[str]) -> web.StreamResponse:
         if len(lines) > 3:
             return web.json_response({"message": "too large"}, status=413)
@@ -213,7 +213,7 @@ async def test_a_request_that_is_too_large_is_halved(stand_in: StandIn) -> None:
     assert len(stand_in.stored) == 20
 
 
-async def test_one_reading_too_large_is_rejected(stand_in: StandIn) -> None:
+async def test_single_too_large_reading_is_rejected(stand_in: StandIn) -> None:
     async def narrow(request: web.Request, lines: Sequence[str]) -> web.StreamResponse:
         if any(len(line) > 500 for line in lines):
             return web.json_response({"message": "too large"}, status=413)

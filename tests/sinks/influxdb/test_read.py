@@ -1,4 +1,4 @@
-"""Reading InfluxDB back: from a real one, and from answers that it does not give on demand."""
+"""Reading from InfluxDB: a real server, and answers that it does not give on demand."""
 
 import asyncio
 import json
@@ -51,7 +51,9 @@ async def volumes(sink: InfluxDBSink, **bounds: datetime) -> list[Reading]:
 
 
 @pytest.mark.parametrize("fraction", [timedelta(), timedelta(microseconds=1)])
-async def test_bounds_are_exact(influxdb1: InfluxDB1, database: str, fraction: timedelta) -> None:
+async def test_time_bounds_are_exact(
+    influxdb1: InfluxDB1, database: str, fraction: timedelta
+) -> None:
     readings = [meter(time=START + timedelta(seconds=n), value=n) for n in range(4)]
     always = {
         "since": datetime.min.replace(tzinfo=UTC),
@@ -60,15 +62,17 @@ async def test_bounds_are_exact(influxdb1: InfluxDB1, database: str, fraction: t
     async with make_sink(influxdb1, database) as sink:
         await sink.write(readings)
         since, until = readings[1].time + fraction, readings[3].time + fraction
-        found = await volumes(sink, since=since, until=until)
-        assert found == (readings[2:4] if fraction else readings[1:3])
+        read_back = await volumes(sink, since=since, until=until)
+        assert read_back == (readings[2:4] if fraction else readings[1:3])
         assert await volumes(sink, **always) == readings
         assert await volumes(sink, since=always["until"]) == []
         assert await volumes(sink, until=always["since"]) == []
 
 
-async def test_one_quantity_of_several_kinds_of_parts(influxdb1: InfluxDB1, database: str) -> None:
-    """They lie in different measurements, and come by time all the same."""
+async def test_quantity_from_several_measurements_is_read_in_time_order(
+    influxdb1: InfluxDB1, database: str
+) -> None:
+    """They are in different measurements, but are returned in time order."""
     points = [Point.WIRELESS_SENSOR, Point.MODULE, Point.THERMOSTAT]
     readings = [
         meter(
@@ -86,10 +90,10 @@ async def test_one_quantity_of_several_kinds_of_parts(influxdb1: InfluxDB1, data
         assert set(await sink.latest()) == set(readings[-3:])
 
 
-async def test_the_newest_of_quantities_that_share_their_rows(
+async def test_latest_returns_each_quantity_of_shared_rows(
     influxdb1: InfluxDB1, database: str
 ) -> None:
-    """A sensor tells of its battery rarely, and of leaks at every poll."""
+    """A sensor reports its battery rarely, and leaks at every poll."""
     at = {"point": Point.WIRELESS_SENSOR, "water": None}
     battery = meter(quantity=Quantity.BATTERY, value=80, quality=Quality.STALE, **at)
     leaks = [
@@ -101,8 +105,8 @@ async def test_the_newest_of_quantities_that_share_their_rows(
         assert set(await sink.latest()) == {battery, leaks[-1]}
 
 
-async def test_a_doubt_that_is_lifted(influxdb1: InfluxDB1, database: str) -> None:
-    """Also where the owner has renamed the meter meanwhile, which begins a new series."""
+async def test_good_reading_replaces_a_suspect_one(influxdb1: InfluxDB1, database: str) -> None:
+    """Also if the owner has renamed the meter meanwhile, which starts a new series."""
     suspect = sample_reading(quality=Quality.SUSPECT)
     async with make_sink(influxdb1, database, names=True) as sink:
         await sink.write([suspect])
@@ -119,7 +123,7 @@ async def test_a_doubt_that_is_lifted(influxdb1: InfluxDB1, database: str) -> No
         assert [each.quality for each in await sink.latest()] == [Quality.GOOD]
 
 
-async def test_a_named_retention_policy(influxdb1: InfluxDB1, database: str) -> None:
+async def test_read_uses_a_named_retention_policy(influxdb1: InfluxDB1, database: str) -> None:
     policy = 'a year\'s "own"'
     quoted = policy.replace('"', '\\"')
     influxdb1.query(f'CREATE RETENTION POLICY "{quoted}" ON "{database}" DURATION 0s REPLICATION 1')
@@ -134,7 +138,7 @@ async def test_a_named_retention_policy(influxdb1: InfluxDB1, database: str) -> 
             await sink.latest()
 
 
-async def test_credentials(
+async def test_wrong_credentials_and_missing_database_are_refused(
     influxdb1: InfluxDB1, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     influxdb1.query("CREATE USER guest WITH PASSWORD 'secret'")
@@ -155,7 +159,7 @@ async def test_credentials(
             await volumes(sink)
 
 
-async def test_rows_of_others_are_left_out_and_told_once(
+async def test_foreign_rows_are_skipped_and_logged_once(
     influxdb1: InfluxDB1, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     moment = int(START.timestamp())
@@ -176,14 +180,14 @@ async def test_rows_of_others_are_left_out_and_told_once(
     )
     async with make_sink(influxdb1, database) as sink:
         assert await volumes(sink) == [READING]
-        (told,) = caplog.messages
-        assert told.startswith("skipped 4 rows of volume_litres that are not our readings: ")
+        (message,) = caplog.messages
+        assert message.startswith("skipped 4 rows of volume_litres that are not our readings: ")
         assert [reading async for reading in sink.read(Quantity.LEAK)] == []
         assert "0.5 is neither 0 nor 1" in caplog.text
 
 
-async def test_an_abandoned_reading(influxdb1: InfluxDB1, database: str) -> None:
-    """Whoever stops half way costs no connection, and no other reader."""
+async def test_abandoned_iteration_leaks_no_connection(influxdb1: InfluxDB1, database: str) -> None:
+    """Stopping halfway does not use up connections or disturb other readers."""
     readings = [meter(time=START + timedelta(seconds=n), value=n) for n in range(12_000)]
     async with make_sink(influxdb1, database) as sink:
         await sink.write(readings)
@@ -201,7 +205,7 @@ async def test_an_abandoned_reading(influxdb1: InfluxDB1, database: str) -> None
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-async def test_whatever_is_accepted_comes_back(
+async def test_every_accepted_reading_is_read_back(
     influxdb1: InfluxDB1, database: str, data: st.DataObject
 ) -> None:
     """Odd names and ids, every quantity and quality, to the last bit of a float."""
@@ -243,18 +247,18 @@ async def test_whatever_is_accepted_comes_back(
         report = await sink.write(readings)
         rejected = {rejection.reading for rejection in report.rejected}
         for quantity in Quantity:
-            found = [each async for each in sink.read(quantity) if each.house_id == house_id]
+            read_back = [each async for each in sink.read(quantity) if each.house_id == house_id]
             expected = [
                 attrs.evolve(each, model="", line=None)
                 for each in readings
                 if each.quantity is quantity and each not in rejected
             ]
-            assert {each.key: each for each in found} == {each.key: each for each in expected}
-            assert len(found) == len(expected)
-            assert found == sorted(found, key=lambda each: each.time)
+            assert {each.key: each for each in read_back} == {each.key: each for each in expected}
+            assert len(read_back) == len(expected)
+            assert read_back == sorted(read_back, key=lambda each: each.time)
 
 
-# What other versions say, and what goes wrong on the way.
+# Answers of other versions, and network errors.
 
 
 def answer(*rows: Sequence[Any], **more: Any) -> str:
@@ -268,15 +272,17 @@ async def sink(stand_in: StandIn) -> AsyncIterator[InfluxDBSink]:
         yield sink
 
 
-async def test_the_request(stand_in: StandIn, sink: InfluxDBSink) -> None:
+async def test_query_request_has_the_right_parameters(
+    stand_in: StandIn, sink: InfluxDBSink
+) -> None:
     stand_in.always(200, '{"results":[{"statement_id":0}]}\n')
     assert await volumes(sink, since=START) == []
-    for seen in stand_in.seen:
-        assert seen.path == "/query"
-        assert seen.headers["Authorization"] == f"Token {TOKEN}"
-        assert seen.headers["Accept"] == "application/json"
-        assert seen.query.pop("q").endswith(" WHERE time >= '2026-03-01T12:00:00Z'")
-        assert seen.query == {
+    for request in stand_in.requests:
+        assert request.path == "/query"
+        assert request.headers["Authorization"] == f"Token {TOKEN}"
+        assert request.headers["Accept"] == "application/json"
+        assert request.query.pop("q").endswith(" WHERE time >= '2026-03-01T12:00:00Z'")
+        assert request.query == {
             "db": "home",
             "epoch": "s",
             "chunked": "true",
@@ -284,24 +290,24 @@ async def test_the_request(stand_in: StandIn, sink: InfluxDBSink) -> None:
         }
 
 
-async def test_a_bucket_that_is_a_retention_policy(stand_in: StandIn) -> None:
+async def test_bucket_name_selects_database_and_retention_policy(stand_in: StandIn) -> None:
     stand_in.always(200)
     async with InfluxDBSink(stand_in.url + "/proxy", "telegraf/auto/gen", token=TOKEN) as sink:
         assert list(await sink.latest()) == []
-    assert len(stand_in.seen) == len(Quantity)
-    assert {seen.path for seen in stand_in.seen} == {"/proxy/query"}
-    assert {(seen.query["db"], seen.query["rp"]) for seen in stand_in.seen} == {
+    assert len(stand_in.requests) == len(Quantity)
+    assert {request.path for request in stand_in.requests} == {"/proxy/query"}
+    assert {(request.query["db"], request.query["rp"]) for request in stand_in.requests} == {
         ("telegraf", "auto/gen")
     }
 
 
-async def test_the_answers_of_version_3(stand_in: StandIn, sink: InfluxDBSink) -> None:
-    """Lines end with CRLF, floats look like floats, nothing found is an empty body."""
+async def test_answers_of_version_3_are_understood(stand_in: StandIn, sink: InfluxDBSink) -> None:
+    """Lines end with CRLF, numbers are floats, an empty result is an empty body."""
     first, second = answer([ROW[0], 5.0, 0.0, *ROW[3:]]), answer([ROW[0] + 60, 6.0, 1.0, *ROW[3:]])
 
     async def crlf(request: web.Request, lines: Sequence[str]) -> web.StreamResponse:
-        found = '"water_meter"' in request.query["q"] and "volume_litres" in request.query["q"]
-        return web.Response(text=(first + second).replace("\n", "\r\n") if found else "")
+        has_rows = '"water_meter"' in request.query["q"] and "volume_litres" in request.query["q"]
+        return web.Response(text=(first + second).replace("\n", "\r\n") if has_rows else "")
 
     stand_in.answer = crlf
     later = attrs.evolve(
@@ -311,11 +317,11 @@ async def test_the_answers_of_version_3(stand_in: StandIn, sink: InfluxDBSink) -
     assert list(await sink.latest()) == [later]
 
 
-async def test_readings_come_before_the_answer_is_complete(
+async def test_readings_are_streamed_before_the_answer_is_complete(
     stand_in: StandIn, sink: InfluxDBSink
 ) -> None:
-    """Whatever the pieces are in which it arrives."""
-    seen = asyncio.Event()
+    """Whatever the chunks are in which it arrives."""
+    first_read = asyncio.Event()
 
     async def slowly(request: web.Request, lines: Sequence[str]) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -325,15 +331,15 @@ async def test_readings_come_before_the_answer_is_complete(
             text, more = answer(first, second).encode(), answer(third).encode()
             await response.write(text[:50])
             await response.write(text[50:] + more[:7])
-            await asyncio.wait_for(seen.wait(), 5)
+            await asyncio.wait_for(first_read.wait(), 5)
             await response.write(more[7:])
         return response
 
     stand_in.answer = slowly
-    found = sink.read(Quantity.VOLUME)
-    assert await anext(found) == READING
-    seen.set()
-    minutes = [reading.time.minute async for reading in found]
+    readings = sink.read(Quantity.VOLUME)
+    assert await anext(readings) == READING
+    first_read.set()
+    minutes = [reading.time.minute async for reading in readings]
     assert minutes == [1, 2]
 
 
@@ -367,7 +373,7 @@ async def test_readings_come_before_the_answer_is_complete(
         (200, '{"error": "not executed"}', "cannot be read: not executed"),
     ],
 )
-async def test_do_not_try_again(
+async def test_permanent_query_errors_are_refusals(
     stand_in: StandIn, sink: InfluxDBSink, status: int, text: str, sentence: str
 ) -> None:
     stand_in.always(status, text, Location="http://127.0.0.1:1/elsewhere")
@@ -387,7 +393,7 @@ async def test_do_not_try_again(
         (200, answer(ROW) + answer(ROW)[:-20], "did not finish its response"),
     ],
 )
-async def test_try_again(
+async def test_temporary_query_errors_may_be_retried(
     stand_in: StandIn, sink: InfluxDBSink, status: int, text: str, sentence: str
 ) -> None:
     stand_in.always(status, text, Retry_After="7")
@@ -397,7 +403,9 @@ async def test_try_again(
         assert caught.value.retry_after == (None if status == 200 else 7)
 
 
-async def test_a_drop_half_way(stand_in: StandIn, sink: InfluxDBSink) -> None:
+async def test_connection_lost_during_a_query_is_a_temporary_error(
+    stand_in: StandIn, sink: InfluxDBSink
+) -> None:
     async def drop(request: web.Request, lines: Sequence[str]) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -411,7 +419,7 @@ async def test_a_drop_half_way(stand_in: StandIn, sink: InfluxDBSink) -> None:
         await volumes(sink)
 
 
-async def test_a_stall(stand_in: StandIn) -> None:
+async def test_stalled_query_times_out(stand_in: StandIn) -> None:
     async def stall(request: web.Request, lines: Sequence[str]) -> web.StreamResponse:
         await stand_in.closing.wait()
         return web.Response()

@@ -1,4 +1,4 @@
-"""What InfluxDB 1 and VictoriaMetrics make of our lines, and we of their errors."""
+"""How InfluxDB 1 and VictoriaMetrics handle our lines, and how the sink handles their errors."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -51,7 +51,7 @@ def short(influxdb1: InfluxDB1, database: str) -> str:
     return database
 
 
-async def test_a_conflict_of_types_costs_only_its_field(
+async def test_type_conflict_rejects_only_the_affected_field(
     influxdb1: InfluxDB1, database: str
 ) -> None:
     influxdb1.write_raw(database, f"water_meter volume_litres=1i {NOW.timestamp():.0f}")
@@ -69,7 +69,9 @@ async def test_a_conflict_of_types_costs_only_its_field(
     assert set(as_written(rows, mixed)) == set(others)
 
 
-async def test_what_is_older_than_the_retention_policy(influxdb1: InfluxDB1, short: str) -> None:
+async def test_readings_older_than_the_retention_policy_are_rejected(
+    influxdb1: InfluxDB1, short: str
+) -> None:
     fresh = [thermostat(number, time=NOW - timedelta(minutes=number)) for number in range(30)]
     old = [thermostat(number, time=NOW - timedelta(days=number)) for number in range(1, 40)]
     mixed = [*old[:20], *fresh, *old[20:]]
@@ -83,7 +85,7 @@ async def test_what_is_older_than_the_retention_policy(influxdb1: InfluxDB1, sho
     assert set(as_written(influxdb1.rows(short), mixed)) == set(fresh)
 
 
-async def test_a_line_it_cannot_parse_is_named_in_a_huge_answer(
+async def test_unparsable_line_is_found_in_a_huge_answer(
     influxdb1: InfluxDB1, database: str
 ) -> None:
     good = [thermostat(number) for number in range(5)]
@@ -98,8 +100,10 @@ async def test_a_line_it_cannot_parse_is_named_in_a_huge_answer(
     assert set(as_written(influxdb1.rows(database), good)) == set(good)
 
 
-async def test_every_fault_at_once(influxdb1: InfluxDB1, short: str) -> None:
-    """InfluxDB tells of one kind only, and hides the others behind it."""
+async def test_several_kinds_of_faults_in_one_write_are_separated(
+    influxdb1: InfluxDB1, short: str
+) -> None:
+    """InfluxDB reports only one kind of fault and hides the others."""
     influxdb1.write_raw(short, f"water_meter volume_litres=1i {NOW.timestamp():.0f}")
     good = [thermostat(number) for number in range(50)]
     wrong = {
@@ -123,7 +127,7 @@ async def test_every_fault_at_once(influxdb1: InfluxDB1, short: str) -> None:
     assert set(as_written(rows, mixed)) == set(good)
 
 
-async def test_a_named_retention_policy(influxdb1: InfluxDB1, database: str) -> None:
+async def test_write_uses_a_named_retention_policy(influxdb1: InfluxDB1, database: str) -> None:
     influxdb1.query(f'CREATE RETENTION POLICY "year" ON "{database}" DURATION 52w REPLICATION 1')
     async with make_sink(influxdb1, database, retention_policy="year") as sink:
         await sink.check()
@@ -136,14 +140,14 @@ async def test_a_named_retention_policy(influxdb1: InfluxDB1, database: str) -> 
             await sink.write([thermostat(1)])
 
 
-async def test_no_such_database(influxdb1: InfluxDB1) -> None:
+async def test_missing_database_is_refused(influxdb1: InfluxDB1) -> None:
     async with make_sink(influxdb1, "nowhere") as sink:
         for attempt in (sink.check(), sink.write([thermostat(1)])):
             with pytest.raises(SinkRefusedError, match=r'database not found: "nowhere".*create'):
                 await attempt
 
 
-async def test_credentials(
+async def test_wrong_credentials_and_missing_rights_are_refused(
     influxdb1: InfluxDB1, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     influxdb1.query("CREATE USER reader WITH PASSWORD 'secret'")
@@ -165,13 +169,13 @@ async def test_credentials(
         assert (await sink.write([thermostat(1)])).accepted == 1
 
 
-async def test_a_server_of_another_version(influxdb1: InfluxDB1, database: str) -> None:
+async def test_server_of_another_version_is_refused(influxdb1: InfluxDB1, database: str) -> None:
     async with InfluxDBSink(influxdb1.url, database) as sink:
         with pytest.raises(SinkRefusedError, match="whether it needs version=1"):
             await sink.check()
 
 
-async def test_a_rewritten_reading_takes_its_new_value_and_quality(
+async def test_rewritten_reading_gets_the_new_value_and_quality(
     influxdb1: InfluxDB1, database: str
 ) -> None:
     first = thermostat(1, value=85.0, quality="suspect")
@@ -182,7 +186,9 @@ async def test_a_rewritten_reading_takes_its_new_value_and_quality(
     assert as_written(influxdb1.rows(database), [corrected]) == [corrected]
 
 
-async def test_many_readings_in_several_requests(influxdb1: InfluxDB1, database: str) -> None:
+async def test_many_readings_are_sent_in_several_requests(
+    influxdb1: InfluxDB1, database: str
+) -> None:
     readings = [sample_reading(time=NOW + timedelta(seconds=n), value=n) for n in range(12_345)]
     async with make_sink(influxdb1, database) as sink:
         assert (await sink.write(readings)).accepted == len(readings)
@@ -190,7 +196,7 @@ async def test_many_readings_in_several_requests(influxdb1: InfluxDB1, database:
     assert series["values"][0][1:] == [len(readings), len(readings)]
 
 
-async def test_the_last_of_one_key_wins_even_across_requests(
+async def test_last_reading_of_a_key_wins_across_requests(
     influxdb1: InfluxDB1, database: str
 ) -> None:
     readings = [sample_reading(time=NOW, value=n) for n in range(50)]
@@ -215,7 +221,7 @@ def two_meters() -> list[Reading]:
     ]
 
 
-async def test_litres_an_hour(
+async def test_documented_query_gives_litres_per_hour(
     influxdb1: InfluxDB1, database: str, two_meters: list[Reading]
 ) -> None:
     """The query of the documentation, on our own records."""
@@ -230,7 +236,7 @@ async def test_litres_an_hour(
     assert {meter: hours[:2] for meter, hours in litres.items()} == {"11": [6, 6], "12": [12, 12]}
 
 
-def test_a_missing_server_is_a_skip_but_a_failure_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_server_skips_the_test_but_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match=r"install-servers"):
         binary("no-such-server")
@@ -246,7 +252,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> str:
         return server.url
 
 
-async def test_a_server_that_has_ended(stopped: str) -> None:
+async def test_stopped_server_is_a_temporary_error(stopped: str) -> None:
     async with InfluxDBSink(stopped, "home") as sink:
         for attempt in (sink.check(), sink.write([thermostat(1)])):
             with pytest.raises(SinkUnavailableError, match="cannot be reached"):

@@ -1,4 +1,4 @@
-"""How the sink is named, and what is not let into a name."""
+"""The URL of the sink, and what it must not contain."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from sst_cloud_sinks.influxdb import InfluxDBSink
         ),
     ],
 )
-def test_endpoints(url: str, endpoint: str) -> None:
+def test_url_determines_the_write_endpoint(url: str, endpoint: str) -> None:
     sink = open_sink(url)
     assert isinstance(sink, InfluxDBSink)
     assert str(sink._endpoints.write) == endpoint
@@ -66,21 +66,21 @@ def test_endpoints(url: str, endpoint: str) -> None:
         ("influxdb:https://host/home?names=maybe", "must be one of yes, no"),
     ],
 )
-def test_refused(url: str, sentence: str) -> None:
+def test_invalid_urls_are_refused(url: str, sentence: str) -> None:
     with pytest.raises(SinkOptionsError, match=sentence) as caught:
         open_sink(url)
     assert "S3CRET" not in str(caught.value)
     assert len(str(caught.value)) < 250
 
 
-def test_the_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFLUXDB_TOKEN", "  S3CRET==\n")
     sink: Any = open_sink("influxdb:https://host/home")
     assert sink._server._headers["Authorization"] == "Token S3CRET=="
     assert "S3CRET" not in repr(sink)
 
 
-def test_a_token_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_malformed_token_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFLUXDB_TOKEN", "S3CRET\nX-Header: yes")
     with pytest.raises(SinkOptionsError, match="unexpected characters") as caught:
         open_sink("influxdb:https://host/home")

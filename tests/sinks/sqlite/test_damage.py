@@ -1,4 +1,4 @@
-"""A store that is damaged: noticed by a check, and with the same words by whoever uses it."""
+"""A damaged store: found by a check, and reported with the same message everywhere."""
 
 import logging
 import sqlite3
@@ -46,7 +46,7 @@ def cut(path: Path) -> None:
     ],
     ids=["garbage", "zeros", "like pages", "half of it"],
 )
-async def test_damage_is_described_with_the_same_words_everywhere(
+async def test_damage_is_reported_with_the_same_message_everywhere(
     path: Path, damage: Callable[[Path], None]
 ) -> None:
     damage(path)
@@ -66,7 +66,7 @@ async def test_damage_is_described_with_the_same_words_everywhere(
     assert path.read_bytes() == content
 
 
-async def test_check_finds_damage_where_nobody_reads(path: Path) -> None:
+async def test_check_finds_damage_in_unread_pages(path: Path) -> None:
     last = path.stat().st_size // PAGE
     overwrite(path, last // 2, last // 2 + 1)
     await SqliteSink(path).check_readable()
@@ -74,17 +74,17 @@ async def test_check_finds_damage_where_nobody_reads(path: Path) -> None:
         await SqliteSink(path).check()
 
 
-async def test_check_of_a_store_that_is_whole_writes_nothing(path: Path) -> None:
+async def test_check_of_an_intact_store_writes_nothing(path: Path) -> None:
     before = path.read_bytes(), path.stat().st_mtime_ns
     await SqliteSink(path).check()
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-async def test_check_of_a_large_store_ends_in_time(
+async def test_check_of_a_large_store_has_a_time_limit(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be looked at counts as whole."""
+    """Pages that were not checked count as intact."""
     timers: list[Any] = []
 
     class Timer:
@@ -119,7 +119,7 @@ async def test_check_of_a_large_store_ends_in_time(
     assert 1 <= timers[0].seconds <= 5
 
 
-async def test_store_whose_beginning_is_gone(path: Path) -> None:
+async def test_store_with_a_destroyed_header_is_refused(path: Path) -> None:
     overwrite(path, 0, 1)
     for action in (SqliteSink(path).check, lambda: SqliteSink(path).write(numbered(1))):
         with pytest.raises(
@@ -129,10 +129,8 @@ async def test_store_whose_beginning_is_gone(path: Path) -> None:
             await action()
 
 
-async def test_rows_that_are_damaged_are_skipped(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A flipped bit is not noticed by SQLite."""
+async def test_damaged_rows_are_skipped(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """SQLite does not detect a flipped bit."""
     with closing(sqlite3.connect(path)) as database, database:
         key = "WHERE value = ?"
         database.execute(f"UPDATE readings SET quality = 'gooe' {key}", (7,))

@@ -1,4 +1,4 @@
-"""The SQLite sink against a model of a folder in which people move files about."""
+"""The SQLite sink against a model of a folder in which users move files."""
 
 import asyncio
 import shutil
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.source]
 
 
 class FolderMachine(RuleBasedStateMachine):
-    """Writes, and whatever is done to the file between them; every file holds what it should."""
+    """Writes, and file operations between them; every file has its expected content."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class FolderMachine(RuleBasedStateMachine):
         self.path = self.folder / "home.db"
         self.names = (self.folder / f"{number}.db" for number in count())
         self.files: dict[Path, set[int]] = {}
-        """What is in every file."""
+        """The content of every file."""
         self.sink = SqliteSink(self.path)
 
     def teardown(self) -> None:
@@ -73,7 +73,7 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.files)
     @rule(data=st.data(), over=st.booleans())
     def copy(self, data: st.DataObject, over: bool) -> None:
-        """Into a new file, or over one that is there, which stays the same file."""
+        """Copy into a new file, or over an existing one, which stays the same file."""
         source = self._file(data)
         target = self._file(data) if over else next(self.names)
         with suppress(shutil.SameFileError):
@@ -83,7 +83,7 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.files)
     @rule(data=st.data())
     def restore(self, data: st.DataObject) -> None:
-        """Put a file in the place of ours."""
+        """Replace the store with another file."""
         source = self._file(data)
         source.replace(self.path)
         self.files[self.path] = self.files.pop(source)
@@ -109,6 +109,6 @@ class FolderMachine(RuleBasedStateMachine):
         assert {*self.folder.iterdir()} == self.files.keys()
 
 
-def test_model() -> None:
+def test_sqlite_sink_matches_the_model_of_moved_files() -> None:
     brief = settings(max_examples=60, stateful_step_count=20)
     run_state_machine_as_test(FolderMachine, settings=brief)

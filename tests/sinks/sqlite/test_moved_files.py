@@ -1,4 +1,4 @@
-"""An SQLite file that is moved, copied, replaced or removed: what was accepted is in some file."""
+"""An SQLite file that is moved, copied, replaced or removed: accepted readings are in some file."""
 
 import asyncio
 import os
@@ -22,12 +22,12 @@ from sst_cloud_sinks.sqlite import SqliteSink
 
 OLD = numbered(*range(100))
 BATCH = [*numbered(*range(50), more=1000), *numbered(*range(100, 300))]
-"""Half of what is stored already is corrected, and twice as much added."""
+"""It corrects half of the stored readings, and adds twice as many."""
 NEW = [reading.value for reading in BATCH]
 
 
 class Steps:
-    """Does something after so many steps of whoever uses SQLite or asks which file is there."""
+    """Runs an action after this many SQLite statements, rows and file checks."""
 
     def __init__(self) -> None:
         self.begin(-1, lambda: None)
@@ -43,14 +43,14 @@ class Steps:
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """Quick to sync."""
+    """A folder that is quick to sync."""
     with tempfile.TemporaryDirectory(prefix="store-", dir=MEMORY) as name:
         yield Path(name)
 
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
-    """Steps between statements, rows and looks; some of a write is in the file before its end."""
+    """Counts statements, rows and file checks; parts of a write reach the file before its end."""
     steps = Steps()
 
     class Connection(sqlite3.Connection):
@@ -117,7 +117,7 @@ async def write_until_accepted(sink: SqliteSink, batch: Sequence[Reading]) -> No
 
 
 @pytest.mark.parametrize("act", [move, remove, replace, move_folder])
-async def test_nothing_is_lost_at_any_moment_of_a_write(
+async def test_moving_the_file_at_any_step_of_a_write_loses_nothing(
     tmp_path: Path, steps: Steps, act: Callable[[Path], None]
 ) -> None:
     async with SqliteSink(tmp_path / "home.db") as sink:
@@ -141,10 +141,10 @@ async def test_nothing_is_lost_at_any_moment_of_a_write(
     assert at > 30
 
 
-async def test_leftover_of_a_killed_write_is_kept_where_the_file_is_moved_away(
+async def test_journal_of_a_killed_write_is_kept_if_the_file_is_moved(
     tmp_path: Path, steps: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """SQLite itself would take the journal for one of the new file, and delete it."""
+    """SQLite itself would apply the journal to the new file, and delete it."""
     at, reached, journals = 0, True, 0
     while reached:
         at += 1
@@ -175,10 +175,10 @@ async def test_leftover_of_a_killed_write_is_kept_where_the_file_is_moved_away(
     assert journals > 3
 
 
-async def test_journal_of_a_killed_first_write_is_kept_where_the_file_is_moved_away(
+async def test_journal_of_a_killed_first_write_is_kept_if_the_file_moves(
     tmp_path: Path, steps: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Half of the write may be in that file: with the journal, it is an empty store again."""
+    """Half of the write may be in that file; with its journal, it is an empty store again."""
     at, reached, journals = 0, True, 0
     while reached:
         at += 1
@@ -210,7 +210,7 @@ async def test_journal_of_a_killed_first_write_is_kept_where_the_file_is_moved_a
 
 
 @pytest.mark.parametrize("empty", [False, True])
-async def test_log_of_a_store_of_an_earlier_version_is_kept_where_it_was_moved_away(
+async def test_log_of_an_earlier_store_is_kept_if_the_file_is_moved(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, empty: bool
 ) -> None:
     path = tmp_path / "home.db"
@@ -235,7 +235,7 @@ async def test_log_of_a_store_of_an_earlier_version_is_kept_where_it_was_moved_a
     assert rows(path.with_name("moved.db"), "SELECT name FROM sqlite_master") == [("mine",)]
 
 
-async def test_orphans_do_not_replace_one_another(tmp_path: Path) -> None:
+async def test_orphaned_files_do_not_overwrite_one_another(tmp_path: Path) -> None:
     path = tmp_path / "home.db"
     for content in (b"first", b"second"):
         path.with_name("home.db-wal").write_bytes(content)
@@ -246,10 +246,10 @@ async def test_orphans_do_not_replace_one_another(tmp_path: Path) -> None:
     assert contents == [b"first", b"second"]
 
 
-async def test_journal_of_the_first_write_of_all_is_needed_by_nobody(
+async def test_journal_of_a_killed_very_first_write_is_discarded(
     tmp_path: Path, steps: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Killed during its very first write, a sink begins again without a word of orphans."""
+    """Killed during its very first write, a sink starts again without reporting orphaned files."""
     at, reached = 0, True
     while reached:
         at += 1
@@ -268,7 +268,7 @@ async def test_journal_of_the_first_write_of_all_is_needed_by_nobody(
     assert "orphan" not in caplog.text
 
 
-async def test_file_that_is_gone_is_reported_once(
+async def test_missing_file_is_reported_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "home.db"
@@ -291,7 +291,7 @@ async def test_file_that_is_gone_is_reported_once(
     ]
 
 
-async def test_folder_that_is_gone(tmp_path: Path) -> None:
+async def test_write_continues_after_its_folder_returns(tmp_path: Path) -> None:
     folder = tmp_path / "disk"
     folder.mkdir()
     async with SqliteSink(folder / "home.db") as sink:
@@ -305,7 +305,9 @@ async def test_folder_that_is_gone(tmp_path: Path) -> None:
     assert values(folder / "home.db") == [1, 2]
 
 
-async def test_file_behind_a_link(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_file_behind_a_symbolic_link_is_followed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     link, disk = tmp_path / "home.db", tmp_path / "disk"
     disk.mkdir()
     link.symlink_to(disk / "one.db")
@@ -321,8 +323,8 @@ async def test_file_behind_a_link(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert "one.db-wal.orphan1" in caplog.text
 
 
-async def test_store_copied_over_the_file_is_gone_on_with_as_it_is(tmp_path: Path) -> None:
-    """Even one of an earlier version, or with its tables in another order."""
+async def test_store_copied_over_the_file_is_continued(tmp_path: Path) -> None:
+    """Even a store of an earlier version, or with its tables in another order."""
     path, other = tmp_path / "home.db", tmp_path / "other.db"
     with closing(sqlite3.connect(other)) as database:
         database.execute("PRAGMA journal_mode = WAL")
@@ -338,7 +340,7 @@ async def test_store_copied_over_the_file_is_gone_on_with_as_it_is(tmp_path: Pat
 
 
 @pytest.mark.parametrize("act", [move, remove, replace, move_folder])
-async def test_file_that_is_moved_while_it_is_read_is_not_taken_for_all(
+async def test_moving_the_file_during_a_read_is_an_error(
     tmp_path: Path, act: Callable[[Path], None]
 ) -> None:
     folder = tmp_path / "here"
@@ -354,7 +356,7 @@ async def test_file_that_is_moved_while_it_is_read_is_not_taken_for_all(
                 pass
 
 
-async def test_reader_keeps_nobody_from_writing(tmp_path: Path) -> None:
+async def test_open_reader_does_not_block_writers(tmp_path: Path) -> None:
     async with SqliteSink(tmp_path / "home.db") as sink:
         await sink.write(numbered(*range(10_000)))
         reading = sink.read(Quantity.VOLUME)
@@ -367,7 +369,7 @@ async def test_reader_keeps_nobody_from_writing(tmp_path: Path) -> None:
     assert {reading.name for reading in rest} == {"Cold", "new"}
 
 
-async def test_reading_that_is_abandoned_is_waited_for(tmp_path: Path) -> None:
+async def test_cancelled_read_does_not_block_the_next_write(tmp_path: Path) -> None:
     async with SqliteSink(tmp_path / "home.db") as sink:
         await sink.write(numbered(*range(10_000)))
         reading = sink.read(Quantity.VOLUME)
@@ -399,7 +401,7 @@ async def _interrupt(path: Path, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 @pytest.mark.parametrize("first", ["check", "write", "read"])
-async def test_a_backup_put_in_place_is_not_mixed_with_what_was_left_there(
+async def test_restored_backup_is_not_mixed_with_leftover_files(
     tmp_path: Path, mode: str, first: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "home.db"
@@ -423,7 +425,7 @@ async def test_a_backup_put_in_place_is_not_mixed_with_what_was_left_there(
     assert aside.name in caplog.text
 
 
-async def test_the_first_write_to_a_damaged_store_is_refused(tmp_path: Path) -> None:
+async def test_first_write_to_a_damaged_store_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "home.db"
     async with SqliteSink(path) as sink:
         await sink.write(numbered(*range(5000)))

@@ -1,4 +1,4 @@
-"""The SQLite file: its columns, its promises, other people's files."""
+"""The SQLite file: its columns, its guarantees, and foreign files."""
 
 import os
 import resource
@@ -31,22 +31,22 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "home.db"
 
 
-async def test_the_table(path: Path) -> None:
+async def test_table_has_the_columns_of_a_reading(path: Path) -> None:
     async with SqliteSink(path) as sink:
         await sink.write([sample_reading(), sample_reading(quantity=Quantity.LEAK, value=True)])
     columns = [row[1] for row in rows(path, "PRAGMA table_info(readings)")]
     assert tuple(columns) == FIELDS
-    found = rows(
+    stored = rows(
         path, "SELECT time, quantity, value, typeof(value) FROM readings ORDER BY quantity"
     )
-    assert found == [
+    assert stored == [
         ("2026-03-01T12:00:00Z", "leak", 1, "integer"),
         ("2026-03-01T12:00:00Z", "volume", 123450, "integer"),
     ]
 
 
-async def test_all_of_a_write_is_in_the_file_itself_when_it_returns(path: Path) -> None:
-    """It may be moved or copied between two writes, and nothing stands beside it."""
+async def test_finished_write_is_entirely_in_the_main_file(path: Path) -> None:
+    """It may be moved or copied between two writes, and there are no files beside it."""
     async with SqliteSink(path) as sink:
         for number in range(3):
             await sink.write(numbered(number))
@@ -98,7 +98,7 @@ def earlier(path: Path) -> Path:
 
 @pytest.fixture
 def killed(earlier: Path, tmp_path: Path) -> Path:
-    """The same, with all that is new in the file beside it."""
+    """The same store, with all new rows in the log beside it."""
     with closing(sqlite3.connect(earlier)) as database:
         database.execute("UPDATE readings SET value = value + 10")
         database.commit()
@@ -106,7 +106,7 @@ def killed(earlier: Path, tmp_path: Path) -> Path:
     return tmp_path / "killed" / earlier.name
 
 
-async def test_a_store_of_an_earlier_version_is_read_and_gone_on_with(
+async def test_store_of_an_earlier_version_is_read_and_continued(
     earlier: Path, killed: Path
 ) -> None:
     for path, stored in ((earlier, [11, 12]), (killed, [11, 12])):
@@ -119,7 +119,7 @@ async def test_a_store_of_an_earlier_version_is_read_and_gone_on_with(
         assert rows(path, "PRAGMA journal_mode") == [("delete",)]
 
 
-async def test_a_store_of_an_earlier_version_that_another_program_has_open_waits(
+async def test_earlier_store_opened_by_another_program_is_a_temporary_error(
     earlier: Path,
 ) -> None:
     async with SqliteSink(earlier) as sink:
@@ -134,7 +134,7 @@ async def test_a_store_of_an_earlier_version_that_another_program_has_open_waits
 
 
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
-async def test_a_file_in_a_folder_that_is_read_only_is_read(
+async def test_file_in_a_read_only_folder_can_be_read(
     read_only: Callable[[], Path], mode: str
 ) -> None:
     """A backup, say, or a volume mounted `:ro`: WAL would make a file beside it."""
@@ -151,7 +151,7 @@ async def test_a_file_in_a_folder_that_is_read_only_is_read(
 
 
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
-async def test_half_a_file_in_a_folder_that_is_read_only_is_not_taken_for_all(
+async def test_incomplete_file_in_a_read_only_folder_is_refused(
     read_only: Callable[[], Path], mode: str
 ) -> None:
     await SqliteSink("live.db").write(numbered(*range(1000)))
@@ -173,7 +173,7 @@ async def test_half_a_file_in_a_folder_that_is_read_only_is_not_taken_for_all(
 
 
 @pytest.mark.usefixtures("read_only")
-async def test_a_file_that_may_be_written_in_a_folder_that_may_not() -> None:
+async def test_writable_file_in_a_read_only_folder_is_refused() -> None:
     """A write needs a journal beside it."""
     sink = SqliteSink("home.db")
     await sink.write(numbered(1))
@@ -191,7 +191,7 @@ async def test_a_file_that_may_be_written_in_a_folder_that_may_not() -> None:
             os.setresuid(0, 0, 0)
 
 
-async def test_a_store_that_is_not_there_is_told_from_an_empty_one(path: Path) -> None:
+async def test_missing_and_empty_stores_are_distinguished(path: Path) -> None:
     async with SqliteSink(path) as sink:
         with pytest.raises(SinkRefusedError, match="does not exist"):
             await sink.check_readable()
@@ -206,7 +206,7 @@ async def test_a_store_that_is_not_there_is_told_from_an_empty_one(path: Path) -
         await sink.check_readable()
 
 
-async def test_a_corrected_reading_replaces_the_first(path: Path) -> None:
+async def test_corrected_reading_replaces_the_first_one(path: Path) -> None:
     async with SqliteSink(path) as sink:
         await sink.write([sample_reading(quality=Quality.SUSPECT)])
         await sink.write([sample_reading(value=7)])
@@ -214,7 +214,7 @@ async def test_a_corrected_reading_replaces_the_first(path: Path) -> None:
     assert stored == [sample_reading(value=7)]
 
 
-async def test_check_makes_no_file(path: Path) -> None:
+async def test_check_and_reading_create_no_file(path: Path) -> None:
     async with SqliteSink(path) as sink:
         await sink.check()
         assert list(await sink.latest()) == []
@@ -222,7 +222,7 @@ async def test_check_makes_no_file(path: Path) -> None:
     assert not path.exists()
 
 
-async def test_a_database_of_somebody_else_gets_a_table_only_when_written_to(path: Path) -> None:
+async def test_foreign_database_gets_a_table_only_on_write(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TABLE mine (x)")
     async with SqliteSink(path) as sink:
@@ -234,7 +234,7 @@ async def test_a_database_of_somebody_else_gets_a_table_only_when_written_to(pat
     assert len(rows(path, "SELECT * FROM readings")) == 1
 
 
-async def test_a_table_with_other_columns_is_left_alone(path: Path) -> None:
+async def test_table_with_other_columns_is_refused_and_unchanged(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("CREATE TABLE readings (book, page)")
         database.execute("INSERT INTO readings VALUES ('Dune', 7)")
@@ -248,7 +248,9 @@ async def test_a_table_with_other_columns_is_left_alone(path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"time,quantity\r\n" * 100, b"SQLite format 3\0" + b"x" * 2000]
 )
-async def test_a_file_that_is_no_database_is_left_alone(path: Path, content: bytes) -> None:
+async def test_file_that_is_not_a_database_is_refused_and_unchanged(
+    path: Path, content: bytes
+) -> None:
     path.write_bytes(content)
     async with SqliteSink(path) as sink:
         for action in (sink.check, lambda: sink.write([sample_reading()])):
@@ -261,7 +263,7 @@ async def test_a_file_that_is_no_database_is_left_alone(path: Path, content: byt
 def another_writer(
     path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[None]:
-    """Somebody who holds the file, and a sink that does not wait long for it."""
+    """Another program locks the file, and the sink does not wait long for it."""
     monkeypatch.setattr(sqlite_sink, "_BUSY", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute(f"PRAGMA journal_mode = {request.param}")
@@ -271,14 +273,14 @@ def another_writer(
 
 
 @pytest.mark.usefixtures("another_writer")
-async def test_a_busy_file_may_be_free_later(path: Path) -> None:
+async def test_locked_file_is_a_temporary_error(path: Path) -> None:
     async with SqliteSink(path) as sink:
         for action in (sink.check, lambda: sink.write([sample_reading()])):
             with pytest.raises(SinkUnavailableError, match="locked"):
                 await action()
 
 
-async def test_a_file_that_another_program_reads_for_long_may_be_free_later(
+async def test_file_read_by_another_program_is_a_temporary_error(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_sink, "_BUSY", 0.01)
@@ -310,7 +312,7 @@ async def test_a_failed_write_stores_nothing(path: Path) -> None:
     assert len(rows(path, "SELECT * FROM readings")) == 2
 
 
-async def test_a_disk_that_fails_may_be_well_later(path: Path) -> None:
+async def test_failing_disk_is_a_temporary_error(path: Path) -> None:
     async with SqliteSink(path) as sink:
         await sink.write([sample_reading()])
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -324,7 +326,7 @@ async def test_a_disk_that_fails_may_be_well_later(path: Path) -> None:
     assert rows(path, "SELECT value FROM readings") == [(8,)]
 
 
-async def test_a_file_removed_meanwhile_is_made_anew(path: Path) -> None:
+async def test_file_removed_while_open_is_created_again(path: Path) -> None:
     async with SqliteSink(path) as sink:
         await sink.write([sample_reading()])
         for file in path.parent.iterdir():
@@ -333,7 +335,7 @@ async def test_a_file_removed_meanwhile_is_made_anew(path: Path) -> None:
     assert rows(path, "SELECT value FROM readings") == [(7,)]
 
 
-async def test_an_unwritable_place(tmp_path: Path) -> None:
+async def test_unwritable_path_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "no" / "home.db"):
         async with SqliteSink(path) as sink:
             with pytest.raises(SinkRefusedError):
@@ -347,6 +349,6 @@ async def test_many_readings_are_read_in_pieces(path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["sqlite:", "sqlite://x", "sqlite:x?mode=ro"])
-def test_bad_urls(url: str) -> None:
+def test_bad_urls_are_refused(url: str) -> None:
     with pytest.raises(SinkOptionsError):
         open_sink(url)

@@ -1,4 +1,4 @@
-"""Standard output, for programs and for people."""
+"""Standard output, as JSON lines and as a table."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.stdout import StdoutSink
 
 
-async def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_readings_are_printed_as_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     async with open_sink("stdout:") as sink:
         await sink.check()
         await sink.write([sample_reading(name="Ванна"), sample_reading(value=5)])
@@ -25,7 +25,7 @@ async def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == ""
 
 
-async def test_table(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_readings_are_printed_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     async with open_sink("stdout:?format=table") as sink:
         await sink.write(
             [
@@ -43,7 +43,9 @@ async def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no" in dry
 
 
-async def test_a_table_of_several_times_and_qualities(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_table_with_several_times_and_qualities_has_those_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     later = sample_reading().time + timedelta(minutes=20)
     async with open_sink("stdout:?format=table") as sink:
         await sink.write([sample_reading(), sample_reading(time=later, quality=Quality.SUSPECT)])
@@ -55,7 +57,7 @@ async def test_a_table_of_several_times_and_qualities(capsys: pytest.CaptureFixt
     assert second.endswith("suspect")
 
 
-async def test_a_table_in_a_pipe_has_a_line_for_each_reading(
+async def test_piped_table_has_one_line_per_reading(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
@@ -67,7 +69,7 @@ async def test_a_table_in_a_pipe_has_a_line_for_each_reading(
     assert meter == meter.rstrip()
 
 
-async def test_a_closed_stream() -> None:
+async def test_closed_stream_is_a_temporary_error() -> None:
     stream = io.StringIO()
     stream.close()
     async with StdoutSink(stream=stream) as sink:
@@ -76,12 +78,14 @@ async def test_a_closed_stream() -> None:
 
 
 @pytest.mark.parametrize("url", ["stdout:file", "stdout:?format=xml", "stdout:?colour=1"])
-def test_bad_urls(url: str) -> None:
+def test_bad_urls_are_refused(url: str) -> None:
     with pytest.raises(SinkOptionsError):
         open_sink(url)
 
 
-def test_a_table_without_rich(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_table_without_rich_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "rich"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "rich", None)

@@ -1,4 +1,4 @@
-"""A Timestream of one's own, and sinks on it."""
+"""A stand-in for Timestream, and sinks that use it."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ class MakeSink(Protocol):
 
 @pytest.fixture(autouse=True)
 def _aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials that are no one's, and none of the settings of whoever runs the tests."""
+    """Invented credentials, and no AWS settings of the developer."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
@@ -41,13 +41,13 @@ def table(timestream: Timestream) -> Table:
 
 @pytest.fixture(scope="session")
 def session() -> Any:
-    """One for all tests: it keeps what it has read of the service's description."""
+    """One session for all tests: it caches the description of the service."""
     return aioboto3.Session("AKIATEST", "secret-test", region_name="eu-central-1")
 
 
 @pytest.fixture
 async def clients(session: Any, timestream: Timestream) -> AsyncIterator[dict[str, Any]]:
-    """Clients that do not try again, so that tests need not wait for it."""
+    """Clients without retries, so that tests need not wait for them."""
     config = AioConfig(retries={"total_max_attempts": 1}, read_timeout=5)
     options = {"config": config, "endpoint_url": timestream.url}
     async with (

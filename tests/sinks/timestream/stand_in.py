@@ -42,7 +42,7 @@ class DropAfter:
 
 
 @attrs.frozen
-class Seen:
+class ReceivedRequest:
     """A request that came in."""
 
     operation: str
@@ -60,17 +60,17 @@ class _Injected:
 
 
 class Timestream:
-    """Speaks JSON 1.0, and enforces the documented limits; `now` stands still."""
+    """Speaks JSON 1.0, and enforces the documented limits; `now` is constant."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self.databases: dict[str, dict[str, Table]] = {}
         self.now = NOW
-        self.requests: list[Seen] = []
+        self.requests: list[ReceivedRequest] = []
         self.denied: Collection[str] = ()
         """Operations that the caller may not ask for."""
         self.page_rows = 1000
         self.empty_first_page = False
-        """Begin an answer with a page without rows, as a query does that takes its time."""
+        """Begin an answer with an empty page, like a slow query."""
         self.most_at_once = 0
         self._under_way = 0
         self._tls = tls
@@ -84,22 +84,22 @@ class Timestream:
         return f"http://127.0.0.1:{self.port}"
 
     def add_table(self, database: str = "mydb", table: str = "meters", **settings: Any) -> Table:
-        made = Table(**settings)
-        self.databases.setdefault(database, {})[table] = made
-        return made
+        new_table = Table(**settings)
+        self.databases.setdefault(database, {})[table] = new_table
+        return new_table
 
     def inject(
         self, fault: Fault, operation: str = "WriteRecords", times: int | None = None
     ) -> None:
-        """Let a fault happen to requests for an operation; `times` None: to all."""
+        """Inject a fault into requests for an operation; `times` None: into all."""
         self._faults.append(_Injected(operation, fault, times))
 
     def clear_faults(self) -> None:
         self._faults.clear()
 
-    def asked(self, operation: str) -> list[dict[str, Any]]:
+    def requests_for(self, operation: str) -> list[dict[str, Any]]:
         """The bodies of the requests for an operation."""
-        return [seen.body for seen in self.requests if seen.operation == operation]
+        return [request.body for request in self.requests if request.operation == operation]
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=10 * 2**20)
@@ -128,7 +128,7 @@ class Timestream:
         operation = request.headers["X-Amz-Target"].removeprefix(_PREFIX)
         body = json.loads(await request.read())
         signed = request.headers.get("Authorization", "")
-        self.requests.append(Seen(operation, body, request.host, signed))
+        self.requests.append(ReceivedRequest(operation, body, request.host, signed))
         self._under_way += 1
         self.most_at_once = max(self.most_at_once, self._under_way)
         handler: Handler = self._answer
@@ -160,8 +160,8 @@ class Timestream:
         if operation not in operations:
             raise ServiceError("UnknownOperationException", operation)
         if operation in self.denied:
-            said = f"User: arn:aws:iam::1:user/me is not authorized to perform: {operation}"
-            raise ServiceError("AccessDeniedException", said)
+            message = f"User: arn:aws:iam::1:user/me is not authorized to perform: {operation}"
+            raise ServiceError("AccessDeniedException", message)
         return _json(operations[operation](json.loads(await request.read())))
 
     def _describe_endpoints(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -189,9 +189,9 @@ class Timestream:
 
     def _update_table(self, body: dict[str, Any]) -> dict[str, Any]:
         table = self._table(body)
-        kept = body["RetentionProperties"]
-        table.memory_hours = kept["MemoryStoreRetentionPeriodInHours"]
-        table.magnetic_days = kept["MagneticStoreRetentionPeriodInDays"]
+        retention = body["RetentionProperties"]
+        table.memory_hours = retention["MemoryStoreRetentionPeriodInHours"]
+        table.magnetic_days = retention["MagneticStoreRetentionPeriodInDays"]
         table.magnetic_writes = body["MagneticStoreWriteProperties"]["EnableMagneticStoreWrites"]
         return self._describe_table(body)
 
@@ -238,8 +238,8 @@ class Timestream:
         try:
             return self.databases[body["DatabaseName"]][body["TableName"]]
         except KeyError as error:
-            said = f"The table {error} does not exist."
-            raise ServiceError("ResourceNotFoundException", said) from None
+            message = f"The table {error} does not exist."
+            raise ServiceError("ResourceNotFoundException", message) from None
 
 
 def _through(fault: Fault, handler: Handler) -> Handler:

@@ -1,4 +1,4 @@
-"""What Timestream keeps and refuses, by its documentation: the rules behind the stand-in."""
+"""What Timestream stores and rejects according to its documentation."""
 
 import re
 import sqlite3
@@ -48,13 +48,13 @@ class Table:
     magnetic_days: int = 73_000
     magnetic_writes: bool = False
     turns_down_repeats: bool = False
-    """One report has it that even the same value is rejected at the same version."""
+    """According to one report, even the same value is rejected at the same version."""
     rows: dict[object, Row] = attrs.field(factory=dict, repr=False)
     _database: sqlite3.Connection | None = attrs.field(default=None, init=False, repr=False)
     """The rows as SQLite has them, until the next write."""
 
     def close(self) -> None:
-        """Forget what queries need."""
+        """Close the database used by queries."""
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -87,13 +87,13 @@ class Table:
         if self._database is None:
             self._database = self._fill()
         try:
-            found = self._database.execute(_translate(sql, name))
+            cursor = self._database.execute(_translate(sql, name))
         except sqlite3.Error as error:
             raise _invalid(f"line 1:1: {error}") from error
         columns = [
-            {"Name": column[0], "Type": {"ScalarType": "VARCHAR"}} for column in found.description
+            {"Name": column[0], "Type": {"ScalarType": "VARCHAR"}} for column in cursor.description
         ]
-        return columns, [{"Data": [_datum(value) for value in values]} for values in found]
+        return columns, [{"Data": [_datum(value) for value in values]} for values in cursor]
 
     def _fill(self) -> sqlite3.Connection:
         """The rows in SQLite: a column per dimension and type that was ever written."""
@@ -130,8 +130,8 @@ class Table:
         if not oldest <= row["time"] <= now + FUTURE:
             window = f"[{oldest.isoformat()}, {(now + FUTURE).isoformat()})"
             store = "data ingestion window" if self.magnetic_writes else "memory store"
-            said = f"The record timestamp is outside the time range {window} of the {store}."
-            return {"Reason": said}
+            reason = f"The record timestamp is outside the time range {window} of the {store}."
+            return {"Reason": reason}
         return None
 
     def _conflict(self, row: Row) -> dict[str, Any] | None:
@@ -155,7 +155,7 @@ def _merge(common: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, An
 
 
 def _row(record: Mapping[str, Any]) -> Row:
-    """A record as it is stored; what is malformed spoils the whole request."""
+    """A record as it is stored; a malformed one makes the whole request invalid."""
     dimensions = {
         _name(dimension["Name"], 60): dimension["Value"] for dimension in record["Dimensions"]
     }

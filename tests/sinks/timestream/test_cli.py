@@ -15,7 +15,7 @@ async def command(*args: str) -> int:
     return await asyncio.to_thread(run, args)
 
 
-async def test_from_nothing_to_an_imported_history(
+async def test_create_command_makes_a_table_that_accepts_an_import(
     timestream: Timestream,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -50,13 +50,15 @@ async def test_from_nothing_to_an_imported_history(
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (["mydb"], "DATABASE/TABLE"),
         (["mydb/meters", "--memory", "soon"], "12h, 30d or 10y"),
         (["mydb/meters", "--memory", "2y"], "1 to 8766 hours"),
     ],
 )
-def test_wrong_use(args: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_an_error(
+    args: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["timestream", "create", *args]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The Timestream sink, by the contract that any sink is held to."""
+"""The contract tests for the Timestream sink."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ class TestTimestream(SinkContract):
 
 
 class TestTimestreamThatTurnsDownRepeats(SinkContract):
-    """As one report has it: the same record again is rejected at its own version."""
+    """According to one report, a repeated record is rejected at its own version."""
 
     @pytest.fixture
     def make_sink(self, make_sink: MakeSink, table: Table) -> Callable[[], Sink]:

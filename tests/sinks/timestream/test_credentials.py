@@ -1,4 +1,4 @@
-"""Whose credentials requests are signed with."""
+"""Which credentials requests are signed with."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ async def test_given_secrets_win_over_the_environment(
     assert "secret" not in repr(sink)
 
 
-async def test_a_profile_in_the_url_wins_over_both(
+async def test_profile_in_the_url_wins_over_secrets_and_environment(
     timestream: Timestream, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "credentials").write_text(PROFILE)
@@ -44,7 +44,7 @@ async def test_a_profile_in_the_url_wins_over_both(
     assert "Credential=AKIAPROFILE/" in timestream.requests[0].signed
 
 
-async def test_a_session_token_goes_with_its_key(timestream: Timestream, table: Table) -> None:
+async def test_session_token_is_sent_with_its_key(timestream: Timestream, table: Table) -> None:
     secrets = OTHERS | {"AWS_SESSION_TOKEN": "of a session"}
     url = f"timestream:mydb/meters?endpoint_url={timestream.url}"
     async with open_sink(url, secrets) as sink:
@@ -52,7 +52,7 @@ async def test_a_session_token_goes_with_its_key(timestream: Timestream, table: 
     assert "x-amz-security-token" in timestream.requests[0].signed
 
 
-async def test_a_key_without_its_secret(timestream: Timestream, table: Table) -> None:
+async def test_key_without_its_secret_is_refused(timestream: Timestream, table: Table) -> None:
     url = f"timestream:mydb/meters?endpoint_url={timestream.url}"
     async with open_sink(url, {"AWS_ACCESS_KEY_ID": "AKIAOTHER"}) as sink:
         with pytest.raises(SinkRefusedError, match="set both AWS_ACCESS_KEY_ID and"):

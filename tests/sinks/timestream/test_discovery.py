@@ -1,4 +1,4 @@
-"""Where requests go without an explicit endpoint: where AWS says, whatever the environment says.
+"""Without an explicit endpoint, requests go to the endpoint that AWS names.
 
 A proxy on the loopback interface leads to the stand-in whatever host is asked for.
 """
@@ -69,16 +69,16 @@ async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
     target.close()
 
 
-async def test_the_service_says_where(
+async def test_endpoint_is_discovered_from_the_service(
     aws: Timestream, timestream: Timestream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked once; an endpoint in the environment is not even asked."""
+    """It is requested once; an endpoint in the environment is ignored."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", timestream.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_TIMESTREAM_WRITE", timestream.url)
     async with TimestreamSink("mydb", "meters") as sink:
         for n in range(2):
             assert (await sink.write([sample_reading(point_id=str(n))])).accepted == 1
-    assert [(seen.operation, seen.host.partition(".")[0]) for seen in aws.requests] == [
+    assert [(request.operation, request.host.partition(".")[0]) for request in aws.requests] == [
         ("DescribeEndpoints", "ingest"),
         ("WriteRecords", "ingest-cell1"),
         ("WriteRecords", "ingest-cell1"),
@@ -86,22 +86,20 @@ async def test_the_service_says_where(
     assert timestream.requests == []
 
 
-async def test_an_explicit_endpoint_is_not_discovered(
-    timestream: Timestream, table: object
-) -> None:
+async def test_explicit_endpoint_skips_discovery(timestream: Timestream, table: object) -> None:
     async with TimestreamSink("mydb", "meters", endpoint_url=timestream.url) as sink:
         await sink.write([sample_reading()])
-    assert [seen.operation for seen in timestream.requests] == ["WriteRecords"]
+    assert [request.operation for request in timestream.requests] == ["WriteRecords"]
 
 
-async def test_discovery_that_is_not_allowed(aws: Timestream) -> None:
+async def test_forbidden_discovery_is_refused(aws: Timestream) -> None:
     aws.denied = ("DescribeEndpoints",)
     async with TimestreamSink("mydb", "meters") as sink:
         with pytest.raises(SinkRefusedError, match=r"timestream:DescribeEndpoints on \*"):
             await sink.check()
 
 
-async def test_discovery_that_fails(aws: Timestream) -> None:
+async def test_failed_discovery_is_a_temporary_error(aws: Timestream) -> None:
     aws.inject(Error("ThrottlingException", 429), "DescribeEndpoints")
     async with TimestreamSink("mydb", "meters") as sink:
         with pytest.raises(SinkUnavailableError):

@@ -17,14 +17,14 @@ HERE = {
     "$__timeFilter": f"time > '{START - timedelta(days=1):%Y-%m-%d %H:%M:%S}'",
     "ago(1h)": f"'{START - timedelta(hours=1):%Y-%m-%d %H:%M:%S}'",
 }
-"""What Grafana and the service put for their own words."""
+"""Replacements for the macros of Grafana and Timestream."""
 
 
 def query(page: str, word: str) -> str:
     """The one query of a page that holds a word, in the stand-in's dialect."""
     (text,) = (s.text for s in snippets(DOCS / page) if s.language == "sql" and word in s.text)
-    for theirs, ours in HERE.items():
-        text = text.replace(theirs, ours)
+    for timestream_dialect, sqlite_dialect in HERE.items():
+        text = text.replace(timestream_dialect, sqlite_dialect)
     return text
 
 
@@ -50,21 +50,21 @@ async def rows(clients: dict[str, Any], text: str) -> list[list[str | None]]:
 
 
 @pytest.mark.usefixtures("two_meters")
-async def test_the_new_function_has_written(clients: dict[str, Any]) -> None:
-    found = await rows(clients, query("lambda.md", "ago(1h)"))
-    assert [meter for meter, _ in found] == ["1", "2", "3"]
-    assert {(time or "")[:19] for _, time in found} == {f"{START:%Y-%m-%d %H:%M:%S}"}
+async def test_documented_query_shows_the_latest_readings(clients: dict[str, Any]) -> None:
+    result = await rows(clients, query("lambda.md", "ago(1h)"))
+    assert [meter for meter, _ in result] == ["1", "2", "3"]
+    assert {(time or "")[:19] for _, time in result} == {f"{START:%Y-%m-%d %H:%M:%S}"}
 
 
 @pytest.mark.usefixtures("two_meters")
-async def test_hours_of_each_cold_meter(clients: dict[str, Any]) -> None:
-    found = await rows(clients, query("lambda.md", "AS hour"))
-    newest = {meter: litres for _, meter, litres in sorted(found, key=str)}
+async def test_documented_query_shows_hours_of_each_cold_meter(clients: dict[str, Any]) -> None:
+    result = await rows(clients, query("lambda.md", "AS hour"))
+    newest = {meter: litres for _, meter, litres in sorted(result, key=str)}
     assert newest == {"1": "1012", "2": "2024"}
 
 
 @pytest.mark.usefixtures("two_meters")
-async def test_litres_in_grafana(clients: dict[str, Any]) -> None:
-    found = await rows(clients, query("sinks/timestream.md", "$__timeFilter"))
-    used = {meter: {litres for _, m, litres in found[3:-3] if m == meter} for meter in "123"}
+async def test_documented_grafana_query_shows_litres(clients: dict[str, Any]) -> None:
+    result = await rows(clients, query("sinks/timestream.md", "$__timeFilter"))
+    used = {meter: {litres for _, m, litres in result[3:-3] if m == meter} for meter in "123"}
     assert used == {"1": {"3"}, "2": {"6"}, "3": {"27"}}

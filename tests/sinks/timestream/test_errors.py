@@ -1,4 +1,4 @@
-"""What goes wrong with a whole write, and what the error says."""
+"""Failures of a whole write, and their error messages."""
 
 import asyncio
 import sys
@@ -32,7 +32,7 @@ from sst_cloud_sinks.timestream.aws import Connection
     ],
     ids=str,
 )
-async def test_try_again(
+async def test_temporary_errors_may_be_retried(
     sink: TimestreamSink, timestream: Timestream, table: Table, fault: Fault
 ) -> None:
     timestream.inject(fault, times=1)
@@ -52,10 +52,10 @@ async def test_try_again(
     ],
     ids=lambda value: getattr(value, "code", ""),
 )
-async def test_mend_something(
+async def test_permanent_errors_are_refusals_with_a_remedy(
     sink: TimestreamSink, timestream: Timestream, table: Table, fault: Error, remedy: str
 ) -> None:
-    """The sentence says what, for `check` and `write` alike."""
+    """The message says what to do, for `check` and `write` alike."""
     timestream.inject(fault)
     for attempt in (sink.check(), sink.write([sample_reading()])):
         with pytest.raises(SinkRefusedError, match=remedy) as caught:
@@ -71,20 +71,20 @@ async def test_check_refuses_an_invalid_probe(
         await sink.check()
 
 
-async def test_the_first_failure_ends_a_large_write(
+async def test_first_failure_stops_a_large_write(
     make_sink: MakeSink, timestream: Timestream, table: Table
 ) -> None:
-    """What is under way is given up; the rest is not even sent."""
+    """Running requests are cancelled; the rest is not sent."""
     timestream.inject(Error("ThrottlingException", 429), times=1)
     readings = [sample_reading(point_id=str(n)) for n in range(5000)]
     async with make_sink(concurrency=2) as sink:
         with pytest.raises(SinkUnavailableError):
             await sink.write(readings)
-        assert len(timestream.asked("WriteRecords")) < 10
+        assert len(timestream.requests_for("WriteRecords")) < 10
         assert (await sink.write(readings)).accepted == 5000
 
 
-async def test_a_stalled_service_is_given_up(timestream: Timestream, table: Table) -> None:
+async def test_stalled_service_times_out(timestream: Timestream, table: Table) -> None:
     """With its own clients: the limit holds over all retries."""
     timestream.inject(Hang())
     sink = TimestreamSink("mydb", "meters", endpoint_url=timestream.url, timeout=1.0)
@@ -96,25 +96,29 @@ async def test_a_stalled_service_is_given_up(timestream: Timestream, table: Tabl
     assert time.monotonic() - started < 3
 
 
-async def test_passing_trouble_is_not_noticed(timestream: Timestream, table: Table) -> None:
+async def test_dropped_connection_is_retried_within_the_call(
+    timestream: Timestream, table: Table
+) -> None:
     """With its own clients: a dropped connection is tried again within the call."""
     timestream.inject(Drop(), times=1)
     async with TimestreamSink("mydb", "meters", endpoint_url=timestream.url) as sink:
         assert (await sink.write([sample_reading()])).accepted == 1
-        assert len(timestream.asked("WriteRecords")) == 2
+        assert len(timestream.requests_for("WriteRecords")) == 2
 
 
-async def test_a_repeat_turned_down_within_a_call(timestream: Timestream, table: Table) -> None:
-    """With its own clients, and no right to read: the retry of a request is known as one."""
+async def test_rejected_repeat_of_a_retried_request_counts_as_stored(
+    timestream: Timestream, table: Table
+) -> None:
+    """With its own clients, and without read permission: the retry is recognised."""
     table.turns_down_repeats = True
     timestream.denied = ("Query",)
     timestream.inject(DropAfter(), times=1)
     async with TimestreamSink("mydb", "meters", endpoint_url=timestream.url) as sink:
         assert (await sink.write([sample_reading()])).accepted == 1
-    assert len(timestream.asked("WriteRecords")) == 2
+    assert len(timestream.requests_for("WriteRecords")) == 2
 
 
-async def test_an_address_nobody_listens_at() -> None:
+async def test_unreachable_address_is_a_temporary_error() -> None:
     options = {"endpoint_url": "http://127.0.0.1:9", "timeout": 5.0}
     async with TimestreamSink("mydb", "meters", **options) as sink:  # type: ignore[arg-type]
         with pytest.raises(SinkUnavailableError, match="mydb/meters"):
@@ -128,7 +132,7 @@ async def test_an_address_nobody_listens_at() -> None:
         (["AWS_DEFAULT_REGION"], "region="),
     ],
 )
-async def test_missing_settings(
+async def test_missing_settings_are_refused(
     timestream: Timestream, monkeypatch: pytest.MonkeyPatch, missing: list[str], remedy: str
 ) -> None:
     for name in missing:
@@ -143,13 +147,13 @@ async def test_missing_settings(
     ("options", "remedy"),
     [("profile=nobody", "nobody"), ("endpoint_url=nonsense", "endpoint_url")],
 )
-async def test_unusable_settings(options: str, remedy: str) -> None:
+async def test_unusable_settings_are_refused(options: str, remedy: str) -> None:
     async with open_sink(f"timestream:mydb/meters?{options}") as sink:
         with pytest.raises(SinkRefusedError, match=remedy):
             await sink.write([sample_reading()])
 
 
-async def test_without_aioboto3(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_aioboto3_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aioboto3", None)
     async with open_sink("timestream:mydb/meters") as sink:
         with pytest.raises(SinkRefusedError, match=r"pip install 'sst-cloud\[timestream\]'"):
@@ -169,7 +173,7 @@ async def test_without_aioboto3(monkeypatch: pytest.MonkeyPatch) -> None:
         "timestream:mydb/meters?secret_key=1",
     ],
 )
-def test_urls_that_name_no_table(url: str) -> None:
+def test_urls_without_a_table_are_refused(url: str) -> None:
     with pytest.raises(SinkOptionsError):
         TimestreamSink.from_url(SinkURL.parse(url))
 
@@ -179,28 +183,28 @@ async def test_errors_hold_no_secret(timestream: Timestream, table: Table) -> No
     async with TimestreamSink("mydb", "meters", endpoint_url=timestream.url) as sink:
         with pytest.raises(SinkError) as caught:
             await sink.check()
-        shown = f"{caught.value!r} {caught.value.__cause__!r} {sink!r} {vars(sink)!r}"
-    assert "secret-test" not in shown
-    assert "AKIATEST" not in shown
+        output = f"{caught.value!r} {caught.value.__cause__!r} {sink!r} {vars(sink)!r}"
+    assert "secret-test" not in output
+    assert "AKIATEST" not in output
 
 
-async def test_opening_happens_once_and_beside_other_work(
+async def test_connection_is_prepared_once_in_the_background(
     timestream: Timestream, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`warm_up` as a task while something else is waited for; a write then joins it."""
+    """`warm_up` runs as a background task; a later write waits for it."""
     prepare = Connection._prepare_client
-    going_on = threading.Event()
+    event = threading.Event()
     prepared = []
 
     def slow(self: Connection, service: str) -> Any:
-        assert going_on.wait(10), "the event loop stands still"
+        assert event.wait(10), "the event loop stands still"
         prepared.append(service)
         return prepare(self, service)
 
     async def other_work() -> None:
-        going_on.set()
+        event.set()
 
-    monkeypatch.setattr(Connection, "_prepare", slow)
+    monkeypatch.setattr(Connection, "_prepare_client", slow)
     sink = TimestreamSink("mydb", "meters", endpoint_url=timestream.url)
     async with sink:
         write = sink.write([sample_reading()])

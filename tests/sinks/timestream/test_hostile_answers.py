@@ -1,4 +1,4 @@
-"""Answers that repeat the request, never end, are huge or nested: nothing leaks, nothing grows."""
+"""Answers that repeat the request, never end, are huge or nested: no leaks, limited memory."""
 
 import json
 import logging
@@ -55,13 +55,13 @@ ANSWERS: Final[Mapping[str, Callable[[str], bytes]]] = {
 
 
 async def everything(sink: TimestreamSink) -> str:
-    """What every request of a sink shows: errors with all behind them, and reasons."""
+    """All texts from every request of a sink: errors with their causes, and reasons."""
     calls = (sink.check(), sink.write([sample_reading()]), sink.latest())
     return "".join([await outcome(call) for call in calls])
 
 
 @pytest.mark.parametrize("place", ANSWERS)
-async def test_nothing_that_was_sent_comes_out_of_an_answer_that_repeats_it(
+async def test_secrets_repeated_by_the_server_are_never_shown(
     place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "sst_cloud")
@@ -79,7 +79,7 @@ async def test_nothing_that_was_sent_comes_out_of_an_answer_that_repeats_it(
                 assert (name, leaked(result + caplog.text, *SECRETS)) == (name, [])
 
 
-async def test_secrets_of_a_client_that_is_not_ours_are_masked(clients: dict[str, Any]) -> None:
+async def test_secrets_of_an_injected_client_are_masked(clients: dict[str, Any]) -> None:
     """Its credentials are not those of the environment."""
     signer = clients["client"]._request_signer
     key = (await signer._credentials.get_frozen_credentials()).access_key
@@ -94,7 +94,7 @@ async def test_secrets_of_a_client_that_is_not_ours_are_masked(clients: dict[str
 
 
 @pytest.mark.parametrize("status", [200, 500])
-async def test_memory_for_an_answer_is_bounded(status: int) -> None:
+async def test_memory_for_an_answer_is_limited(status: int) -> None:
     body = b'{"message": "' + b"out of order " * MB + b'"}'
     answer = http(status, body)
     async with sink_of(lambda _: answer) as sink:
@@ -137,7 +137,7 @@ async def test_a_redirect_is_not_followed() -> None:
     ],
     ids=range(13),
 )
-async def test_an_answer_to_a_query_that_is_no_result(body: str) -> None:
+async def test_malformed_query_answer_is_a_temporary_error(body: str) -> None:
     async with sink_of(lambda _: http(200, body)) as sink:
         for attempt in (sink.latest(), anext(aiter(sink.read(Quantity.VOLUME)))):
             with pytest.raises(SinkUnavailableError, match="an answer that cannot be read"):
@@ -145,8 +145,8 @@ async def test_an_answer_to_a_query_that_is_no_result(body: str) -> None:
 
 
 @pytest.mark.parametrize("index", [1, -1, 10**9, None])
-async def test_a_rejection_of_a_record_that_was_not_sent(index: int | None) -> None:
-    """Nothing may count as stored that perhaps is not."""
+async def test_rejection_of_an_unsent_record_is_a_temporary_error(index: int | None) -> None:
+    """Nothing uncertain may count as stored."""
     records = [{"Reason": "old"} if index is None else {"RecordIndex": index, "Reason": "old"}]
     kind = {"__type": "RejectedRecordsException", "RejectedRecords": records}
     async with sink_of(lambda _: http(400, json.dumps(kind))) as sink:

@@ -1,4 +1,4 @@
-"""aioboto3, as the sink makes it, against a server by other people."""
+"""The sink with real aioboto3, against the moto server."""
 
 import logging
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from sst_cloud_sinks.timestream import TimestreamSink
 
 @pytest.fixture
 def moto(caplog: pytest.LogCaptureFixture) -> Iterator[str]:
-    """Its address. It takes everything for good, so it proves the protocol and nothing else."""
+    """The address of a moto server. It accepts everything, so it tests only the protocol."""
     caplog.set_level(logging.ERROR, "werkzeug")
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
@@ -25,7 +25,7 @@ def moto(caplog: pytest.LogCaptureFixture) -> Iterator[str]:
     server.stop()
 
 
-async def test_it_really_talks(moto: str) -> None:
+async def test_sink_writes_to_a_moto_server(moto: str) -> None:
     readings = [sample_reading(point_id=str(n)) for n in range(150)]
     async with open_sink(f"timestream:mydb/meters?endpoint_url={moto}") as sink:
         assert isinstance(sink, TimestreamSink)

@@ -1,4 +1,4 @@
-"""Whatever the readings are, each is accounted for, and what is stored comes back."""
+"""Any reading is accepted or rejected, and every accepted reading is read back."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ def readings(draw: st.DrawFn) -> Reading:
 
 @settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
 @given(st.lists(readings(), max_size=30))
-def test_every_reading_is_accounted_for(session: Any, written: list[Reading]) -> None:
+def test_every_reading_is_accepted_or_rejected(session: Any, written: list[Reading]) -> None:
     """The service, which knows all limits, never refuses a request as a whole."""
 
     async def write_and_read() -> None:
@@ -80,12 +80,20 @@ def test_every_reading_is_accounted_for(session: Any, written: list[Reading]) ->
 
 
 @given(st.lists(readings(), max_size=30), st.none() | st.integers(1, 10))
-def test_hoisting_changes_nothing(written: list[Reading], version: int | None) -> None:
-    """Common attributes and record together say what the reading says, each thing once."""
-    found = plan(written, range(len(written)), "here")
-    handled = [*(index for index, *_ in found.entries), *found.problems, *found.later]
-    assert sorted([*handled, *(twin for twin, _ in found.duplicates)]) == list(range(len(written)))
-    for batch in batches(found.entries, version):
+def test_common_attributes_do_not_change_the_records(
+    written: list[Reading], version: int | None
+) -> None:
+    """Common attributes and record together contain the data of the reading exactly once."""
+    request_plan = plan(written, range(len(written)), "here")
+    handled = [
+        *(index for index, *_ in request_plan.entries),
+        *request_plan.problems,
+        *request_plan.later,
+    ]
+    assert sorted([*handled, *(duplicate for duplicate, _ in request_plan.duplicates)]) == list(
+        range(len(written))
+    )
+    for batch in batches(request_plan.entries, version):
         for (index, series, _, _), record in zip(batch.entries, batch.records, strict=True):
             assert not (record.keys() & batch.common.keys()) - {"Dimensions"}
             pairs = [*batch.common.get("Dimensions", []), *record.get("Dimensions", [])]

@@ -1,4 +1,4 @@
-"""What comes back, row by row."""
+"""Reading from Timestream, row by row."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -42,30 +42,32 @@ async def all_of(sink: TimestreamSink, quantity: Quantity = Quantity.VOLUME) -> 
     return [reading async for reading in sink.read(quantity)]
 
 
-async def test_page_by_page(sink: TimestreamSink, timestream: Timestream, table: Table) -> None:
-    """Also when the first page is empty, as that of a slow query is."""
+async def test_readings_are_read_page_by_page(
+    sink: TimestreamSink, timestream: Timestream, table: Table
+) -> None:
+    """Also if the first page is empty, as with a slow query."""
     readings = [sample_reading(time=START + n * HOUR / 100, value=n) for n in range(25)]
     await sink.write(readings)
     timestream.page_rows, timestream.empty_first_page = 10, True
     assert await all_of(sink) == readings
-    assert len(timestream.asked("Query")) == 4
+    assert len(timestream.requests_for("Query")) == 4
     assert await sink.latest() == (readings[-1],)
 
 
 @pytest.mark.parametrize("fraction", [timedelta(0), timedelta(microseconds=1)])
-async def test_the_range_is_half_open(
+async def test_time_range_is_half_open(
     sink: TimestreamSink, table: Table, fraction: timedelta
 ) -> None:
     """To the second, whatever the fraction."""
     readings = [sample_reading(time=START + timedelta(seconds=n)) for n in range(4)]
     await sink.write(readings)
     since, until = readings[1].time + fraction, readings[3].time + fraction
-    found = [reading async for reading in sink.read(Quantity.VOLUME, since, until)]
-    assert found == (readings[2:4] if fraction else readings[1:3])
+    read_back = [reading async for reading in sink.read(Quantity.VOLUME, since, until)]
+    assert read_back == (readings[2:4] if fraction else readings[1:3])
 
 
-async def test_a_better_quality_replaces_a_worse(sink: TimestreamSink, table: Table) -> None:
-    """Quality is a dimension: a reading that was judged anew is stored beside the first one."""
+async def test_better_quality_replaces_a_worse_one(sink: TimestreamSink, table: Table) -> None:
+    """Quality is a dimension: a reading with a new quality is stored beside the first one."""
     suspect = sample_reading(quality=Quality.SUSPECT)
     good = sample_reading(quality=Quality.GOOD)
     await sink.write([suspect])
@@ -77,7 +79,7 @@ async def test_a_better_quality_replaces_a_worse(sink: TimestreamSink, table: Ta
     assert await sink.latest() == (good,)
 
 
-async def test_rows_of_the_old_function(sink: TimestreamSink, table: Table) -> None:
+async def test_rows_of_the_old_function_are_read(sink: TimestreamSink, table: Table) -> None:
     """They come back under house 0, and beside new ones."""
     write_old(table, old_record(START, 5), old_record(START, 7, "hot"))
     old = [
@@ -104,10 +106,10 @@ async def test_rows_of_the_old_function(sink: TimestreamSink, table: Table) -> N
     assert len(await sink.latest()) == 3
 
 
-async def test_rows_that_are_not_ours(
+async def test_foreign_rows_are_skipped_and_logged(
     sink: TimestreamSink, table: Table, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A table may hold other things: they are logged and passed over."""
+    """A table may contain other rows: they are logged and skipped."""
     foreign = old_record(START, 5) | {"MeasureName": "pressure"}
     fraction = old_record(START, 6) | {"MeasureValueType": "DOUBLE"}
     write_old(table, foreign, fraction)
@@ -118,16 +120,18 @@ async def test_rows_that_are_not_ours(
     assert "BIGINT" in caplog.text
 
 
-async def test_every_quantity(make_sink: MakeSink, table: Table) -> None:
+async def test_every_quantity_is_read_back(make_sink: MakeSink, table: Table) -> None:
     """Names, kinds of numbers, qualities, whatever the location is."""
     readings = sample_readings()
     async with make_sink(location="elsewhere") as sink:
         await sink.write(readings)
-        found = [r for quantity in Quantity for r in await all_of(sink, quantity)]
-    assert {repr(reading) for reading in found} == {repr(reading) for reading in readings}
+        read_back = [r for quantity in Quantity for r in await all_of(sink, quantity)]
+    assert {repr(reading) for reading in read_back} == {repr(reading) for reading in readings}
 
 
-async def test_errors(sink: TimestreamSink, timestream: Timestream, table: Table) -> None:
+async def test_query_errors_are_temporary_or_refusals(
+    sink: TimestreamSink, timestream: Timestream, table: Table
+) -> None:
     timestream.inject(Error("ThrottlingException", 429), "Query", times=1)
     with pytest.raises(SinkUnavailableError):
         await sink.latest()
@@ -140,15 +144,15 @@ async def test_errors(sink: TimestreamSink, timestream: Timestream, table: Table
         await all_of(sink)
 
 
-async def test_the_query_of_the_owners(
+async def test_query_of_existing_users_gives_the_same_results(
     sink: TimestreamSink, timestream: Timestream, clients: dict[str, Any], table: Table
 ) -> None:
-    """Litres by hour, cold and hot: the same over our records as over those of the old function.
+    """Litres per hour, cold and hot: the same for new records as for those of the old function.
 
     Beside the meters there are readings of other quantities, which the query must not see.
     """
-    shown = next(s.text for s in snippets(PAGE) if "AS hot" in s.text)
-    query = shown.replace("meters", "{table}")
+    documented = next(s.text for s in snippets(PAGE) if "AS hot" in s.text)
+    query = documented.replace("meters", "{table}")
     old = timestream.add_table(table="oldtable", magnetic_writes=True)
     readings = []
     for n in range(30):
@@ -167,9 +171,9 @@ async def test_the_query_of_the_owners(
         await clients["query_client"].query(QueryString=query.format(table=name))
         for name in ("oldtable", "meters")
     ]
-    rows, ours = (answer["Rows"] for answer in answers)
+    rows, new_rows = (answer["Rows"] for answer in answers)
     assert len(rows) == 11
-    assert rows == ours
+    assert rows == new_rows
     first = datetime.fromisoformat(rows[0]["Data"][0]["ScalarValue"][:19]).replace(tzinfo=UTC)
     assert first == START - 10 * HOUR
     assert [datum["ScalarValue"] for datum in rows[-1]["Data"][1:]] == ["1000", "500"]

@@ -55,7 +55,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Timestream]:
     ],
     ids=str,
 )
-async def test_trust(
+async def test_only_configured_certificate_authorities_are_trusted(
     service: Timestream, tmp_path: Path, environ: dict[str, str], *, trusted: bool
 ) -> None:
     names = ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
@@ -66,6 +66,6 @@ async def test_trust(
         *command, env=clean | chosen, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
-    told = out.decode().strip()
-    assert told == "1" if trusted else "certificate verify failed" in told.lower()
-    assert len(service.asked("WriteRecords")) == int(trusted)
+    output = out.decode().strip()
+    assert output == "1" if trusted else "certificate verify failed" in output.lower()
+    assert len(service.requests_for("WriteRecords")) == int(trusted)

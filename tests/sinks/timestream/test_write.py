@@ -1,4 +1,4 @@
-"""What is sent, and what becomes of every reading."""
+"""The requests, and the result for every reading."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,8 +24,8 @@ def minutes(count: int, **changes: Any) -> list[Reading]:
     ]
 
 
-async def test_a_water_meter(sink: TimestreamSink, table: Table) -> None:
-    """The record of the old function, and what tells two meters of one house apart."""
+async def test_record_of_a_water_meter(sink: TimestreamSink, table: Table) -> None:
+    """The record of the old function, plus what distinguishes two meters of one house."""
     await sink.write([sample_reading(house_id=7, device_id=8, point_id="9")])
     (record,) = records_of(table)
     assert record["measure"] == "volume"
@@ -80,7 +80,7 @@ async def test_a_water_meter(sink: TimestreamSink, table: Table) -> None:
         ),
     ],
 )
-async def test_other_quantities(  # noqa: PLR0917
+async def test_records_of_other_quantities(  # noqa: PLR0917
     sink: TimestreamSink,
     table: Table,
     changes: dict[str, Any],
@@ -102,15 +102,17 @@ async def test_other_quantities(  # noqa: PLR0917
     assert dimensions.items() >= more.items()
 
 
-async def test_two_cold_meters_of_one_house(sink: TimestreamSink, table: Table) -> None:
+async def test_two_cold_meters_of_one_house_are_both_stored(
+    sink: TimestreamSink, table: Table
+) -> None:
     """The old function's key was the same for both."""
     readings = [sample_reading(point_id="1", value=1), sample_reading(point_id="2", value=2)]
     assert await sink.write(readings) == WriteReport(accepted=2)
     assert [record["value"] for record in records_of(table)] == [1, 2]
 
 
-async def test_location(make_sink: MakeSink, table: Table) -> None:
-    """What the owner has configured, or the house's name, or its number."""
+async def test_location_is_the_option_or_the_house(make_sink: MakeSink, table: Table) -> None:
+    """The configured location, or the name of the house, or its number."""
     async with make_sink(location="home-sweet-home") as sink:
         await sink.write([sample_reading(point_id="1")])
     async with make_sink() as sink:
@@ -119,16 +121,16 @@ async def test_location(make_sink: MakeSink, table: Table) -> None:
     assert locations == ["home-sweet-home", "Home", "1"]
 
 
-async def test_full_requests_say_nothing_twice(
+async def test_full_requests_repeat_no_common_attribute(
     sink: TimestreamSink, table: Table, timestream: Timestream
 ) -> None:
-    """Two meters whose readings alternate: each request is about one of them."""
+    """Two meters with alternating readings: each request is for one of them."""
     cold = minutes(100)
     hot = minutes(100, water=Water.HOT, point_id="4", name="Hot")
     report = await sink.write([reading for pair in zip(cold, hot, strict=True) for reading in pair])
     assert report == WriteReport(accepted=200)
     assert len(table.rows) == 200
-    requests = timestream.asked("WriteRecords")
+    requests = timestream.requests_for("WriteRecords")
     assert [len(request["Records"]) for request in requests] == [100, 100]
     for request in requests:
         common = request["CommonAttributes"]
@@ -136,14 +138,14 @@ async def test_full_requests_say_nothing_twice(
         assert all(set(record) == {"Time", "MeasureValue"} for record in request["Records"])
 
 
-async def test_a_poll_says_its_time_once(
+async def test_records_of_one_poll_share_their_time(
     sink: TimestreamSink, table: Table, timestream: Timestream
 ) -> None:
     """Different points at one moment."""
     leak = {"point": Point.WIRED_LINE, "quantity": Quantity.LEAK, "value": False, "unit": ""}
     readings = [sample_reading(), sample_reading(point_id="l", water=None, **leak)]
     assert (await sink.write(readings)).accepted == 2
-    (request,) = timestream.asked("WriteRecords")
+    (request,) = timestream.requests_for("WriteRecords")
     common = {each["Name"] for each in request["CommonAttributes"].pop("Dimensions")}
     assert common == {
         "location",
@@ -163,18 +165,18 @@ async def test_a_poll_says_its_time_once(
     assert len(table.rows) == 2
 
 
-async def test_requests_at_once_are_bounded(
+async def test_number_of_parallel_requests_is_limited(
     make_sink: MakeSink, table: Table, timestream: Timestream
 ) -> None:
     timestream.inject(Latency(0.02))
     async with make_sink(concurrency=3) as sink:
         assert (await sink.write(minutes(1000))).accepted == 1000
     assert timestream.most_at_once == 3
-    assert len(timestream.asked("WriteRecords")) == 10
+    assert len(timestream.requests_for("WriteRecords")) == 10
 
 
-async def test_rejections_are_partial(sink: TimestreamSink, table: Table) -> None:
-    """Exactly what the service names comes back, with its reason; the rest is stored."""
+async def test_only_rejected_readings_are_reported(sink: TimestreamSink, table: Table) -> None:
+    """Exactly the rejected readings are returned, with the reason; the rest is stored."""
     early = sample_reading(time=NOW + timedelta(minutes=16))
     good = [sample_reading(point_id=str(n)) for n in range(4)]
     report = await sink.write([*good[:2], early, *good[2:]])
@@ -191,10 +193,10 @@ async def test_old_readings_need_magnetic_writes(sink: TimestreamSink, table: Ta
     assert "magnetic-store writes" in report.rejected[0].reason
 
 
-async def test_another_value_for_a_moment(
+async def test_another_value_for_the_same_time_is_rejected_unless_overwriting(
     sink: TimestreamSink, make_sink: MakeSink, table: Table
 ) -> None:
-    """What is stored stays, unless the sink overwrites."""
+    """The stored value is kept, unless the sink overwrites."""
     first, second = sample_reading(value=1), sample_reading(value=2)
     await sink.write([first])
     report = await sink.write([second])
@@ -207,21 +209,21 @@ async def test_another_value_for_a_moment(
     assert record["value"] == 2
 
 
-async def test_one_moment_twice_in_a_write(
+async def test_equal_readings_in_one_write_are_sent_once(
     sink: TimestreamSink, table: Table, timestream: Timestream
 ) -> None:
     """Equal readings are sent once; of different ones the first is stored."""
     first, second = sample_reading(value=1), sample_reading(value=2)
     report = await sink.write([first, second, first])
     assert (report.accepted, [r.reading for r in report.rejected]) == (2, [second])
-    assert [len(r["Records"]) for r in timestream.asked("WriteRecords")] == [1, 1]
+    assert [len(r["Records"]) for r in timestream.requests_for("WriteRecords")] == [1, 1]
 
 
 @pytest.mark.parametrize("may_read", [True, False])
-async def test_a_retry_after_a_lost_answer(
+async def test_retry_after_a_lost_answer_counts_as_stored(
     sink: TimestreamSink, table: Table, timestream: Timestream, *, may_read: bool
 ) -> None:
-    """Stored at the first try, turned down at the second: stored, whether we may read or not."""
+    """Stored at the first try, rejected at the second: stored, with or without read permission."""
     table.turns_down_repeats = True
     timestream.denied = () if may_read else ("Query",)
     timestream.inject(DropAfter(), times=1)
@@ -232,7 +234,7 @@ async def test_a_retry_after_a_lost_answer(
 
 
 @pytest.mark.parametrize("may_read", [True, False])
-async def test_a_retry_is_not_mistaken(
+async def test_different_value_is_not_mistaken_for_a_retry(
     make_sink: MakeSink, table: Table, timestream: Timestream, *, may_read: bool
 ) -> None:
     """Another value is a rejection, even where repeats are turned down."""
@@ -247,7 +249,7 @@ async def test_a_retry_is_not_mistaken(
         assert again == report
 
 
-async def test_a_reading_that_cannot_be_stored_hurts_only_itself(
+async def test_unstorable_readings_are_rejected_without_affecting_others(
     sink: TimestreamSink, table: Table, timestream: Timestream
 ) -> None:
     """Limits are checked before anything is sent."""
@@ -265,14 +267,14 @@ async def test_a_reading_that_cannot_be_stored_hurts_only_itself(
     reasons = [rejection.reason for rejection in report.rejected]
     for reason, word in zip(reasons, ["bytes", "id", "1970", "1970", "DOUBLE"], strict=True):
         assert word in reason
-    (request,) = timestream.asked("WriteRecords")
+    (request,) = timestream.requests_for("WriteRecords")
     assert len(request["Records"]) == 1
 
 
-async def test_an_invalid_record_is_found(
+async def test_invalid_record_is_found_by_splitting_the_request(
     sink: TimestreamSink, table: Table, timestream: Timestream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A rule nobody told us of refuses a request as a whole: what breaks it is found in halves."""
+    """An undocumented rule rejects a whole request: the bad record is found by halving it."""
     write = Table.write
 
     def strict(self: Table, body: dict[str, Any], now: Any) -> int:
@@ -285,10 +287,10 @@ async def test_an_invalid_record_is_found(
     report = await sink.write(readings)
     assert report.accepted == 99
     assert report.rejected == (Rejection(readings[13], "13 is unlucky"),)
-    assert len(timestream.asked("WriteRecords")) < 20
+    assert len(timestream.requests_for("WriteRecords")) < 20
 
 
-async def test_a_table_that_finds_everything_invalid(
+async def test_table_that_rejects_every_record_is_refused(
     sink: TimestreamSink, table: Table, timestream: Timestream
 ) -> None:
     timestream.inject(Error("ValidationException", message="No such thing."))
