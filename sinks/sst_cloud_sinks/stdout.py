@@ -63,7 +63,8 @@ class StdoutSink:
 
     async def check(self) -> None:
         """Raise `SinkUnavailableError` if standard output is closed."""
-        if self._output.closed:
+        is_closed = self._stream is None and sys.__stdout__ is None
+        if is_closed or self._output.closed:
             raise SinkUnavailableError("standard output is closed")
 
     async def write(self, readings: Sequence[Reading]) -> WriteReport:

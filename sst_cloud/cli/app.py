@@ -125,6 +125,8 @@ def run(args: Sequence[str] | None = None, settings: Settings | None = None) -> 
 
 
 def _run(args: Sequence[str], settings: Settings) -> int:
+    if sys.stdout is None:  # it is closed
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  until the exit
     _set_encoding()
     with settings.logging_to_stderr():
         try:

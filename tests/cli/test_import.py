@@ -281,7 +281,17 @@ def test_closed_standard_input_is_an_error() -> None:
         ["sh", "-c", '"$@" <&-', "sh", *command], check=False, capture_output=True
     )
     assert done.returncode == 1
-    assert done.stderr == b"Error: standard input cannot be read: Bad file descriptor\n"
+    assert done.stderr == b"Error: standard input cannot be read: it is closed\n"
+
+
+def test_file_is_imported_while_standard_output_is_closed(readings: list[Reading]) -> None:
+    """The file then has the number of standard output, but is not the output."""
+    command = [*SST_CLOUD, "import", "readings #1?.csv", "--sink", "sqlite:home.db"]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *command], check=False, stderr=subprocess.PIPE
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert stored(Path("home.db")) == readings
 
 
 def test_an_interrupt_ends_an_import_from_a_pipe_that_sends_nothing(

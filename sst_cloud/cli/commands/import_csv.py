@@ -78,6 +78,8 @@ def import_(ctx: click.Context, *, file: str, url: str, as_json: bool) -> None:
 
 def _open(file: str, name: str) -> BinaryIO:
     """Open the file to import, once, as it may be a pipe."""
+    if file == _STANDARD_INPUT and sys.stdin is None:  # another file may have its number by now
+        raise click.ClickException(f"{name} cannot be read: it is closed")
     try:
         if file == _STANDARD_INPUT:
             return os.fdopen(0, "rb", closefd=False)
@@ -92,7 +94,7 @@ def _is_output(source: BinaryIO, url: str) -> bool:
     with suppress(OSError, SinkOptionsError):  # a file not there yet, or a sink without a path
         if os.path.samestat(state, SinkURL.parse(url).path().stat()):
             return True
-    with suppress(OSError):  # standard output is closed
+    if sys.stdout is not None:  # closed: the imported file may have its number
         return stat.S_ISREG(state.st_mode) and os.path.samestat(state, os.fstat(1))
     return False
 

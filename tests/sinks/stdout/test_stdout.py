@@ -69,6 +69,15 @@ async def test_piped_table_has_one_line_per_reading(
     assert meter == meter.rstrip()
 
 
+async def test_standard_output_closed_from_the_start_is_a_temporary_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The command line then prints to nowhere; readings must not be taken as printed."""
+    monkeypatch.setattr(sys, "__stdout__", None)
+    with pytest.raises(SinkUnavailableError, match="standard output is closed"):
+        await StdoutSink().write([sample_reading()])
+
+
 async def test_closed_stream_is_a_temporary_error() -> None:
     stream = io.StringIO()
     stream.close()
