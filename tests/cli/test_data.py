@@ -335,8 +335,9 @@ def test_fake_cloud_runs_until_interrupted() -> None:
     try:
         assert program.stdout is not None
         url = program.stdout.readline().split(" is running at ")[1].split()[0]
-        with pytest.raises(urllib.error.HTTPError, match="401"):
+        with pytest.raises(urllib.error.HTTPError, match="401") as caught:
             urllib.request.urlopen(f"{url}/houses/")
+        caught.value.close()
     finally:
         program.send_signal(signal.SIGINT)
         program.communicate()

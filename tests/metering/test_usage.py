@@ -217,7 +217,7 @@ ZONES = [
     [
         ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),  # by half an hour
         ("Asia/Beirut", datetime(2026, 3, 28, 22, tzinfo=UTC)),  # no midnight
-        ("America/Havana", datetime(2026, 11, 1, 5, tzinfo=UTC)),  # two midnights
+        ("America/Havana", datetime(2025, 11, 2, 5, tzinfo=UTC)),  # two midnights
         ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),  # a day left out
     ],
 )
@@ -273,8 +273,8 @@ def local_starts(zone: str, begin: datetime, by: Period, hours: int) -> list[str
         ),
         (
             "America/Havana",
-            datetime(2026, 11, 1, 5, tzinfo=UTC),
-            ["31 23:00-0400", "01 00:00-0400", "01 00:00-0500", "01 01:00-0500"],
+            datetime(2025, 11, 2, 5, tzinfo=UTC),
+            ["01 23:00-0400", "02 00:00-0400", "02 00:00-0500", "02 01:00-0500"],
         ),
         (
             "America/Sao_Paulo",
@@ -306,8 +306,8 @@ def test_hours_follow_the_local_clock_across_changes(
         ),
         (
             "America/Havana",  # the second midnight begins no day
-            datetime(2026, 11, 1, 5, tzinfo=UTC),
-            ["31 00:00-0400", "01 00:00-0400", "02 00:00-0500"],
+            datetime(2025, 11, 2, 5, tzinfo=UTC),
+            ["01 00:00-0400", "02 00:00-0400", "03 00:00-0500"],
         ),
         (
             "America/Sao_Paulo",  # no midnight
@@ -325,10 +325,10 @@ def test_days_follow_the_local_clock_across_changes(
 
 
 def test_day_first_read_in_its_repeated_midnight_hour_starts_at_midnight() -> None:
-    begin = datetime(2026, 11, 1, 5, 20, tzinfo=UTC)
+    begin = datetime(2025, 11, 2, 5, 20, tzinfo=UTC)
     readings = [sample_reading(time=begin + timedelta(hours=n), value=n) for n in range(3)]
     (day,) = usage(readings, "day", ZoneInfo("America/Havana"))
-    assert f"{day.start:%d %H:%M%z}" == "01 00:00-0400"
+    assert f"{day.start:%d %H:%M%z}" == "02 00:00-0400"
     assert day.missing == pytest.approx(1 - 2 / 25, abs=1e-4)
 
 
