@@ -174,6 +174,7 @@ def _decide(
     if (
         former
         and former.may_return(reading)
+        and not (continues and former.total <= candidates[0].value)  # still a jump, too
         and flow_limits.can_explain(former.time, former.total, reading)
     ):
         return _Decision(
