@@ -9,7 +9,7 @@ from .redaction import redact_text
 
 ERROR_LIMIT: Final = 256 * 1024
 """Most bytes of an error's body that are read."""
-DETAIL: Final = 4096
+EXCERPT_LENGTH: Final = 4096
 """Most characters of a body that are read to describe it."""
 _HTML: Final = ("<!doctype", "<html", "<head", "<body", "<h1")
 _TITLE_LENGTH: Final = 60
@@ -33,7 +33,7 @@ async def read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes
 
 def describe(text: str, mask: Callable[[str], str] = redact_text) -> str:
     """What a body is that should have been JSON; `mask` removes secrets from its excerpt."""
-    text = text[:DETAIL]
+    text = text[:EXCERPT_LENGTH]
     if page := html_page(text, mask):
         return page
     if text.lstrip()[:1] in ("{", "["):
@@ -43,7 +43,7 @@ def describe(text: str, mask: Callable[[str], str] = redact_text) -> str:
 
 def html_page(text: str, mask: Callable[[str], str] = redact_text) -> str | None:
     """What a body is if it is HTML, with its title; None if it is not."""
-    text = text[:DETAIL]
+    text = text[:EXCERPT_LENGTH]
     folded = text.lower() if text.isascii() else "".join(map(_lower_case, text))
     if not any(tag in folded for tag in _HTML):
         return None

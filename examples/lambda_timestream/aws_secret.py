@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from sst_cloud.errors import SSTCloudError
-from sst_cloud.http_bodies import DETAIL
+from sst_cloud.http_bodies import EXCERPT_LENGTH
 from sst_cloud.sent_secrets import Secrets
 
 _TIMEOUT: Final = 5.0
@@ -47,13 +47,13 @@ async def secret(arn: str) -> str:
         async with session.client(service, config=config) as client:
             return _token(await _fetch(client, service, arn))
     except ClientError as error:
-        code = secrets.mask(str(error.response.get("Error", {}).get("Code", ""))[:DETAIL])[
+        code = secrets.mask(str(error.response.get("Error", {}).get("Code", ""))[:EXCERPT_LENGTH])[
             :_MAX_REASON
         ]
         action = "ssm:GetParameter" if service == "ssm" else "secretsmanager:GetSecretValue"
         reason = f" ({code}); check that it exists and that this role has {action}"
     except BotoCoreError as error:
-        reason = f": {secrets.mask(str(error)[:DETAIL])[:_MAX_REASON]}"
+        reason = f": {secrets.mask(str(error)[:EXCERPT_LENGTH])[:_MAX_REASON]}"
     except (ResponseParserError, *_PARSE_ERRORS):
         reason = ": the response of AWS cannot be read"
     # Raised here: botocore's error holds what was sent, and a response may be the secret.

@@ -31,7 +31,7 @@ from sst_cloud.errors import (
     TokenRejectedError,
     TransportError,
 )
-from sst_cloud.http_bodies import DETAIL, ERROR_LIMIT, describe, read_body
+from sst_cloud.http_bodies import ERROR_LIMIT, EXCERPT_LENGTH, describe, read_body
 from sst_cloud.http_errors import failure_reason, seconds_until
 from sst_cloud.redaction import MASK, is_sensitive, redact_text
 from sst_cloud.sent_secrets import PlainHttpWarning, Secrets
@@ -224,7 +224,7 @@ class Transport:
             except ValueError:
                 is_json = False
         if not is_json:  # raised here, because JSON's own error holds all of the body
-            text = body[:DETAIL].decode("utf-8", "replace")
+            text = body[:EXCERPT_LENGTH].decode("utf-8", "replace")
             # Anything in the response to a login may be a token.
             description = (
                 "something else" if path == LOGIN_PATH else describe(text, self._secrets.mask)
@@ -333,8 +333,8 @@ def _message(body: bytes, mask: Callable[[str], str]) -> str:
     try:
         message = "; ".join(_messages(loads(body)))
     except ValueError:
-        return describe(body[:DETAIL].decode("utf-8", "replace"), mask)
-    return " ".join(mask(message[:DETAIL]).split())
+        return describe(body[:EXCERPT_LENGTH].decode("utf-8", "replace"), mask)
+    return " ".join(mask(message[:EXCERPT_LENGTH]).split())
 
 
 def _messages(content: Any) -> list[str]:

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 from sst_cloud.clock import Clock
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
-from sst_cloud.http_bodies import DETAIL
+from sst_cloud.http_bodies import EXCERPT_LENGTH
 from sst_cloud.redaction import display_name, redact_text
 from sst_cloud.sent_secrets import Secrets
 
@@ -166,8 +166,8 @@ def _secrets(texts: Sequence[str]) -> list[str]:
 def _read_output(file: IO[bytes], secrets: Sequence[str]) -> str:
     """The start of a command's output, on one line, without secrets."""
     file.seek(0)
-    output = file.read(DETAIL)
+    output = file.read(EXCERPT_LENGTH)
     words = output.decode("utf-8", "replace").split()
-    if len(output) == DETAIL:  # the last word may be part of a secret
+    if len(output) == EXCERPT_LENGTH:  # the last word may be part of a secret
         words = words[:-1]
     return Secrets(*secrets).mask(" ".join(words))[:_LOGGED_LENGTH]

@@ -14,7 +14,7 @@ import attrs
 
 from sst_cloud.clock import Clock
 from sst_cloud.errors import SinkError, SinkOptionsError, SinkRefusedError, SinkUnavailableError
-from sst_cloud.http_bodies import DETAIL
+from sst_cloud.http_bodies import EXCERPT_LENGTH
 from sst_cloud.sent_secrets import Secrets, is_local
 
 from . import smtp
@@ -159,7 +159,7 @@ class Mailbox:
         """Mask user and password, and cut to a readable length."""
         user, password = self.server.user or "", self.server.password or ""
         secrets = Secrets(password, user if len(user) >= _MIN_SECRET_LENGTH else "")
-        return " ".join(secrets.mask(text[:DETAIL]).split())[:_RESPONSE_LENGTH]
+        return " ".join(secrets.mask(text[:EXCERPT_LENGTH]).split())[:_RESPONSE_LENGTH]
 
     def _mail(self, message: Message) -> EmailMessage:
         mail = EmailMessage()

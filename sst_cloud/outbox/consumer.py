@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from sst_cloud.errors import SinkRefusedError, SinkUnavailableError, SSTCloudError
-from sst_cloud.http_bodies import DETAIL
+from sst_cloud.http_bodies import EXCERPT_LENGTH
 from sst_cloud.readings import Reading
 from sst_cloud.redaction import redact_text
 
@@ -61,7 +61,7 @@ def as_library_error(error: Exception, name: str) -> SSTCloudError:
         message = str(error)
     except Exception:  # noqa: BLE001  its __str__ fails
         message = ""
-    masked = redact_text(message[:DETAIL])
+    masked = redact_text(message[:EXCERPT_LENGTH])
     if not (isinstance(error, SSTCloudError) and message):
         return SinkUnavailableError(f"{type(error).__name__}: {masked}"[:_MESSAGE_LENGTH])
     if masked == message and len(message) <= _MESSAGE_LENGTH:
@@ -85,6 +85,6 @@ def rejections_of(report: Any, items: Sequence[Any]) -> Sequence[Any]:
         rejected, rejections = [], (None,)
     is_valid = len(rejected) == len(rejections) <= len(items)
     if not is_valid or not all(isinstance(item, type(items[0])) for item in rejected):
-        masked = redact_text(repr(report)[:DETAIL])
+        masked = redact_text(repr(report)[:EXCERPT_LENGTH])
         raise SinkUnavailableError(f"its write did not return a report, but: {masked:.100}")
     return rejections

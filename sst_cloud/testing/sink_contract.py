@@ -88,11 +88,11 @@ class SinkContract:
                 return None
             return [reading for quantity in Quantity async for reading in sink.read(quantity)]
 
-    def kept(self, reading: Reading) -> Reading:
+    def as_stored(self, reading: Reading) -> Reading:
         """The reading as the store returns it, by default unchanged; its key must not change."""
         return reading
 
-    def test_says_what_it_is(self, make_sink: SinkFactory) -> None:
+    def test_class_describes_the_sink(self, make_sink: SinkFactory) -> None:
         """The target, options, guarantee and description are there to be listed."""
         sink_type: type[SinkType] = type(make_sink())  # type: ignore[assignment]
         assert isinstance(sink_type.target, str)
@@ -100,7 +100,7 @@ class SinkContract:
         assert all(option.name and option.help for option in sink_type.options)
         assert (sink_type.__doc__ or "").strip()
 
-    def test_refuses_unknown_options(self, make_sink: SinkFactory) -> None:
+    def test_unknown_options_are_refused(self, make_sink: SinkFactory) -> None:
         """A misspelt option raises an error that names the known ones."""
         sink_type: type[SinkType] = type(make_sink())  # type: ignore[assignment]
         target = "target" if sink_type.target else ""
@@ -117,14 +117,14 @@ class SinkContract:
         assert not await self.stored(make_sink)
 
     @pytest.mark.asyncio
-    async def test_writing_nothing_is_fine(self, make_sink: SinkFactory) -> None:
+    async def test_empty_write_is_accepted(self, make_sink: SinkFactory) -> None:
         """A poll may return no readings."""
         async with make_sink() as sink:
             assert await sink.write([]) == WriteReport()
         assert not await self.stored(make_sink)
 
     @pytest.mark.asyncio
-    async def test_accounts_for_every_reading(self, make_sink: SinkFactory) -> None:
+    async def test_every_reading_is_accepted_or_rejected(self, make_sink: SinkFactory) -> None:
         """Each reading is accepted or rejected, and accepted ones outlive the sink."""
         readings = sample_readings()
         async with make_sink() as sink:
@@ -139,7 +139,7 @@ class SinkContract:
             assert _exact(stored) == self._expected(expected)
 
     @pytest.mark.asyncio
-    async def test_writes_add_up(self, make_sink: SinkFactory) -> None:
+    async def test_later_writes_add_to_the_store(self, make_sink: SinkFactory) -> None:
         """Later writes, even after a restart, add to what is stored."""
         first, second, third = (sample_reading(time=START + timedelta(hours=n)) for n in range(3))
         async with make_sink() as sink:
@@ -152,7 +152,7 @@ class SinkContract:
             assert _exact(stored) == self._expected([first, second, third])
 
     @pytest.mark.asyncio
-    async def test_the_same_reading_twice(self, make_sink: SinkFactory) -> None:
+    async def test_repeated_readings_change_nothing(self, make_sink: SinkFactory) -> None:
         """A retry is accepted, and changes nothing if the sink promises so."""
         readings = sample_readings()
         async with make_sink() as sink:
@@ -165,7 +165,7 @@ class SinkContract:
             assert len(stored) == first.accepted
 
     @pytest.mark.asyncio
-    async def test_two_meters_of_one_kind(self, make_sink: SinkFactory) -> None:
+    async def test_points_do_not_overwrite_each_other(self, make_sink: SinkFactory) -> None:
         """Readings that differ only in their point do not overwrite each other."""
         readings = [sample_reading(point_id=str(number), value=number) for number in range(3)]
         async with make_sink() as sink:
@@ -179,7 +179,7 @@ class SinkContract:
         """`read` is half-open and sorted by time; `latest` returns the newest of every series."""
         hours = [sample_reading(time=START + timedelta(hours=n), value=n) for n in range(5)]
         other = sample_reading(point_id="other", time=START - timedelta(days=1))
-        expected = [self.kept(reading) for reading in (other, *hours)]
+        expected = [self.as_stored(reading) for reading in (other, *hours)]
         async with make_sink() as sink:
             if not isinstance(sink, History):
                 return
@@ -196,7 +196,7 @@ class SinkContract:
         assert _exact(latest) == _exact([expected[-1], expected[0]])
 
     @pytest.mark.asyncio
-    async def test_a_doubt_that_is_lifted(self, make_sink: SinkFactory) -> None:
+    async def test_suspect_reading_becomes_good(self, make_sink: SinkFactory) -> None:
         """A suspect reading that is written again as good is good from then on."""
         hours = [sample_reading(time=START + timedelta(hours=n), value=n) for n in range(3)]
         suspect = [attrs.evolve(reading, quality=Quality.SUSPECT) for reading in hours]
@@ -210,7 +210,7 @@ class SinkContract:
             assert _exact(stored) == self._expected(hours)
 
     def _expected(self, readings: Sequence[Reading]) -> list[tuple[str, str, Reading]]:
-        return _exact([self.kept(reading) for reading in readings])
+        return _exact([self.as_stored(reading) for reading in readings])
 
 
 def _exact(readings: Sequence[Reading]) -> list[tuple[str, str, Reading]]:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
-from sst_cloud.http_bodies import DETAIL, html_page
+from sst_cloud.http_bodies import EXCERPT_LENGTH, html_page
 from sst_cloud.readings import Reading
 
 _UNPARSABLE: Final = "unable to parse '"
@@ -173,5 +173,5 @@ def _message_of(content: Mapping[str, Any]) -> str:
 
 def shorten(text: str, mask: Mask) -> str:
     """Without secrets, on one line, and cut to a readable length."""
-    text = " ".join(mask(text[:DETAIL]).split())
+    text = " ".join(mask(text[:EXCERPT_LENGTH]).split())
     return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"

@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
-from sst_cloud.http_bodies import DETAIL
+from sst_cloud.http_bodies import EXCERPT_LENGTH
 from sst_cloud.sent_secrets import Secrets
 
 WRITE: Final = "timestream-write"
@@ -282,4 +282,4 @@ class Connection:
 
     def shorten(self, text: str) -> str:
         """Without secrets, on one line, and cut to a readable length."""
-        return " ".join(self._secrets.mask(text[:DETAIL]).split())[:_MAX_REASON]
+        return " ".join(self._secrets.mask(text[:EXCERPT_LENGTH]).split())[:_MAX_REASON]

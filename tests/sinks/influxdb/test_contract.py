@@ -44,7 +44,7 @@ class TestVersion1(SinkContract):
             names=self.names,
         )
 
-    def kept(self, reading: Reading) -> Reading:
+    def as_stored(self, reading: Reading) -> Reading:
         return nameless(reading)
 
 
@@ -53,7 +53,7 @@ class TestVersion1WithNames(TestVersion1):
 
     names = True
 
-    def kept(self, reading: Reading) -> Reading:
+    def as_stored(self, reading: Reading) -> Reading:
         return attrs.evolve(
             nameless(reading), house=reading.house, device=reading.device, name=reading.name
         )

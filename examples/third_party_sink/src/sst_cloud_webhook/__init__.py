@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
-from sst_cloud.http_bodies import DETAIL, read_body
+from sst_cloud.http_bodies import EXCERPT_LENGTH, read_body
 from sst_cloud.http_errors import failure_reason
 from sst_cloud.readings import Reading
 from sst_cloud.sent_secrets import Secrets
@@ -105,7 +105,9 @@ class WebhookSink:
     def _rejected(self, readings: Sequence[Reading], content: bytes) -> list[Rejection]:
         report: Any = json.loads(content) if content else {}
         return [
-            Rejection(readings[entry["index"]], self._secrets.mask(entry["reason"][:DETAIL]))
+            Rejection(
+                readings[entry["index"]], self._secrets.mask(entry["reason"][:EXCERPT_LENGTH])
+            )
             for entry in report.get("rejected", ())
         ]
 
