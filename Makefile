@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev hooks servers test soak lint docs docs-serve devices-page stubs signatures notebooks pictures bench wheel test-wheel test-floors image lambda deploy clean
+.PHONY: help demo dev hooks servers quick test soak lint docs docs-serve devices-page stubs signatures notebooks pictures bench wheel test-wheel test-floors image lambda deploy clean
 
 # One process per core; the tests of a file stay together, as they share fixtures.
 # Their order is set by tests/conftest.py.
@@ -38,6 +38,10 @@ hooks: $(VENV)/.dev ## Install git hooks that format and check commits, and lint
 
 servers: ## Install the servers needed by some tests, as root, on Debian 12
 	.ci/install-servers
+
+quick: $(VENV)/.dev ## Run most tests, briefly: an answer in under a minute on two quiet cores
+	$(BIN)/$(PYTEST) -q --hypothesis-profile=brief -m 'not slow and not long' \
+	  --ignore tests/deploy --ignore tests/docs --ignore tests/typed
 
 test: $(VENV)/.dev ## Run the test suite; ARGS="tests/sinks -k csv" runs part of it
 ifdef ARGS

@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make sure that the intended package is tested."""
     for marker in (
+        "long: takes long, or starts programs; left out of `make quick`, as is what is slow",
         "slow: takes long; started first, and without coverage, which other tests provide",
         "source: tests only the source tree; not repeated against an installed wheel",
     ):

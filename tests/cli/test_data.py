@@ -24,6 +24,8 @@ from sst_cloud_sinks.csv import CsvSink
 
 from .conftest import Run
 
+pytestmark = pytest.mark.long
+
 PROGRAM = (sys.executable, "-m", "sst_cloud.cli")
 
 

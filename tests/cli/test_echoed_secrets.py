@@ -16,6 +16,8 @@ from sst_cloud.testing import FakeCloud
 
 from .conftest import Run
 
+pytestmark = pytest.mark.long
+
 TOKEN: Final = "qXf-a/very+secret_token=="
 STATE: Final = ("--state", "state")
 Answer = Callable[[str], bytes]

@@ -29,6 +29,8 @@ from sst_cloud.testing.sink_contract import START, sample_reading
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
 
+pytestmark = pytest.mark.long
+
 HEADER = ",".join(FIELDS).encode() + b"\r\n"
 
 

@@ -548,6 +548,7 @@ def polite(line: bytes) -> bytes:
     return b"220 fine\r\n" if not line else b"250 fine\r\n" if is_command else b""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "form"),
     [
@@ -580,6 +581,7 @@ def test_secrets_repeated_by_the_mail_server_are_never_shown(
     assert leaked(err, SMTP_PASSWORD, "door@me.example") == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -609,6 +611,7 @@ def test_endless_mail_reply_is_cut_off(
     assert peak < 32_000_000
 
 
+@pytest.mark.long
 def test_slow_mail_reply_times_out(
     sst: Run,
     home: Path,

@@ -638,6 +638,7 @@ def test_gap_option_sets_what_counts_as_missing(sst: Run, fill: Fill) -> None:
     assert json.loads(sst(*words, "--gap", "7h").out)[0]["missing"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize(
     ("words", "title", "unit", "labels"),
@@ -719,6 +720,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return figures
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("house", ["Flat", "The house by the river", "A very long name " * 12])
 def test_plot_has_room_for_title_and_legend(
     sst: Run, fill: Fill, figures: list[Any], house: str
@@ -755,6 +757,7 @@ def test_plot_across_new_year_labels_both_years(sst: Run, fill: Fill, figures: l
     assert {label.count("\n") for label in labels} == {1, 2}
 
 
+@pytest.mark.long
 def test_plot_of_one_period_is_centred(sst: Run, stored: None, figures: list[Any]) -> None:
     words = ("usage", *ZONE, "--by", "month", "--from", "2026-10", "--to", "2026-10")
     assert sst(*words, "--plot", "it.png").status == 0

@@ -183,6 +183,7 @@ class UnspeakableError(SSTCloudError):
         raise ZeroDivisionError
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "error",
     [

@@ -18,6 +18,8 @@ from sst_cloud.outbox import read_status
 from sst_cloud.testing import FakeCloud, Hang, Status
 from sst_cloud_sinks.sqlite import SqliteSink
 
+pytestmark = pytest.mark.long
+
 SIGNALS = pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
 
 
@@ -218,9 +220,7 @@ async def test_second_collector_is_refused(fake: FakeCloud, state: Path, tmp_pat
             log = await second.log()
             assert await second.process.wait() == 1
         await first.end(signal.SIGTERM)
-    assert log == (
-        f"Error: another collector is using {state}; use another folder with --state\n"
-    )
+    assert log == (f"Error: another collector is using {state}; use another folder with --state\n")
 
 
 async def test_stop_during_startup(fake: FakeCloud, state: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from sst_cloud.monitoring.events import EventKind
 from sst_cloud.monitoring.validation import ValidationRules, ValidationState, validate
 from sst_cloud.testing import FakeCounter
 
+pytestmark = pytest.mark.long
+
 START = datetime(2026, 3, 2, tzinfo=UTC)
 ZONES = {1: ZoneInfo("Europe/Moscow")}
 

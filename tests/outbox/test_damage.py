@@ -27,6 +27,8 @@ from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.outbox.status import DeliveryState, Stream
 from sst_cloud.testing.sink_contract import sample_reading
 
+pytestmark = pytest.mark.long
+
 READINGS, EVENTS = Stream.READINGS, Stream.EVENTS
 IS_DAMAGED = "is damaged"
 NEW = "outbox.db.new"

@@ -36,6 +36,8 @@ from sst_cloud.outbox.status import Stream
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.sqlite import SqliteSink
 
+pytestmark = pytest.mark.long
+
 POLLS = 30
 FULL = "cannot be used"
 BUSY = SinkUnavailableError("busy")

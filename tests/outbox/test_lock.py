@@ -20,6 +20,8 @@ from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.outbox.state_folder import is_running
 from sst_cloud.testing.sink_contract import sample_reading
 
+pytestmark = pytest.mark.long
+
 IN_USE = r"another collector is using "
 HOLDER = """
 import asyncio, os, sys

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from docs.snippets import snippets
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +17,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", sys.argv[1]]))
 """
 
 
+@pytest.mark.long
 def test_sink_of_the_contributing_guide_passes_the_contract(tmp_path: Path) -> None:
     blocks = [s.text for s in snippets(ROOT / "CONTRIBUTING.md") if s.language == "python"]
     for name, text in zip(("jsonl.py", "test_jsonl.py"), blocks, strict=True):

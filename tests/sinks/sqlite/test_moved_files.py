@@ -20,6 +20,8 @@ from sinks.stores import numbered, rows, values
 from sst_cloud import Quantity, Reading, SinkRefusedError, SinkUnavailableError
 from sst_cloud_sinks.sqlite import SqliteSink
 
+pytestmark = pytest.mark.long
+
 OLD = numbered(*range(100))
 BATCH = [*numbered(*range(50), more=1000), *numbered(*range(100, 300))]
 """It corrects half of the stored readings, and adds twice as many."""

@@ -12,6 +12,8 @@ import trustme
 
 from sinks.timestream.stand_in import Timestream
 
+pytestmark = pytest.mark.long
+
 WRITE = """
 import asyncio, sys
 from sst_cloud.errors import SinkUnavailableError
