@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev hooks servers quick test soak lint docs docs-serve devices-page stubs signatures notebooks pictures bench wheel test-wheel test-floors image lambda deploy clean
+.PHONY: help demo dev hooks servers quick test soak lint docs docs-serve devices-page stubs signatures notebooks pictures bench wheel test-wheel test-floors test-newest image lambda deploy clean
 
 # One process per core; the tests of a file stay together, as they share fixtures.
 # Their order is set by tests/conftest.py.
@@ -20,6 +20,8 @@ WHEEL := .venv-wheel/bin
 # The same with old packages; but not all plugins in .venv work with them.
 FLOORS := .venv-floors/bin
 PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
+# In the folder of tools/newest_python, where each clone has its own.
+NEWEST := /venv$(CURDIR)
 # The tests start many programs, each of which would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 # Their output is buffered, as it is for most users.
@@ -115,6 +117,10 @@ test-floors: $(VENV)/.dev ## Test with the oldest versions of the dependencies a
 	$(BIN)/python -c '$(PACKAGES)' >"$$($(FLOORS)/python -c '$(PACKAGES)')/lent.pth"
 	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(FLOORS)/python -m pytest -q -p no:cacheprovider \
 	  -p pytest_asyncio.plugin -p pytest_cov.plugin tests/cloud tests/cli tests/sinks
+
+test-newest: ## Test with the newest Python, in a folder with Debian sid; as root, on Linux
+	tools/newest_python $(MAKE) VENV=$(NEWEST) PYTHON=python3.14 servers $(NEWEST)/.dev
+	tools/newest_python env CI=true $(NEWEST)/bin/$(PYTEST)
 
 image: ## Build the Docker image, and test it with a fake cloud; needs Docker
 	.ci/test-image
