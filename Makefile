@@ -42,7 +42,7 @@ servers: ## Install the servers needed by some tests, as root, on Debian 12
 	.ci/install-servers
 
 quick: $(VENV)/.dev ## Run most tests, briefly: an answer in under a minute on two quiet cores
-	$(BIN)/$(PYTEST) -q --hypothesis-profile=brief -m 'not slow and not long' \
+	$(BIN)/$(PYTEST) -q --hypothesis-profile=brief -m 'not slow and not not_quick' \
 	  --ignore tests/deploy --ignore tests/docs --ignore tests/typed
 
 test: $(VENV)/.dev ## Run the test suite; ARGS="tests/sinks -k csv" runs part of it
@@ -119,7 +119,7 @@ test-floors: $(VENV)/.dev ## Test with the oldest versions of the dependencies a
 	  -p pytest_asyncio.plugin -p pytest_cov.plugin tests/cloud tests/cli tests/sinks
 
 test-newest: ## Test with the newest Python, in a folder with Debian sid; as root, on Linux
-	tools/newest_python $(MAKE) VENV=$(NEWEST) PYTHON=python3.14 servers $(NEWEST)/.dev
+	tools/newest_python $(MAKE) VENV=$(NEWEST) servers $(NEWEST)/.dev
 	tools/newest_python env CI=true $(NEWEST)/bin/$(PYTEST)
 
 image: ## Build the Docker image, and test it with a fake cloud; needs Docker

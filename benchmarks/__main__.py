@@ -6,9 +6,9 @@ import sys
 
 from .batches import BATCHES
 from .collector import DEAD, DRAIN, IDLE, POLL
-from .history import HISTORY
-from .importing import IMPORTING
+from .csv_import import HISTORY
 from .measure import Benchmark, Figure
+from .package_import import IMPORTING
 from .polling import COUNTERS, SNAPSHOT
 from .serverless import COLD, HOUSES, WARM
 from .sqlite import SQLITE

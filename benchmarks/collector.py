@@ -30,7 +30,7 @@ from sst_cloud import (
 from sst_cloud.collector import Collector
 from sst_cloud.errors import OutboxError
 from sst_cloud.outbox import Start, Status, read_status
-from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.entries import Commit
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
@@ -171,7 +171,7 @@ async def _fill(folder: Path, count: int) -> None:
     waiting = readings(count)
     async with Outbox(folder / "state") as outbox:
         for start in range(0, count, APPENDED_AT_ONCE):
-            await outbox.append(Entry(waiting[start : start + APPENDED_AT_ONCE]))
+            await outbox.append(Commit(waiting[start : start + APPENDED_AT_ONCE]))
 
 
 def _run_in_process(*arguments: object) -> ProcessCost:

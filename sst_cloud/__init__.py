@@ -4,9 +4,9 @@ async with SSTCloud(PasswordAuth("me@example.com", "...")) as cloud:
     snapshot = await cloud.snapshot()
 """
 
-from ._lazy import lazily
+from ._lazy import lazy_exports
 
-__all__, __getattr__, __dir__ = lazily(
+__all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "_version": ("__version__",),
@@ -49,6 +49,9 @@ __all__, __getattr__, __dir__ = lazily(
             "CommandRejectedError",
             "ConnectionFailedError",
             "NotFoundError",
+            "OutboxError",
+            "OutboxInUseError",
+            "OutboxMissingError",
             "PayloadError",
             "RateLimitedError",
             "RequestTimeoutError",

@@ -31,6 +31,9 @@ from .errors import CommandError as CommandError
 from .errors import CommandRejectedError as CommandRejectedError
 from .errors import ConnectionFailedError as ConnectionFailedError
 from .errors import NotFoundError as NotFoundError
+from .errors import OutboxError as OutboxError
+from .errors import OutboxInUseError as OutboxInUseError
+from .errors import OutboxMissingError as OutboxMissingError
 from .errors import PayloadError as PayloadError
 from .errors import RateLimitedError as RateLimitedError
 from .errors import RequestTimeoutError as RequestTimeoutError

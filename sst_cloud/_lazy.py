@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 
-def lazily(
+def lazy_exports(
     package: str, public: Mapping[str, Sequence[str]]
 ) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
     """`__all__`, `__getattr__` and `__dir__` of a package; `public` has the names of each module.

@@ -31,7 +31,7 @@ async def read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes
     return b"".join(blocks), False
 
 
-def describe(text: str, mask: Callable[[str], str] = redact_text) -> str:
+def describe_body(text: str, mask: Callable[[str], str] = redact_text) -> str:
     """What a body is that should have been JSON; `mask` removes secrets from its excerpt."""
     text = text[:EXCERPT_LENGTH]
     if page := html_page(text, mask):

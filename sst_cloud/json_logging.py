@@ -45,7 +45,7 @@ class JsonLines(logging.Formatter):
         return text + self._end
 
 
-class Masked(logging.Formatter):
+class MaskingFormatter(logging.Formatter):
     """Lines as another formatter writes them, with the secrets in them masked."""
 
     def __init__(self, formatter: logging.Formatter, end: str = "") -> None:
@@ -80,8 +80,8 @@ def log_json_lines(level: str = "INFO") -> None:
         end = "" if isinstance(handler, logging.StreamHandler) else "\n"
         if not is_json_already:
             handler.setFormatter(JsonLines(end))
-        elif not isinstance(handler.formatter, Masked):
-            handler.setFormatter(Masked(handler.formatter or logging.Formatter(), end))
+        elif not isinstance(handler.formatter, MaskingFormatter):
+            handler.setFormatter(MaskingFormatter(handler.formatter or logging.Formatter(), end))
     for name in ("sst_cloud", "sst_cloud_sinks"):
         logging.getLogger(name).setLevel(level.upper())
     root.setLevel(max(logging.INFO, logging.getLogger("sst_cloud").level))

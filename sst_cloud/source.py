@@ -1,4 +1,4 @@
-"""The port for clouds and modules: whatever gives a snapshot."""
+"""The port for whatever gives a snapshot; and, so far, two facts about SST Cloud."""
 
 from datetime import timedelta
 from typing import Final, Protocol

@@ -20,9 +20,9 @@ import sst_cloud_sinks
 from sst_cloud import ManualClock, PasswordAuth, SSTCloud
 from sst_cloud.testing import FakeCloud
 
-hypothesis.settings.register_profile("unhurried", deadline=None)  # machines are shared
+hypothesis.settings.register_profile("thorough", deadline=None)  # machines are shared
 hypothesis.settings.register_profile("brief", deadline=None, max_examples=15)
-hypothesis.settings.load_profile("unhurried")
+hypothesis.settings.load_profile("thorough")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make sure that the intended package is tested."""
     for marker in (
-        "long: takes long, or starts programs; left out of `make quick`, as is what is slow",
+        "not_quick: starts programs, or waits; left out of `make quick`, as what is slow is, too",
         "slow: takes long; started first, and without coverage, which other tests provide",
         "source: tests only the source tree; not repeated against an installed wheel",
     ):

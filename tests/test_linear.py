@@ -207,7 +207,7 @@ def of_volumes(use: Callable[[list[Reading]], object], *, polls: int | None = No
     return prepared
 
 
-def judged(readings: list[Reading]) -> ValidationState:
+def validated(readings: list[Reading]) -> ValidationState:
     return validate(ValidationState(), readings, (), ValidationRules()).state
 
 
@@ -219,7 +219,7 @@ def one_meter_after_a_jump(size: int) -> Run:
     """A counter that occurs many times in one poll, while its old total may still be true."""
     rules = ValidationRules(confirmations=0)
     reading = volumes(1, meters=1)[0]
-    state = judged([reading])
+    state = validated([reading])
     jumped = attrs.evolve(reading, time=NOW + HOUR, value=10**9)
     state = validate(state, [jumped], (), rules).state
     again = [attrs.evolve(jumped, time=NOW + 2 * HOUR)] * size
@@ -376,11 +376,11 @@ CASES: Final[Mapping[str, tuple[int, Prepared]]] = {
     "readings": (100, of_snapshot(readings_from, ordinary)),
     "readings of many houses": (100, of_snapshot(readings_from, scattered)),
     "readings of one device repeated": (100, of_snapshot(readings_from, repeated)),
-    "judging": (1_000, of_readings(judged)),
-    "judging one meter repeated": (500, of_readings(judged, repeated)),
-    "judging after a jump": (500, one_meter_after_a_jump),
-    "state of judging": (100, of_readings(
-        lambda readings: ValidationState.from_json(judged(readings).to_json()))),
+    "validating": (1_000, of_readings(validated)),
+    "validating one meter repeated": (500, of_readings(validated, repeated)),
+    "validating after a jump": (500, one_meter_after_a_jump),
+    "state of validation": (100, of_readings(
+        lambda readings: ValidationState.from_json(validated(readings).to_json()))),
     "watching": (100, of_readings(watched)),
     "watching many houses": (100, of_readings(watched, scattered)),
     "watching one device repeated": (100, of_readings(watched, repeated)),

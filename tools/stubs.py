@@ -15,7 +15,7 @@ def stubs() -> Iterator[tuple[Path, str]]:
     """Every stub file, and its content."""
     for file in sorted(PACKAGE.rglob("__init__.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazily":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_exports":
                 public = ast.literal_eval(node.args[1])
                 lines = [
                     f"from .{module} import {name} as {name}\n"

@@ -1,1 +1,1 @@
-"""Sinks for the readings of `sst_cloud`, one adapter per module, found by entry point."""
+"""Sinks for the readings of `sst_cloud`, one module or package per sink, found by entry point."""

@@ -14,6 +14,7 @@ import click
 
 from sst_cloud._version import __version__
 from sst_cloud.errors import (
+    AlarmActiveError,
     AuthenticationError,
     BadCredentialsError,
     OutboxInUseError,
@@ -201,6 +202,8 @@ def _error_message(error: SSTCloudError) -> str:
         return f"the cloud refused the e-mail or the password: {error.detail}"
     if isinstance(error, TokenRejectedError):
         return f"the cloud refused the token: {error.detail} Run `sst-cloud login` for a new one."
+    if isinstance(error, AlarmActiveError):
+        return f"{error}; to open them anyway, use --despite-alarm"
     if isinstance(error, OutboxInUseError):
         return f"{error}; use another folder with --state"
     if isinstance(error, OutboxMissingError):

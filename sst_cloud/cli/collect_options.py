@@ -170,7 +170,7 @@ def collect_options(command: F) -> F:
 
 
 def options_of_file() -> Mapping[str, click.Option]:
-    """The options that a configuration file can set, by their names there."""
+    """The options of `collect`, and --verbose, by their names in a configuration file."""
     command = click.command()(collect_options(verbose_option(lambda: None)))
     options = [param for param in command.params if isinstance(param, click.Option)]
     return {_name_in_file(option): option for option in options}

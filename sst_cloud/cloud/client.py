@@ -265,10 +265,11 @@ class SSTCloud:
         if command.opens_valves and not despite_alarm:
             current = await self.device(module.house_id, module.id)
             if has_leak_alarm(current, group):
-                raise AlarmActiveError(
-                    f"{module.name or module.id} reports a leak, so its valves were not opened. "
-                    "To open them anyway, pass despite_alarm=True."
+                refused = AlarmActiveError(
+                    f"{module.name or module.id} reports a leak, so its valves were not opened"
                 )
+                refused.add_note("To open them anyway, pass despite_alarm=True.")
+                raise refused
         return await self._runner.carry_out(command, wait=wait, limit=limit)
 
     async def set_floor_washing(

@@ -1,15 +1,10 @@
 """Values in payloads of any device, read leniently: what cannot be read is None or empty."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sst_cloud.bounded_json import loads
-from sst_cloud.enums import (
-    LineKind,
-)
-from sst_cloud.models import (
-    WiredLine,
-)
 
 Read = Callable[[Any, Any], Any]
 """Reads a value as a type: (value, type) → the value as that type, or None."""
@@ -17,8 +12,18 @@ _FLAGS: Final = {
     **dict.fromkeys(("yes", "on", "true", "selected", "blocked"), True),
     **dict.fromkeys(("no", "off", "false", "unselected", "unblocked"), False),
 }
+_WHOLE: Final = re.compile(r"\s*[+-]?\d{1,19}\s*")
 MAX_ELEMENTS: Final = 50_000
 """Elements of one list that are read: a thousand times as many as any house has."""
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number, however it is written: 3, 3.0, "3". None for anything else."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def flag(value: Any) -> bool | None:
@@ -41,30 +46,6 @@ def parse_embedded_json(value: Any) -> Mapping[str, Any]:
 def mapping_or_empty(value: Any) -> Mapping[str, Any]:
     """The value if it is a JSON object, otherwise an empty mapping."""
     return value if isinstance(value, Mapping) else {}
-
-
-def wired_lines(
-    payload: Mapping[str, Any], statuses: Any, kinds: Any, read: Read
-) -> tuple[WiredLine, ...]:
-    """Lines in the order of their JSON; names are matched by position, as far as they go."""
-    names = payload.get("line_names")
-    names = names if isinstance(names, list) else []
-    kinds, statuses = mapping_or_empty(kinds), mapping_or_empty(statuses)
-    point_ids = unique_names([read(key, str) or "" for key in statuses])
-    lines = []
-    for number, ((key, status), point_id) in enumerate(
-        zip(statuses.items(), point_ids, strict=True), start=1
-    ):
-        kind = read(kinds.get(key), LineKind | str)
-        line = WiredLine(
-            point_id=point_id,
-            number=number,
-            name=read(names[number - 1], str) or None if number <= len(names) else None,
-            leak=None if kind is LineKind.COUNTER else flag(status),
-            kind=kind,
-        )
-        lines.append(line)
-    return tuple(lines)
 
 
 def unique_names(names: Sequence[str]) -> list[str]:

@@ -27,11 +27,11 @@ from .devices.neptun_prow import neptun_prow_fields
 from .devices.neptun_smart import neptun_smart_fields
 from .devices.thermostat import thermostat_fields
 from .devices.wireless_sensor import wireless_sensor_fields
-from .lenient_json import whole_number
 from .payload_values import (
     Read,
     flag,
     parse_embedded_json,
+    whole_number,
 )
 
 _DEVICE_CLASSES: Final[Mapping[int, type[Device]]] = {

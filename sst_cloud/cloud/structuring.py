@@ -35,8 +35,7 @@ from sst_cloud.models import (
 )
 
 from . import payloads
-from .lenient_json import whole_number
-from .payload_values import MAX_ELEMENTS, Read
+from .payload_values import MAX_ELEMENTS, Read, whole_number
 
 _log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from sst_cloud.errors import (
     TokenRejectedError,
     TransportError,
 )
-from sst_cloud.http_bodies import ERROR_LIMIT, EXCERPT_LENGTH, describe, read_body
+from sst_cloud.http_bodies import ERROR_LIMIT, EXCERPT_LENGTH, describe_body, read_body
 from sst_cloud.http_errors import failure_reason, seconds_until
 from sst_cloud.redaction import MASK, is_sensitive, redact_text
 from sst_cloud.sent_secrets import PlainHttpWarning, Secrets
@@ -227,7 +227,7 @@ class Transport:
             text = body[:EXCERPT_LENGTH].decode("utf-8", "replace")
             # Anything in the response to a login may be a token.
             description = (
-                "something else" if path == LOGIN_PATH else describe(text, self._secrets.mask)
+                "something else" if path == LOGIN_PATH else describe_body(text, self._secrets.mask)
             )
             raise PayloadError(f"expected JSON, got {description}", path)
         if path != LOGIN_PATH and self._has_token(body, content):
@@ -333,7 +333,7 @@ def _message(body: bytes, mask: Callable[[str], str]) -> str:
     try:
         message = "; ".join(_messages(loads(body)))
     except ValueError:
-        return describe(body[:EXCERPT_LENGTH].decode("utf-8", "replace"), mask)
+        return describe_body(body[:EXCERPT_LENGTH].decode("utf-8", "replace"), mask)
     return " ".join(mask(message[:EXCERPT_LENGTH]).split())
 
 

@@ -53,8 +53,8 @@ class Poll:
     time: datetime
     readings: Sequence[Reading] = ()
     """Validated."""
-    redelivered: int = 0
-    """Earlier readings that were suspect and are now good."""
+    redelivered_count: int = 0
+    """How many earlier readings are delivered again, as good or as suspect."""
     events: Sequence[Event] = ()
     error: SSTCloudError | None = None
     """Why the poll failed."""
@@ -131,7 +131,7 @@ class Collector:
         await self._outbox.__aenter__()
         try:
             for delivery in self._deliveries:
-                await self._outbox.join(delivery.name, delivery.stream, self._start)
+                await self._outbox.register(delivery.name, delivery.stream, self._start)
             self._notes = await self._outbox.notes()
         except BaseException:
             await self._outbox.__aexit__(None, None, None)

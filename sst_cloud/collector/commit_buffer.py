@@ -1,4 +1,4 @@
-"""Commits readings to the outbox, and holds them in memory while the disk is full."""
+"""Commits polls to the outbox, holds them in memory while the disk is full, and tidies up."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from typing import Final
 from sst_cloud.errors import OutboxError
 from sst_cloud.monitoring.events import Event
 from sst_cloud.outbox.delivery import Delivery
-from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.entries import Commit
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.outbox.status import Stream
 from sst_cloud.readings import Reading
@@ -31,7 +31,7 @@ class CommitBuffer:
         """Why the last commit failed; None if it did not."""
         self._outbox = outbox
         self._deliveries = deliveries
-        self._uncommitted = Entry()
+        self._uncommitted = Commit()
         self._lost = 0
         self._lost_events = 0
         """Lost for lack of memory since the last successful commit."""
@@ -52,7 +52,7 @@ class CommitBuffer:
             notes["lost"] = str(lost + int(notes.get("lost", 0)))
         self._lost += lost
         self._lost_events += _count_lost(all_events, "events")
-        self._uncommitted = Entry(all_readings[-_MAX_HELD:], all_events[-_MAX_HELD:], notes)
+        self._uncommitted = Commit(all_readings[-_MAX_HELD:], all_events[-_MAX_HELD:], notes)
         self._commit_task = asyncio.create_task(self._append(events))
         return await asyncio.shield(self._commit_task)
 
@@ -98,7 +98,7 @@ class CommitBuffer:
                     delivery.deliver_now(events)
             await self._tidy()  # this may free some space
             return False
-        self._uncommitted = Entry()
+        self._uncommitted = Commit()
         if self.error is not None:
             _log.warning(
                 "the outbox can be written again; %s were lost in the meantime",

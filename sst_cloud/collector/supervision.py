@@ -1,4 +1,4 @@
-"""Monitoring of a running collector: systemd, Prometheus, health checks."""
+"""Reports the health of a running collector: to systemd, Prometheus and health checks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -65,7 +65,7 @@ class Supervisor:
             self._notifier.status(f"{len(poll.readings)} readings at {time}")
 
     @asynccontextmanager
-    async def monitor(
+    async def supervise(
         self, collector: Collector, metrics: tuple[str, int] | None = None
     ) -> AsyncIterator[None]:
         """Monitor an open collector: call `collector.run` inside this context.

@@ -20,15 +20,15 @@ def litres_between(  # noqa: PLR0913  most have good defaults
     *,
     max_flow: float = MAX_FLOW,
     step: int | None = None,
-    limits: tuple[int, ...] = (),
+    rollovers: tuple[int, ...] = (),
 ) -> int | None:
     """Litres used while a total went from `before` to `after`; None if no pipe can deliver that.
 
-    A meter that reaches one of `limits` starts again from 0. The sign of `duration` is ignored: the
-    clock may have been set back in between.
+    A meter that reaches one of `rollovers` starts again from 0. The sign of `duration` is ignored:
+    the clock may have been set back in between.
     """
     max_litres = max_flow * ((abs(duration) + REFRESH) / _HOUR) + (step or _STEP)
-    for total in (after, *(limit + after for limit in limits if before <= limit)):
+    for total in (after, *(rollover + after for rollover in rollovers if before <= rollover)):
         if 0 <= total - before <= max_litres:
             return total - before
     return None

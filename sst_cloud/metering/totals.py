@@ -12,7 +12,7 @@ from sst_cloud.source import REFRESH
 
 from .plausibility import MAX_FLOW, litres_between
 
-LIMITS: Final = (10**7, 10**8, 10**9, 2**32)
+ROLLOVERS: Final = (10**7, 10**8, 10**9, 2**32)
 """Litres at which meters and their modules are known to roll over to 0."""
 
 _CONFIRMATIONS: Final = 2
@@ -33,7 +33,7 @@ def only_repeats(last: Reading, reading: Reading) -> bool:
 
 
 @attrs.frozen
-class Step:
+class Increment:
     """From one reading of a meter to the next plausible one."""
 
     before: Reading
@@ -65,7 +65,7 @@ class MeterTrail:
     """Not processed yet: another reading at the same time may replace it."""
     _doubtful: list[Reading] = attrs.field(factory=list, init=False)
 
-    def add(self, reading: Reading) -> Iterator[Step]:
+    def add(self, reading: Reading) -> Iterator[Increment]:
         """Add the next reading; yields the steps that are now certain."""
         newest = self._newest
         if reading.quality is Quality.SUSPECT:
@@ -81,7 +81,7 @@ class MeterTrail:
             yield from self._process(newest)
         self._newest = reading
 
-    def finish(self) -> Iterator[Step]:
+    def finish(self) -> Iterator[Increment]:
         """The remaining steps, after the last reading."""
         newest, self._newest = self._newest, None
         if newest is not None:
@@ -89,27 +89,27 @@ class MeterTrail:
         while self._doubtful:
             yield from self._accept_doubtful()
 
-    def _process(self, reading: Reading) -> Iterator[Step]:
+    def _process(self, reading: Reading) -> Iterator[Increment]:
         last = self.last
         if last is None:
             self.last = reading
         elif (litres := self._litres(last, reading)) is not None:
             self._doubtful.clear()
             self.last = reading
-            yield Step(last, reading, litres)
+            yield Increment(last, reading, litres)
         else:
             self._doubtful.append(reading)
             duration = reading.time - self._doubtful[0].time
             if len(self._doubtful) > _CONFIRMATIONS and duration >= _CONFIRMED_AFTER:
                 yield from self._accept_doubtful()
 
-    def _accept_doubtful(self) -> Iterator[Step]:
+    def _accept_doubtful(self) -> Iterator[Increment]:
         """Accept the first of the doubtful readings, and check the others from there."""
         last, (first, *others) = self.last, self._doubtful
         self._doubtful = []
         self.last = first
         if last is not None:
-            yield Step(last, first, None)
+            yield Increment(last, first, None)
         for reading in others:
             yield from self._process(reading)
 
@@ -119,5 +119,5 @@ class MeterTrail:
         litres = litres_between(*totals, duration, max_flow=self.max_flow)
         if litres is None and after.value < before.value:
             duration = min(duration, _NEAR_LIMIT)
-            return litres_between(*totals, duration, max_flow=self.max_flow, limits=LIMITS)
+            return litres_between(*totals, duration, max_flow=self.max_flow, rollovers=ROLLOVERS)
         return litres

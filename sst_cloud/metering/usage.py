@@ -10,7 +10,7 @@ from sst_cloud.enums import Quantity, Water
 from sst_cloud.readings import Reading
 
 from .plausibility import MAX_FLOW
-from .totals import MeterTrail, Step
+from .totals import Increment, MeterTrail
 
 Period = Literal["hour", "day", "week", "month"]
 
@@ -177,7 +177,7 @@ class _MeterUsage:
                 breaks=tuple(period.breaks),
             )
 
-    def _count(self, step: Step) -> None:
+    def _count(self, step: Increment) -> None:
         start, end = self.calendar.clip(step.before.time, step.after.time)
         if start >= end:
             return

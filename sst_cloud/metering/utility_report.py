@@ -14,7 +14,7 @@ from sst_cloud.enums import Quantity, Water
 from sst_cloud.readings import Reading
 
 from .plausibility import MAX_FLOW
-from .totals import MeterTrail, Step
+from .totals import Increment, MeterTrail
 from .usage import GAP
 
 _MAX_HOURS: Final = 48
@@ -150,7 +150,7 @@ class _MeterPeriod:
         if earliest is None or earliest.time > self.end:
             return None
         first = last = earliest
-        steps_between: list[Step] = []
+        steps_between: list[Increment] = []
         for step in takewhile(lambda step: step.after.time <= self.end, steps):
             last = step.after
             if last.time <= self.start:
@@ -173,7 +173,7 @@ class _MeterPeriod:
             notes=tuple(self._notes(first, last, steps_between)),
         )
 
-    def _used(self, first: Reading, steps: Sequence[Step]) -> Decimal:
+    def _used(self, first: Reading, steps: Sequence[Increment]) -> Decimal:
         """The usage; if the meter was replaced, the sum over both."""
         used, start_total, total = 0 * self.unit, first.value, first.value
         for step in steps:
@@ -184,7 +184,7 @@ class _MeterPeriod:
                 total += step.litres
         return used + self._m3(total) - self._m3(start_total)
 
-    def _notes(self, first: Reading, last: Reading, steps: Sequence[Step]) -> Iterator[str]:
+    def _notes(self, first: Reading, last: Reading, steps: Sequence[Increment]) -> Iterator[str]:
         if first.time > self.start:
             yield f"no reading before {self._time_in_words(first)}; usage until then is missing"
         elif self.start - first.time > self.gap:

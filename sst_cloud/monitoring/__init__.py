@@ -1,17 +1,26 @@
 """Validation of totals, and alarms. Pure functions over a state that survives a restart."""
 
-from sst_cloud._lazy import lazily
+from sst_cloud._lazy import lazy_exports
 
-__all__, __getattr__, __dir__ = lazily(
+__all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
+        "alarms": (
+            "AlarmState",
+            "detect_alarms",
+        ),
         "events": (
             "Event",
             "EventKind",
         ),
         "rules": (
-            "ValidationRules",
             "AlarmRules",
+            "ValidationRules",
+        ),
+        "validation": (
+            "ValidationResult",
+            "ValidationState",
+            "validate",
         ),
     },
 )

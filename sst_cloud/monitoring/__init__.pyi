@@ -1,4 +1,9 @@
+from .alarms import AlarmState as AlarmState
+from .alarms import detect_alarms as detect_alarms
 from .events import Event as Event
 from .events import EventKind as EventKind
 from .rules import AlarmRules as AlarmRules
 from .rules import ValidationRules as ValidationRules
+from .validation import ValidationResult as ValidationResult
+from .validation import ValidationState as ValidationState
+from .validation import validate as validate

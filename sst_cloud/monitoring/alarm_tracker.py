@@ -24,7 +24,7 @@ _MESSAGES: Final = {
 PlaceId = tuple[int | None, int | None, str | None, str | None]
 """House, device, point, point id; None where they do not apply."""
 
-AlarmStates = Mapping[tuple[EventKind, PlaceId], datetime | None]
+ActiveSince = Mapping[tuple[EventKind, PlaceId], datetime | None]
 """When an alarm started; None if it is known not to be active."""
 
 
@@ -57,18 +57,18 @@ WHOLE_ACCOUNT: Final = Place((None, None, None, None), "the whole account")
 class AlarmTracker:
     """The alarms after one poll, and the events they cause."""
 
-    def __init__(self, now: datetime, states: AlarmStates) -> None:
+    def __init__(self, now: datetime, active_since: ActiveSince) -> None:
         self.now = now
-        self.states: dict[tuple[EventKind, PlaceId], datetime | None] = dict(states)
+        self.active_since: dict[tuple[EventKind, PlaceId], datetime | None] = dict(active_since)
         self.events: list[Event] = []
 
     def is_active(self, kind: EventKind, place: Place) -> bool:
         """Whether an alarm has been reported and is not over."""
-        return self.states.get((kind, place.place_id)) is not None
+        return self.active_since.get((kind, place.place_id)) is not None
 
     def is_known(self, kind: EventKind, place: Place) -> bool:
         """Whether it is known to be active or not."""
-        return (kind, place.place_id) in self.states
+        return (kind, place.place_id) in self.active_since
 
     def set(
         self,
@@ -83,8 +83,8 @@ class AlarmTracker:
 
         It is `stale` if its device has not reported since.
         """
-        since = self.states.get((kind, place.place_id))
-        self.states[kind, place.place_id] = (since or self.now) if on else None
+        since = self.active_since.get((kind, place.place_id))
+        self.active_since[kind, place.place_id] = (since or self.now) if on else None
         if on is (since is not None):
             return
         house_id, device_id, point, point_id = place.place_id

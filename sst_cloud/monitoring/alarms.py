@@ -15,13 +15,11 @@ import attrs
 from sst_cloud.enums import Quality, Quantity
 from sst_cloud.readings import Reading, format_time
 
-from .alarm_tracker import WHOLE_ACCOUNT, AlarmStates, AlarmTracker, Place, PlaceId, hours
+from .alarm_tracker import WHOLE_ACCOUNT, ActiveSince, AlarmTracker, Place, PlaceId, hours
 from .continuous_flow import FlowState, advance
 from .events import Event, EventKind
 from .rules import AlarmRules
 from .state_json import parse, parse_rows, parse_time
-
-__all__ = ["AlarmRules", "AlarmState", "detect_alarms"]
 
 _JUST_BEFORE: Final = timedelta(seconds=1)
 """How long before the first poll that a device is missing from its silence starts."""
@@ -54,7 +52,7 @@ class LastSeen:
 class AlarmState:
     """The state after the last poll."""
 
-    alarms: AlarmStates = attrs.field(factory=dict, hash=False)
+    alarms: ActiveSince = attrs.field(factory=dict, hash=False)
     flow: Mapping[_MeterId, FlowState] = attrs.field(factory=dict, hash=False)
     last_seen: Mapping[_DeviceId, LastSeen] = attrs.field(factory=dict, hash=False)
     last_readings: datetime | None = None
@@ -138,7 +136,7 @@ def detect_alarms(
             events, flow[meter] = advance(flow.get(meter), reading, zone, rules)
             tracker.events += events
     new_state = AlarmState(
-        alarms=tracker.states, flow=flow, last_seen=last_seen, last_readings=last_readings
+        alarms=tracker.active_since, flow=flow, last_seen=last_seen, last_readings=last_readings
     )
     return tuple(tracker.events), new_state
 

@@ -24,8 +24,6 @@ from .events import Event, EventKind
 from .rules import ValidationRules
 from .state_json import parse, parse_rows
 
-__all__ = ["Meter", "MeterId", "ValidationResult", "ValidationRules", "ValidationState", "validate"]
-
 MeterId = tuple[int, int, str]
 """House, device, counter id."""
 
@@ -56,7 +54,7 @@ class FormerTotal:
 
 
 @attrs.frozen
-class Meter:
+class MeterState:
     """A meter's trusted total, and the readings that are still in doubt."""
 
     time: datetime
@@ -71,7 +69,7 @@ class Meter:
 class ValidationState:
     """All meters, after the last poll."""
 
-    meters: Mapping[MeterId, Meter] = attrs.field(factory=dict, hash=False)
+    meters: Mapping[MeterId, MeterState] = attrs.field(factory=dict, hash=False)
 
     def to_json(self) -> str:
         """The state as text."""
@@ -144,14 +142,14 @@ def validate(
 
 @attrs.frozen(kw_only=True)
 class _Decision:
-    meter: Meter
+    meter: MeterState
     reading: Reading
     redelivered: tuple[Reading, ...] = ()
     event: Event | None = None
 
 
 def _decide(
-    meter: Meter | None, reading: Reading, counter: Counter | None, rules: ValidationRules
+    meter: MeterState | None, reading: Reading, counter: Counter | None, rules: ValidationRules
 ) -> _Decision:
     total = int(reading.value)
     flow_limits = _FlowLimits.of(counter, rules)
@@ -166,7 +164,7 @@ def _decide(
         is_fresh = bool(reading.model) and reading.quality is not Quality.STALE
         confirmed_now = is_fresh or total != meter.total
         former = meter.former and meter.former.extended(reading)
-        trusted = Meter(reading.time if confirmed_now else meter.time, total, former=former)
+        trusted = MeterState(reading.time if confirmed_now else meter.time, total, former=former)
         event = _glitch_over_event(meter, reading) if candidates else None
         return _Decision(meter=trusted, reading=reading, event=event)
 
@@ -178,7 +176,7 @@ def _decide(
         and flow_limits.can_explain(former.time, former.total, reading)
     ):
         return _Decision(
-            meter=Meter(reading.time, total),
+            meter=MeterState(reading.time, total),
             reading=reading,
             redelivered=_with_quality(Quality.SUSPECT, former.since),
             event=_replacement_undone_event(former, reading),
@@ -190,7 +188,9 @@ def _decide(
     duration = abs(reading.time - candidates[0].time)
     if len(candidates) > rules.confirmations and duration >= rules.confirmations * REFRESH:
         return _Decision(
-            meter=Meter(reading.time, total, former=_former_of(meter, candidates, flow_limits)),
+            meter=MeterState(
+                reading.time, total, former=_former_of(meter, candidates, flow_limits)
+            ),
             reading=reading,
             redelivered=_with_quality(Quality.GOOD, candidates[:-1]),
             event=_replaced_event(meter, candidates),
@@ -205,11 +205,11 @@ class _FlowLimits:
 
     max_flow: float
     step: int | None = None
-    limits: tuple[int, ...] = ()
+    rollovers: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, counter: Counter | None, rules: ValidationRules) -> "_FlowLimits":
-        """Those of a counter. Values that are not positive count as unknown."""
+        """The limits of a counter; values that are not positive count as unknown."""
         step = counter.step_l if counter else None
         limit = counter.max_value if counter else None
         return cls(
@@ -230,13 +230,13 @@ class _FlowLimits:
             duration,
             max_flow=self.max_flow,
             step=self.step,
-            limits=self.limits,
+            rollovers=self.rollovers,
         )
         return litres is not None
 
 
 def _former_of(
-    meter: Meter, confirmed: tuple[Reading, ...], flow_limits: _FlowLimits
+    meter: MeterState, confirmed: tuple[Reading, ...], flow_limits: _FlowLimits
 ) -> FormerTotal | None:
     """The former total, unless normal use could also lead to the new total within a day."""
     if flow_limits.can_deliver(meter.total, int(confirmed[-1].value), _FORMER_LIFETIME):
@@ -244,15 +244,15 @@ def _former_of(
     return FormerTotal(meter.time, meter.total).extended(*confirmed)
 
 
-def _first_total(reading: Reading, counter: Counter | None) -> Meter:
+def _first_total(reading: Reading, counter: Counter | None) -> MeterState:
     """A meter's first total is trusted, unless the cloud itself has reported a higher one."""
     total = int(reading.value)
     previous = (counter.previous_value_l if counter else None) or total
-    return Meter(reading.time, max(previous, total))
+    return MeterState(reading.time, max(previous, total))
 
 
 def _confirms_nothing(last: Reading, reading: Reading) -> bool:
-    """Whether a reading confirms nothing."""
+    """Whether a reading only repeats the last candidate, so that it is no evidence."""
     return reading.key == last.key or only_repeats(last, reading)
 
 
@@ -260,7 +260,7 @@ def _with_quality(quality: Quality, readings: Iterable[Reading]) -> tuple[Readin
     return tuple(attrs.evolve(reading, quality=quality) for reading in readings)
 
 
-def _suspect_event(meter: Meter, reading: Reading) -> Event:
+def _suspect_event(meter: MeterState, reading: Reading) -> Event:
     return Event.at_point(
         reading,
         EventKind.COUNTER_SUSPECT,
@@ -271,7 +271,7 @@ def _suspect_event(meter: Meter, reading: Reading) -> Event:
     )
 
 
-def _glitch_over_event(meter: Meter, reading: Reading) -> Event:
+def _glitch_over_event(meter: MeterState, reading: Reading) -> Event:
     return Event.at_point(
         reading,
         EventKind.COUNTER_SUSPECT,
@@ -293,7 +293,7 @@ def _replacement_undone_event(former: FormerTotal, reading: Reading) -> Event:
     )
 
 
-def _replaced_event(meter: Meter, confirmed: tuple[Reading, ...]) -> Event:
+def _replaced_event(meter: MeterState, confirmed: tuple[Reading, ...]) -> Event:
     first = confirmed[0]
     change = "has been replaced: it fell" if first.value < meter.total else "has jumped"
     return Event.at_point(
@@ -306,7 +306,7 @@ def _replaced_event(meter: Meter, confirmed: tuple[Reading, ...]) -> Event:
     )
 
 
-def _other_causes(meter: Meter, reading: Reading) -> str:
+def _other_causes(meter: MeterState, reading: Reading) -> str:
     """Another possible reason for such a fast rise."""
     risen = reading.value > meter.total
     return "; this could also be a burst pipe, or the flow limit is too low" if risen else ""
@@ -316,11 +316,11 @@ def _m3(litres: float) -> str:
     return f"{litres / 1000:.3f} m³"
 
 
-def _meter_row(row: Any) -> tuple[MeterId, Meter]:
+def _meter_row(row: Any) -> tuple[MeterId, MeterState]:
     house_id, device_id, point_id = row["meter"]
     candidates = tuple(parse_rows(Reading.from_dict, row.get("candidates")))
     former = next(parse_rows(_former_row, [row.get("former")]), None)
-    return (int(house_id), int(device_id), str(point_id)), Meter(
+    return (int(house_id), int(device_id), str(point_id)), MeterState(
         *_time_and_total(row), candidates, former
     )
 

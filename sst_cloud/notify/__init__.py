@@ -1,8 +1,8 @@
-"""Where events go: commands, webhooks, mail."""
+"""Where events go: commands and web addresses; and the mail server, for reports."""
 
-from sst_cloud._lazy import lazily
+from sst_cloud._lazy import lazy_exports
 
-__all__, __getattr__, __dir__ = lazily(
+__all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "base": ("Handler",),

@@ -1,8 +1,8 @@
 """The durable queue of readings and events, and delivery from it."""
 
-from sst_cloud._lazy import lazily
+from sst_cloud._lazy import lazy_exports
 
-__all__, __getattr__, __dir__ = lazily(
+__all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "dead_letters": (

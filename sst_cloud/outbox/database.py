@@ -1,4 +1,4 @@
-"""The outbox's file: schema, opening, and replacing it when it is damaged."""
+"""The outbox's database: schema, upgrade, opening, and replacing it when it is damaged."""
 
 import logging
 import sqlite3
@@ -41,7 +41,7 @@ CREATE TABLE consumers (
     stream TEXT NOT NULL,
     cursor INTEGER NOT NULL,
     joined INTEGER NOT NULL DEFAULT 1,
-    state TEXT NOT NULL DEFAULT 'flowing',
+    state TEXT NOT NULL DEFAULT 'delivering',
     delivered INTEGER NOT NULL DEFAULT 0,
     rejected INTEGER NOT NULL DEFAULT 0,
     dropped INTEGER NOT NULL DEFAULT 0,

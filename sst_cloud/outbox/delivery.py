@@ -210,7 +210,7 @@ class Delivery:
             now = self._clock.now()
             await asyncio.to_thread(self._dead_letters.add, self.name, unsettled.dead_letters, now)
             self._unsettled = unsettled = attrs.evolve(unsettled, dead_letters=())
-        await self._outbox.deliver(
+        await self._outbox.mark_delivered(
             self.name,
             self.stream,
             unsettled.upto,
@@ -305,6 +305,6 @@ class Delivery:
     ) -> None:
         next_try = self._clock.now() + timedelta(seconds=wait)
         try:
-            await self._outbox.fail(self.name, self.stream, state, str(error), next_try)
+            await self._outbox.record_failure(self.name, self.stream, state, str(error), next_try)
         except OutboxError as failure:
             _log.debug("the failure of %s is not recorded: %s", self.name, failure)

@@ -57,7 +57,7 @@ class Batch(Generic[T]):
 
 
 @attrs.frozen
-class Entry:
+class Commit:
     """What is committed in one transaction."""
 
     readings: Sequence[Reading] = ()

@@ -1,4 +1,4 @@
-"""The open file of an outbox: its transactions, and a new file if it is damaged or removed."""
+"""An open outbox: its transactions, and going over to a new file if its own is damaged or gone."""
 
 import logging
 import sqlite3

@@ -17,7 +17,7 @@ from sst_cloud.readings import Reading, format_time
 
 from . import queries
 from .database import check_database, second_connection
-from .entries import Batch, Entry, Limits, Start, as_utf8, decode, encode
+from .entries import Batch, Commit, Limits, Start, as_utf8, decode, encode
 from .file import OutboxFile
 from .integrity import damage, entry_sum
 from .status import DeliveryState, Status, Stream
@@ -62,18 +62,18 @@ class Outbox:
         await self._in_thread(self._file.close)
         self._thread.shutdown()
 
-    async def append(self, entry: Entry) -> None:
+    async def append(self, commit: Commit) -> None:
         """Commit an entry: it is on disk, and can be read, when this returns.
 
         Raises `OutboxError`.
         """
         added = int(self._clock.now().timestamp())
         records = {
-            Stream.READINGS: [encode(reading) for reading in entry.readings],
-            Stream.EVENTS: [encode(event) for event in entry.events],
+            Stream.READINGS: [encode(reading) for reading in commit.readings],
+            Stream.EVENTS: [encode(event) for event in commit.events],
         }
         rows: dict[Stream, list[tuple[int, int, bytes, int]]] = {}
-        notes = {key: _encodable(text) for key, text in entry.notes.items()}
+        notes = {key: _encodable(text) for key, text in commit.notes.items()}
 
         def insert(database: sqlite3.Connection) -> None:
             for stream, contents in records.items():
@@ -96,7 +96,7 @@ class Outbox:
             self._file.newest |= {stream: rows[stream][-1][0] for stream in rows if rows[stream]}
 
         await self._in_thread(lambda: self._file.run(insert, check=check))
-        self._latest_readings = dict(zip(records[Stream.READINGS], entry.readings, strict=True))
+        self._latest_readings = dict(zip(records[Stream.READINGS], commit.readings, strict=True))
 
     async def notes(self) -> dict[str, str]:
         """The stored notes, by name; a damaged one is logged and ignored."""
@@ -108,22 +108,22 @@ class Outbox:
 
         return await self._run(read)
 
-    async def join(self, name: str, stream: Stream, start: Start = Start.NOW) -> None:
+    async def register(self, name: str, stream: Stream, start: Start = Start.NOW) -> None:
         """Register a consumer's cursor; a known consumer continues where it was."""
 
-        def register(database: sqlite3.Connection) -> None:
+        def add(database: sqlite3.Connection) -> None:
             # A salvaged outbox may have lost this consumer's cursor.
             starts_now = start is Start.NOW and not queries.is_salvaged(database)
             cursor = queries.newest(database, stream) if starts_now else 0
             database.execute(
                 "INSERT INTO consumers (name, stream, cursor) VALUES (?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET joined = 1, state = 'flowing'",
+                "ON CONFLICT DO UPDATE SET joined = 1, state = 'delivering'",
                 (name, stream, max(cursor, queries.first(database, stream) - 1)),
             )
             _skip_dropped(database, stream, _TOO_OLD)
             self._file.positions[stream, name] = queries.position(database, stream, name)
 
-        await self._run(register)
+        await self._run(add)
 
     async def batch(self, name: str, stream: Stream, limit: int) -> Batch[Any]:
         """The next entries for a consumer, oldest first; empty if it has received all."""
@@ -154,7 +154,7 @@ class Outbox:
 
         return await self._in_thread(read)
 
-    async def deliver(
+    async def mark_delivered(
         self, name: str, stream: Stream, upto: int, *, accepted: int, rejected: int = 0
     ) -> None:
         """Record that a consumer has received this many entries, up to this number."""
@@ -168,14 +168,14 @@ class Outbox:
                 # What was dropped while it was being delivered was received all the same.
                 "UPDATE consumers SET dropped = dropped - max(0, min(cursor, ?) - ?), "
                 "cursor = max(cursor, ?), delivered = delivered + ?, "
-                "rejected = rejected + ?, last_success = ?, state = 'flowing', error = NULL, "
+                "rejected = rejected + ?, last_success = ?, state = 'delivering', error = NULL, "
                 "error_since = NULL, next_try = NULL WHERE stream = ? AND name = ?",
                 (position, previous, position, accepted, rejected, now, stream, name),
             )
 
         await self._run(advance)
 
-    async def fail(
+    async def record_failure(
         self, name: str, stream: Stream, state: DeliveryState, error: str, next_try: datetime
     ) -> None:
         """Record why a delivery failed, and when it will be retried."""

@@ -23,6 +23,8 @@ _OWN_PREFIX: Final = "outbox: "
 """Begins the names of the outbox's own notes."""
 _SALVAGED: Final = f"{_OWN_PREFIX}salvaged"
 _NEWEST: Final = f"{_OWN_PREFIX}newest of "
+RENAMED_STATES: Final = {"flowing": "delivering"}
+"""In rows of formats before 3."""
 _RENAMED_NOTES: Final = {"judge": "validation", "watch": "alarms"}
 _RENAMED_ALARM_KEYS: Final = {
     "troubles": "alarms",
@@ -77,19 +79,19 @@ def notes(database: sqlite3.Connection) -> dict[str, str]:
     return {key: value for key, value in stored if not key.startswith(_OWN_PREFIX)}
 
 
-def store_notes(database: sqlite3.Connection, notes: Mapping[str, str]) -> None:
+def store_notes(database: sqlite3.Connection, texts: Mapping[str, str]) -> None:
     """Store notes by name, replacing earlier ones."""
     database.executemany(
         "INSERT INTO notes VALUES (?, ?, ?) "
         "ON CONFLICT DO UPDATE SET value = excluded.value, sum = excluded.sum",
-        [(key, text, row_sum(key, text)) for key, text in notes.items()],
+        [(key, text, row_sum(key, text)) for key, text in texts.items()],
     )
 
 
-def with_current_names(notes: Mapping[str, str]) -> dict[str, str]:
+def with_current_names(texts: Mapping[str, str]) -> dict[str, str]:
     """Notes with the names, and the JSON keys in them, that they have since format 3."""
-    current = {_RENAMED_NOTES.get(key, key): text for key, text in notes.items()}
-    if "watch" in notes:
+    current = {_RENAMED_NOTES.get(key, key): text for key, text in texts.items()}
+    if "watch" in texts:
         for former, name in _RENAMED_ALARM_KEYS.items():
             current["alarms"] = current["alarms"].replace(f'"{former}": ', f'"{name}": ')
     return current
@@ -320,7 +322,7 @@ def _sink_status(database: sqlite3.Connection, row: Sequence[Any]) -> SinkStatus
     return SinkStatus(
         name=name,
         stream=stream,
-        state=DeliveryState(state) if joined else DeliveryState.REMOVED,
+        state=DeliveryState(RENAMED_STATES.get(state, state)) if joined else DeliveryState.REMOVED,
         waiting=waiting,
         oldest=_from_timestamp(*oldest) if oldest else None,
         delivered=delivered,

@@ -126,7 +126,7 @@ class _Salvager:
         """Store consumers and notes, and fill in the missing entries."""
         positions = len(self._consumers)
         for (stream, name), position in self._positions.items():
-            row = self._consumers.get((name, stream), (name, stream, 0, 1, "flowing", 0, 0, 0))
+            row = self._consumers.get((name, stream), (name, stream, 0, 1, "delivering", 0, 0, 0))
             cursor = max(position, row[_CURSOR])
             row = (*row[:_CURSOR], cursor, *row[_CURSOR + 1 :])
             self._consumers[name, stream] = (*row, *[None] * 4)[: len(queries.CONSUMER_COLUMNS)]
@@ -178,6 +178,6 @@ def _is_consumer(values: tuple[Any, ...]) -> bool:
     return (
         isinstance(name, str)
         and stream in set(Stream)
-        and state in set(DeliveryState)
+        and state in {*DeliveryState, *queries.RENAMED_STATES}
         and all(isinstance(number, int) for number in (cursor, joined, *numbers))
     )

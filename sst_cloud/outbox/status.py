@@ -16,7 +16,7 @@ class Stream(StrEnum):
 class DeliveryState(StrEnum):
     """What a consumer of the outbox is doing."""
 
-    FLOWING = "flowing"
+    DELIVERING = "delivering"
     """Everything is delivered, or being delivered."""
     RETRYING = "retrying"
     """The last attempt failed; it will be retried."""
@@ -31,9 +31,9 @@ class SinkStatus:
     """The status of one consumer: a sink or an event handler. Times are UTC."""
 
     name: str
-    """The sink's URL; it never contains secrets."""
+    """The URL of the sink, or the command or URL of the handler; without secrets."""
     stream: Stream = Stream.READINGS
-    state: DeliveryState = DeliveryState.FLOWING
+    state: DeliveryState = DeliveryState.DELIVERING
     waiting: int = 0
     """How many are committed but not delivered yet: its lag."""
     oldest: datetime | None = None

@@ -8,9 +8,9 @@ async with FakeCloud() as cloud:
     cloud.clock.advance(600)
 """
 
-from sst_cloud._lazy import lazily
+from sst_cloud._lazy import lazy_exports
 
-__all__, __getattr__, __dir__ = lazily(
+__all__, __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "fake.account": (

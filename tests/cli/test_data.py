@@ -24,7 +24,7 @@ from sst_cloud_sinks.csv import CsvSink
 
 from .conftest import Run
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 PROGRAM = (sys.executable, "-m", "sst_cloud.cli")
 
@@ -210,7 +210,7 @@ def test_latest_and_usage_read_a_store(sst: Run, logged_in: FakeCloud, folder: P
     status, out, _ = sst("latest", "sqlite:a.db")
     assert status == 0
     garden = next(line for line in out.splitlines() if "Garden" in line)
-    assert garden.split()[:6] == ["Summer", "house", "Well", "Garden", "cold", "meter"]
+    assert garden.split()[:6] == ["Summer", "house", "Well", "Garden", "cold", "volume"]
     assert garden.split()[7] == "m³"
     words = ("latest", "sqlite:a.db", "--quantity", "volume", "--json")
     assert len(json.loads(sst(*words).out)) == 5

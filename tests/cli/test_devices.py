@@ -66,6 +66,7 @@ def test_valves_do_not_open_during_a_leak(sst: Run, immediate_cloud: FakeCloud) 
     status, _, err = sst("valves", "open", "--device", "Bathroom")
     assert status == 1
     assert "reports a leak" in err
+    assert "to open them anyway, use --despite-alarm" in err
     assert immediate_cloud.commands == []
     words = ("valves", "open", "--device", "Bathroom", "--despite-alarm", "--no-wait")
     status, out, _ = sst(*words)

@@ -16,7 +16,7 @@ from sst_cloud.testing import FakeCloud
 
 from .conftest import Run
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 TOKEN: Final = "qXf-a/very+secret_token=="
 STATE: Final = ("--state", "state")

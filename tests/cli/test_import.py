@@ -29,7 +29,7 @@ from sst_cloud.testing.sink_contract import START, sample_reading
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 HEADER = ",".join(FIELDS).encode() + b"\r\n"
 

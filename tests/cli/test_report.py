@@ -32,7 +32,7 @@ from sst_cloud.cli.app import run
 from sst_cloud.cli.meter_titles import natural_key
 from sst_cloud.cli.settings import Settings
 from sst_cloud.models import House
-from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.entries import Commit
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.outbox.state_folder import houses_note
 from sst_cloud.testing.sink_contract import sample_reading
@@ -197,7 +197,7 @@ def test_each_house_has_its_own_report_day_and_time_zone(
 
     async def note() -> None:
         async with Outbox(home) as outbox:
-            await outbox.append(Entry(notes={"houses": houses_note(houses)}))
+            await outbox.append(Commit(notes={"houses": houses_note(houses)}))
 
     asyncio.run(note())
     status, out, err = sst("report", "sqlite:home.db", "--state", str(home), "--json")
@@ -548,7 +548,7 @@ def polite(line: bytes) -> bytes:
     return b"220 fine\r\n" if not line else b"250 fine\r\n" if is_command else b""
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 @pytest.mark.parametrize(
     ("command", "form"),
     [
@@ -581,7 +581,7 @@ def test_secrets_repeated_by_the_mail_server_are_never_shown(
     assert leaked(err, SMTP_PASSWORD, "door@me.example") == []
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -611,7 +611,7 @@ def test_endless_mail_reply_is_cut_off(
     assert peak < 32_000_000
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 def test_slow_mail_reply_times_out(
     sst: Run,
     home: Path,

@@ -199,7 +199,7 @@ URLS = (
 )
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 @pytest.mark.parametrize("url", URLS)
 def test_refused_sink_url_is_masked_by_every_command(
     sst: Run, logged_in: FakeCloud, folder: Path, url: str

@@ -13,7 +13,7 @@ from sst_cloud.cli.app import run
 from sst_cloud.cli.settings import Settings
 from sst_cloud.errors import OutboxError
 from sst_cloud.monitoring.events import Event, EventKind
-from sst_cloud.outbox.entries import Entry, Start
+from sst_cloud.outbox.entries import Commit, Start
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.outbox.status import DeliveryState, Stream
 from sst_cloud.readings import format_time
@@ -51,16 +51,18 @@ async def fill(folder: Path, clock: ManualClock, **notes: str) -> None:
     """Create an outbox with sinks in every state."""
     async with Outbox(folder, clock=clock) as outbox:
         for name in ("sqlite:home.db", "influxdb:http://x/y", "csv:old.csv", "csv:slow.csv"):
-            await outbox.join(name, Stream.READINGS, Start.BEGINNING)
-        await outbox.join("ring", Stream.EVENTS, Start.BEGINNING)
+            await outbox.register(name, Stream.READINGS, Start.BEGINNING)
+        await outbox.register("ring", Stream.EVENTS, Start.BEGINNING)
         start = clock.now()
         readings = [sample_reading(time=start + number * SECOND) for number in range(1234)]
         event = Event(time=start, kind=EventKind.LEAK, message="Water")
-        await outbox.append(Entry(readings=readings, events=[event], notes=notes))
+        await outbox.append(Commit(readings=readings, events=[event], notes=notes))
         clock.advance(timedelta(hours=3))
-        await outbox.deliver("sqlite:home.db", Stream.READINGS, 1234, accepted=1231, rejected=3)
+        await outbox.mark_delivered(
+            "sqlite:home.db", Stream.READINGS, 1234, accepted=1231, rejected=3
+        )
         clock.advance(timedelta(minutes=5))
-        await outbox.fail(
+        await outbox.record_failure(
             "influxdb:http://x/y",
             Stream.READINGS,
             DeliveryState.PAUSED,
@@ -68,19 +70,23 @@ async def fill(folder: Path, clock: ManualClock, **notes: str) -> None:
             clock.now() + timedelta(minutes=30),
         )
         due = clock.now() - timedelta(minutes=1)
-        await outbox.fail("csv:slow.csv", Stream.READINGS, DeliveryState.RETRYING, "disk full", due)
+        await outbox.record_failure(
+            "csv:slow.csv", Stream.READINGS, DeliveryState.RETRYING, "disk full", due
+        )
     async with Outbox(folder, clock=clock) as outbox:
         for name in ("sqlite:home.db", "influxdb:http://x/y", "csv:slow.csv"):
-            await outbox.join(name, Stream.READINGS)
-        await outbox.fail(
+            await outbox.register(name, Stream.READINGS)
+        await outbox.record_failure(
             "influxdb:http://x/y",
             Stream.READINGS,
             DeliveryState.PAUSED,
             "x: unauthorized (HTTP 401)",
             clock.now() + timedelta(minutes=30),
         )
-        await outbox.fail("csv:slow.csv", Stream.READINGS, DeliveryState.RETRYING, "disk full", due)
-        await outbox.join("ring", Stream.EVENTS)
+        await outbox.record_failure(
+            "csv:slow.csv", Stream.READINGS, DeliveryState.RETRYING, "disk full", due
+        )
+        await outbox.register("ring", Stream.EVENTS)
 
 
 def test_status_is_printed_as_text(tmp_path: Path, clock: ManualClock, status: Status) -> None:
@@ -118,9 +124,10 @@ def test_status_is_printed_as_text(tmp_path: Path, clock: ManualClock, status: S
         "rejected",
     ]
     assert lines["sqlite:home.db"].split()[1:] == ["idle", "0", "1,231", "5", "min", "3"]
-    assert "refused     1,234     3 h" in lines["influxdb:http://x/y"]
+    assert "paused     1,234     3 h" in lines["influxdb:http://x/y"]
     assert "never" in lines["influxdb:http://x/y"]
-    assert "not used" in lines["csv:old.csv"]
+    assert "removed" in lines["csv:old.csv"]
+    assert "\nSee what was rejected, and why: sst-cloud dead-letters list\n" in out
     assert "idle" in lines["ring"]
     assert out.endswith(
         "\ncsv:slow.csv: disk full\n"
@@ -137,7 +144,7 @@ def test_status_while_a_collector_runs(tmp_path: Path, clock: ManualClock, statu
     async def look() -> tuple[str, dict[str, object]]:
         async with Outbox(tmp_path, clock=clock) as outbox:
             for name in ("sqlite:home.db", "influxdb:http://x/y", "csv:slow.csv"):
-                await outbox.join(name, Stream.READINGS)
+                await outbox.register(name, Stream.READINGS)
             words = (await asyncio.to_thread(status)).out
             status_json = json.loads((await asyncio.to_thread(status, "--json")).out)
             with pytest.raises(OutboxError, match="another collector is using"):

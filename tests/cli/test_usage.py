@@ -25,7 +25,7 @@ from sst_cloud.cli.app import run
 from sst_cloud.cli.settings import Settings
 from sst_cloud.display import plot
 from sst_cloud.models import House
-from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.entries import Commit
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.outbox.state_folder import houses_note
 from sst_cloud.testing.fake.household import WaterUse
@@ -107,7 +107,7 @@ def collect_houses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     async def note(*houses: House) -> None:
         (tmp_path / "state").mkdir(exist_ok=True)
         async with Outbox(tmp_path / "state") as outbox:
-            await outbox.append(Entry(notes={"houses": houses_note(houses)}))
+            await outbox.append(Commit(notes={"houses": houses_note(houses)}))
 
     return lambda *houses: asyncio.run(note(*houses))
 
@@ -638,7 +638,7 @@ def test_gap_option_sets_what_counts_as_missing(sst: Run, fill: Fill) -> None:
     assert json.loads(sst(*words, "--gap", "7h").out)[0]["missing"] == 0
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 @pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize(
     ("words", "title", "unit", "labels"),
@@ -720,7 +720,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return figures
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 @pytest.mark.parametrize("house", ["Flat", "The house by the river", "A very long name " * 12])
 def test_plot_has_room_for_title_and_legend(
     sst: Run, fill: Fill, figures: list[Any], house: str
@@ -757,7 +757,7 @@ def test_plot_across_new_year_labels_both_years(sst: Run, fill: Fill, figures: l
     assert {label.count("\n") for label in labels} == {1, 2}
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 def test_plot_of_one_period_is_centred(sst: Run, stored: None, figures: list[Any]) -> None:
     words = ("usage", *ZONE, "--by", "month", "--from", "2026-10", "--to", "2026-10")
     assert sst(*words, "--plot", "it.png").status == 0

@@ -166,8 +166,9 @@ async def test_result_is_unconfirmed_without_waiting(
 async def test_valves_do_not_open_during_a_leak(home: Home, client: SSTCloud, name: str) -> None:
     module = await home.read(name, LeakModule)
     home.of_fake(name).module.wet_lines.add(1)
-    with pytest.raises(AlarmActiveError, match="reports a leak"):
+    with pytest.raises(AlarmActiveError, match="reports a leak") as caught:
         await client.set_valves(module, OPENED)
+    assert caught.value.__notes__ == ["To open them anyway, pass despite_alarm=True."]
     assert home.sent() == []
     await client.set_valves(module, OPENED, despite_alarm=True, wait=False)
     assert len(home.sent()) == 1

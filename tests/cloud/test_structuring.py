@@ -153,7 +153,7 @@ def test_exactly_the_maximum_of_unreadable_elements_is_listed() -> None:
     assert {bad.reason for bad in listing.unreadable} == {"`id` is missing"}
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 @pytest.mark.parametrize("type_", [House, Device, Counter, WirelessSensor])
 def test_list_is_read_up_to_a_maximum_length(type_: type[Entity]) -> None:
     payload = [{"id": 1, "name": "A", "type": 100, "device": 1, "value": 1}] * 50_001

@@ -36,7 +36,7 @@ from sst_cloud.outbox import (
     known_houses,
     read_status,
 )
-from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.entries import Commit
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.testing.sink_contract import sample_reading
 
@@ -183,7 +183,7 @@ class UnspeakableError(SSTCloudError):
         raise ZeroDivisionError
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 @pytest.mark.parametrize(
     "error",
     [
@@ -460,7 +460,7 @@ async def test_returning_sink_continues_at_its_old_position(
     await collected(source, {"one": one, "two": two}, tmp_path, 1)
     await collected(source, {"one": one}, tmp_path, 1)
     gone = {sink.name: sink.state for sink in read_status(tmp_path).sinks}
-    assert gone == {"one": DeliveryState.FLOWING, "two": DeliveryState.REMOVED}
+    assert gone == {"one": DeliveryState.DELIVERING, "two": DeliveryState.REMOVED}
     await collected(source, {"one": one, "two": two}, tmp_path, 1)
     assert one.values == two.values == [1, 2, 3]
 
@@ -482,7 +482,7 @@ async def test_suspect_readings_of_a_new_meter_are_redelivered_when_confirmed(
     assert {reading.key for reading in sink.stored[2:4]} == {
         reading.key for reading in sink.stored[4:6]
     }
-    assert [poll.redelivered for poll in polls] == [0, 0, 2]
+    assert [poll.redelivered_count for poll in polls] == [0, 0, 2]
 
 
 async def test_restart_neither_repeats_nor_loses_events(clock: ManualClock, tmp_path: Path) -> None:
@@ -604,7 +604,7 @@ async def test_one_failing_event_does_not_block_many_others(
         for number in range(100)
     ]
     async with Outbox(tmp_path, clock=clock) as outbox:
-        await outbox.append(Entry(events=events))
+        await outbox.append(Commit(events=events))
     handler = Picky()
     await collected(
         Meter(clock), {}, tmp_path, 3, handlers={"picky": handler}, start=Start.BEGINNING

@@ -20,7 +20,7 @@ from sst_cloud.outbox import read_status
 from sst_cloud.testing import FakeCloud, Hang
 from sst_cloud.testing.fake.faults import Handler
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 SIGNALS = pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
 IN_MEMORY = "readings are held in memory"

@@ -80,8 +80,8 @@ def test_metrics_show_polls_and_sinks() -> None:
     assert value(metrics, "sink_waiting", **influxdb) == 9
     assert value(metrics, "sink_oldest_timestamp_seconds") == NOW.timestamp() - 3600
     assert value(metrics, "sink_state", state="paused", **influxdb) == 1
-    assert value(metrics, "sink_state", state="flowing", **influxdb) == 0
-    assert value(metrics, "sink_state", state="flowing", stream=Stream.EVENTS) == 1
+    assert value(metrics, "sink_state", state="delivering", **influxdb) == 0
+    assert value(metrics, "sink_state", state="delivering", stream=Stream.EVENTS) == 1
 
 
 def test_removed_sink_is_not_in_the_metrics() -> None:

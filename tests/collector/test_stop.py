@@ -18,7 +18,7 @@ from sst_cloud.outbox import read_status
 from sst_cloud.testing import FakeCloud, Hang, Status
 from sst_cloud_sinks.sqlite import SqliteSink
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 SIGNALS = pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
 

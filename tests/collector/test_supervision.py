@@ -55,7 +55,7 @@ async def test_systemd_receives_ready_status_and_stopping(
         random=lambda: 0.0,
         on_poll=supervisor.record,
     )
-    async with collector, supervisor.monitor(collector):
+    async with collector, supervisor.supervise(collector):
         await collector.run(3)
     assert messages_from(systemd) == [
         "READY=1",
@@ -88,7 +88,7 @@ async def test_watchdog_is_not_fed_when_polls_stop(
             await asyncio.sleep(0)
         return messages_from(systemd).count("WATCHDOG=1") > 1
 
-    async with collector, supervisor.monitor(collector):
+    async with collector, supervisor.supervise(collector):
         assert await fed(after=0)
         await collector.run(1)
         assert await fed(after=44 * 60)
@@ -102,7 +102,7 @@ async def test_stopping_is_sent_to_systemd_after_an_error(
 ) -> None:
     collector = Collector(Meter(clock, AWAY), {}, tmp_path / "state", clock=clock)
     with pytest.raises(ServiceUnavailableError):
-        async with collector, Supervisor(clock=clock).monitor(collector):
+        async with collector, Supervisor(clock=clock).supervise(collector):
             await collector.run(1)
     assert messages_from(systemd)[-1] == "STOPPING=1"
 
@@ -125,7 +125,7 @@ async def test_metrics_and_health_are_served_while_collecting(
     source = Meter(clock, litres=41)
     collector = Collector(source, {"memory": MemorySink()}, tmp_path, clock=clock, on_poll=saw)
     url = f"http://127.0.0.1:{unused_tcp_port}"
-    async with collector, supervisor.monitor(collector, ("127.0.0.1", unused_tcp_port)):
+    async with collector, supervisor.supervise(collector, ("127.0.0.1", unused_tcp_port)):
         await collector.run(1)
         status, text = await get(f"{url}/metrics")
         assert status == 200
@@ -157,7 +157,7 @@ async def test_port_in_use_is_an_error_and_never_ready(
     with socket.create_server(("127.0.0.1", unused_tcp_port)):
         async with collector:
             with pytest.raises(SSTCloudError, match="cannot be used for metrics"):
-                async with Supervisor(clock=clock).monitor(
+                async with Supervisor(clock=clock).supervise(
                     collector, ("127.0.0.1", unused_tcp_port)
                 ):
                     await collector.run(1)

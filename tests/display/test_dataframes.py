@@ -35,7 +35,7 @@ def rows(frame: Any) -> list[dict[str, Any]]:
     return records
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 @each_library
 @given(several=st.lists(readings(), max_size=5))
 @settings(max_examples=60)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sst_cloud import Quality, Quantity, Reading
-from sst_cloud.metering.totals import LIMITS
+from sst_cloud.metering.totals import ROLLOVERS
 from sst_cloud.metering.usage import Break, Period, UsageTally, usage
 from sst_cloud.testing.sink_contract import sample_reading
 
@@ -61,7 +61,7 @@ def test_glitch_of_one_refresh_is_ignored_however_often_it_is_read(minutes: int)
     assert (day.litres, day.breaks) == (30, ())
 
 
-@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("limit", ROLLOVERS)
 def test_rollover_of_a_meter_is_counted(limit: int) -> None:
     (day,) = usage([at(0, limit - 7), at(1, 5), at(2, 9)], "day")
     assert (day.litres, day.breaks) == (16, ())

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from collector.parts import damaged
 from sst_cloud import Point, Quality, Quantity, Reading
-from sst_cloud.monitoring.alarms import AlarmRules, AlarmState, detect_alarms
+from sst_cloud.monitoring.alarms import AlarmState, detect_alarms
 from sst_cloud.monitoring.continuous_flow import FlowState
 from sst_cloud.monitoring.events import Event, EventKind
+from sst_cloud.monitoring.rules import AlarmRules
 from sst_cloud.testing.sink_contract import sample_reading, sample_readings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

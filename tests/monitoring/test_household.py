@@ -7,12 +7,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sst_cloud import Counter, Quality, Snapshot, readings_from
-from sst_cloud.monitoring.alarms import AlarmRules, AlarmState, detect_alarms
+from sst_cloud.monitoring.alarms import AlarmState, detect_alarms
 from sst_cloud.monitoring.events import EventKind
-from sst_cloud.monitoring.validation import ValidationRules, ValidationState, validate
+from sst_cloud.monitoring.rules import AlarmRules, ValidationRules
+from sst_cloud.monitoring.validation import ValidationState, validate
 from sst_cloud.testing import FakeCounter
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 ZONES = {1: ZoneInfo("Europe/Moscow")}
@@ -48,13 +49,13 @@ def test_ordinary_household_raises_no_false_alarms(minutes: int, glitches: int) 
                 id=household[broken].id, house_id=1, device_id=2, value_l=value
             )
         readings = readings_from(Snapshot(time=now, counters=tuple(counters)))
-        verdict = validate(validation, readings, counters, ValidationRules())
-        validation = ValidationState.from_json(verdict.state.to_json())
-        suspects = [r for r in verdict.readings if r.quality is not Quality.GOOD]
+        result = validate(validation, readings, counters, ValidationRules())
+        validation = ValidationState.from_json(result.state.to_json())
+        suspects = [r for r in result.readings if r.quality is not Quality.GOOD]
         assert len(suspects) == (number in glitch_polls)
-        assert not verdict.redelivered
+        assert not result.redelivered
         events, alarms = detect_alarms(
-            alarms, verdict.readings, now, zones=ZONES, rules=AlarmRules()
+            alarms, result.readings, now, zones=ZONES, rules=AlarmRules()
         )
-        kinds += [event.kind for event in (*verdict.events, *events)]
+        kinds += [event.kind for event in (*result.events, *events)]
     assert kinds == [EventKind.COUNTER_SUSPECT] * 2 * glitches

@@ -13,12 +13,8 @@ from hypothesis import strategies as st
 from collector.parts import damaged
 from sst_cloud import Counter, Quality, Quantity, Reading
 from sst_cloud.monitoring.events import Event, EventKind
-from sst_cloud.monitoring.validation import (
-    ValidationResult,
-    ValidationRules,
-    ValidationState,
-    validate,
-)
+from sst_cloud.monitoring.rules import ValidationRules
+from sst_cloud.monitoring.validation import ValidationResult, ValidationState, validate
 from sst_cloud.testing.sink_contract import sample_reading, sample_readings
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -44,14 +40,14 @@ class Validator:
         self.meters = [meter or counter()]
         self.rules = rules
         self.state = ValidationState()
-        self.verdicts: list[ValidationResult] = []
+        self.results: list[ValidationResult] = []
 
     def poll(self, *readings: Reading) -> ValidationResult:
-        verdict = validate(self.state, readings, self.meters, self.rules)
-        self.state = ValidationState.from_json(verdict.state.to_json())
-        assert self.state == verdict.state
-        self.verdicts.append(verdict)
-        return verdict
+        result = validate(self.state, readings, self.meters, self.rules)
+        self.state = ValidationState.from_json(result.state.to_json())
+        assert self.state == result.state
+        self.results.append(result)
+        return result
 
     def show(self, totals: Iterable[int], every: timedelta = POLL, **changes: Any) -> list[Quality]:
         """The qualities of totals, one per poll."""
@@ -67,7 +63,7 @@ class Validator:
 
     @property
     def events(self) -> list[Event]:
-        return [event for verdict in self.verdicts for event in verdict.events]
+        return [event for result in self.results for event in result.events]
 
     @property
     def event_kinds(self) -> list[tuple[EventKind, bool]]:
@@ -77,13 +73,13 @@ class Validator:
     def stored(self) -> list[Reading]:
         """The final content of a sink that replaces readings by key."""
         latest: dict[object, Reading] = {}
-        for verdict in self.verdicts:
-            latest |= {r.key: r for r in (*verdict.redelivered, *verdict.readings)}
+        for result in self.results:
+            latest |= {r.key: r for r in (*result.redelivered, *result.readings)}
         return sorted(latest.values(), key=lambda reading: reading.time)
 
     @property
     def redelivered(self) -> list[Reading]:
-        return [reading for verdict in self.verdicts for reading in verdict.redelivered]
+        return [reading for result in self.results for reading in result.redelivered]
 
 
 BEGAN = (EventKind.COUNTER_SUSPECT, False)
@@ -321,8 +317,8 @@ def test_device_lost_during_a_glitch_does_not_confirm_it(silent: dict[str, Any])
     validator.poll(volume(0, 1000))
     validator.poll(volume(1, 0))
     for number in range(2, 50):
-        verdict = validator.poll(volume(number, 0, **silent))
-        assert verdict.readings == (volume(number, 0, **silent | {"quality": SUSPECT}),)
+        result = validator.poll(volume(number, 0, **silent))
+        assert result.readings == (volume(number, 0, **silent | {"quality": SUSPECT}),)
     assert validator.poll(volume(50, 1000)).readings == (volume(50, 1000),)
     assert validator.event_kinds == [BEGAN, OVER]
 
@@ -386,17 +382,17 @@ def test_wrong_first_reading_without_a_previous_value_is_accepted() -> None:
 def test_meters_are_validated_separately() -> None:
     validator = Validator()
     validator.poll(volume(0, 1000), volume(0, 90_000, point_id="4"), volume(0, 7, device_id=9))
-    verdict = validator.poll(
+    result = validator.poll(
         volume(1, 90_000), volume(1, 90_000, point_id="4"), volume(1, 7, house_id=8)
     )
-    assert [reading.quality for reading in verdict.readings] == [SUSPECT, GOOD, GOOD]
+    assert [reading.quality for reading in result.readings] == [SUSPECT, GOOD, GOOD]
 
 
 def test_other_quantities_are_not_validated() -> None:
     others = [r for r in sample_readings() if r.quantity is not Quantity.VOLUME]
-    verdict = validate(ValidationState(), others, [], RULES)
-    assert verdict.readings == tuple(others)
-    assert verdict.state == ValidationState()
+    result = validate(ValidationState(), others, [], RULES)
+    assert result.readings == tuple(others)
+    assert result.state == ValidationState()
 
 
 @pytest.mark.parametrize(
@@ -436,21 +432,21 @@ def test_validation_changes_only_the_quality_and_loses_nothing(
     given_readings: set[Reading] = set()
     for readings in polls:
         before, copy = validator.state, attrs.evolve(validator.state)
-        verdict = validator.poll(*readings)
+        result = validator.poll(*readings)
         assert before == copy
-        assert len(verdict.readings) == len(readings)
-        for given_, judged in zip(readings, verdict.readings, strict=True):
-            assert judged.quality in (SUSPECT, given_.quality)
-            assert attrs.evolve(judged, quality=given_.quality) == given_
+        assert len(result.readings) == len(readings)
+        for given_, validated in zip(readings, result.readings, strict=True):
+            assert validated.quality in (SUSPECT, given_.quality)
+            assert attrs.evolve(validated, quality=given_.quality) == given_
         came_back = {GOOD: set[Reading](), SUSPECT: set[Reading]()}
-        for reading in verdict.redelivered:
+        for reading in result.redelivered:
             came_back[reading.quality].add(reading)
-        given_readings |= set(verdict.readings)
+        given_readings |= set(result.readings)
         assert {attrs.evolve(good, quality=SUSPECT) for good in came_back[GOOD]} <= given_readings
         given_readings |= came_back[GOOD]
         for wrong in came_back[SUSPECT]:
             assert {attrs.evolve(wrong, quality=was) for was in (GOOD, STALE)} & given_readings
-        for event in verdict.events:
+        for event in result.events:
             assert Event.from_dict(json.loads(json.dumps(event.as_dict()))) == event
 
 
@@ -513,9 +509,9 @@ def test_lasting_new_total_is_accepted_after_two_confirmations(
     truth = [
         volume(len(before) + number, total) for number, total in enumerate(running(start, steps))
     ]
-    judged = [validator.poll(reading).readings[0] for reading in truth]
-    assert all(reading.quality is GOOD for reading in judged[2:])
-    held = {reading for reading in judged if reading.quality is SUSPECT}
+    validated = [validator.poll(reading).readings[0] for reading in truth]
+    assert all(reading.quality is GOOD for reading in validated[2:])
+    held = {reading for reading in validated if reading.quality is SUSPECT}
     came_back = {attrs.evolve(good, quality=SUSPECT) for good in validator.redelivered}
     assert held <= came_back or any(start < old <= truth[-1].value for old in trusted)
     ends = {REPLACED} if held <= came_back else {OVER, NOT_REPLACED}
@@ -579,6 +575,6 @@ def test_damaged_state_keeps_its_intact_meters(data: st.DataObject) -> None:
 )
 def test_unreadable_state_is_replaced_by_a_fresh_one(text: str) -> None:
     state = ValidationState.from_json(text)
-    verdict = validate(state, [volume(0, 5)], [counter()], RULES)
-    assert [reading.key for reading in verdict.readings] == [volume(0, 5).key]
+    result = validate(state, [volume(0, 5)], [counter()], RULES)
+    assert [reading.key for reading in result.readings] == [volume(0, 5).key]
     assert state == ValidationState() or ValidationState.from_json(state.to_json()) == state

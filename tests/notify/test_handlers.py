@@ -379,7 +379,7 @@ async def test_unreachable_webhook_is_a_temporary_error(unused_tcp_port: int) ->
     assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 async def test_unresponsive_webhook_times_out(address: str, receiver: Receiver) -> None:
     receiver.answer = asyncio.Event().wait  # type: ignore[assignment]
     async with WebhookHandler(address, clock=ManualClock(), limit=0.2) as handler:

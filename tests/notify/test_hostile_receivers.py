@@ -23,7 +23,7 @@ from sst_cloud.notify.webhook import WebhookHandler
 from sst_cloud.outbox.consumer import as_library_error, rejections_of
 from sst_cloud.testing.sink_contract import sample_reading
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 USER: Final = "doorman-7"
 PASSWORD: Final = "correct+horse&9"

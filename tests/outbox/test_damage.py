@@ -21,13 +21,13 @@ from sst_cloud.errors import OutboxError
 from sst_cloud.monitoring import Event, EventKind
 from sst_cloud.monitoring.alarms import AlarmState
 from sst_cloud.outbox import Start, known_houses, read_status
-from sst_cloud.outbox.entries import Entry, encode
+from sst_cloud.outbox.entries import Commit, encode
 from sst_cloud.outbox.integrity import row_sum
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.outbox.status import DeliveryState, Stream
 from sst_cloud.testing.sink_contract import sample_reading
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 READINGS, EVENTS = Stream.READINGS, Stream.EVENTS
 IS_DAMAGED = "is damaged"
@@ -53,14 +53,14 @@ async def fill(folder: Path, polls: int = 30, delivered: int = 0) -> list[Readin
     everything: list[Reading] = []
     async with Outbox(folder) as outbox:
         for stream in Stream:
-            await outbox.join("m", stream)
+            await outbox.register("m", stream)
         for number in range(polls):
-            entry = Entry(readings(number * 10, 10), [event(number)], {"note": f"of {number}"})
+            entry = Commit(readings(number * 10, 10), [event(number)], {"note": f"of {number}"})
             await outbox.append(entry)
             everything += entry.readings
         if delivered:
-            await outbox.deliver("m", READINGS, delivered * 10, accepted=delivered * 10)
-            await outbox.deliver("m", EVENTS, delivered, accepted=delivered)
+            await outbox.mark_delivered("m", READINGS, delivered * 10, accepted=delivered * 10)
+            await outbox.mark_delivered("m", EVENTS, delivered, accepted=delivered)
     return everything
 
 
@@ -73,9 +73,9 @@ def event(number: int) -> Event:
 async def rest(folder: Path, stream: Stream = READINGS) -> tuple[list[float | str], int]:
     """The items delivered to `m` from a folder, and the number of unreadable entries."""
     async with Outbox(folder) as outbox:
-        await outbox.join("m", stream)
+        await outbox.register("m", stream)
         batch = await outbox.batch("m", stream, 100_000)
-        await outbox.deliver(
+        await outbox.mark_delivered(
             "m", stream, batch.upto, accepted=len(batch.items), rejected=batch.unreadable
         )
         (waiting,) = [s.waiting for s in (await outbox.status()).sinks if s.stream is stream]
@@ -221,7 +221,7 @@ async def test_log_of_an_empty_or_missing_file_is_kept_and_read(
     folder: Path, caplog: pytest.LogCaptureFixture, missing: bool
 ) -> None:
     async with Outbox(folder) as outbox:
-        await outbox.append(Entry(readings(0, 10)))
+        await outbox.append(Commit(readings(0, 10)))
         image = crashed(folder)
     log = (image / "outbox.db-wal").read_bytes()
     (image / "outbox.db").unlink()
@@ -248,8 +248,8 @@ async def test_entries_are_salvaged_from_an_unreadable_file(folder: Path, place:
 
 async def test_entry_longer_than_a_page_is_salvaged(folder: Path) -> None:
     async with Outbox(folder) as outbox:
-        await outbox.join("m", READINGS)
-        await outbox.append(Entry(readings(0, 3, name="long " * 3_000)))
+        await outbox.register("m", READINGS)
+        await outbox.append(Commit(readings(0, 3, name="long " * 3_000)))
     os.truncate(folder / "outbox.db", (folder / "outbox.db").stat().st_size - 4096)
     values, unreadable = await rest(folder)
     assert len(values) + unreadable == 3
@@ -277,7 +277,7 @@ async def test_interrupted_replacement_is_finished_or_restarted(
     """The last `number` of its renames are missing."""
     async with Outbox(folder) as outbox:
         for poll in range(30):
-            await outbox.append(Entry(readings(poll * 10, 10)))
+            await outbox.append(Commit(readings(poll * 10, 10)))
         image = crashed(folder)
     with (image / "outbox.db-wal").open("r+b") as file:
         file.seek(9_000)
@@ -320,7 +320,7 @@ async def test_entries_after_damage_in_the_log_are_kept(
     """SQLite would treat all of it as not written."""
     async with Outbox(folder) as outbox:
         for number in range(10):
-            await outbox.append(Entry(readings(number * 10, 10)))
+            await outbox.append(Commit(readings(number * 10, 10)))
         image = crashed(folder)
     with (image / "outbox.db-wal").open("r+b") as file:
         file.seek(place)
@@ -333,9 +333,9 @@ async def test_entries_after_damage_in_the_log_are_kept(
 
 async def test_torn_last_write_is_discarded(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with Outbox(folder) as outbox:
-        await outbox.join("m", READINGS)
+        await outbox.register("m", READINGS)
         for number in range(3):
-            await outbox.append(Entry(readings(number * 10, 10)))
+            await outbox.append(Commit(readings(number * 10, 10)))
         image = crashed(folder)
     content = (image / "outbox.db-wal").read_bytes()
     (image / "outbox.db-wal").write_bytes(content[:-100] + bytes(100))
@@ -382,13 +382,13 @@ async def test_poll_after_damage_is_acknowledged_only_when_on_disk(
     folder: Path, damage: Callable[[Path], None], tidied: bool
 ) -> None:
     async with Outbox(folder) as outbox:
-        await outbox.join("m", READINGS)
+        await outbox.register("m", READINGS)
         for number in range(20):
-            await outbox.append(Entry(readings(number * 10, 10)))
+            await outbox.append(Commit(readings(number * 10, 10)))
         if tidied:
             await outbox.tidy()
         damage(folder / "outbox.db")
-        await outbox.append(Entry(readings(1_000, 10), (), {"note": "new"}))
+        await outbox.append(Commit(readings(1_000, 10), (), {"note": "new"}))
         image = crashed(folder)
     values, unreadable = await rest(image)
     assert values[-10:] == list(range(1_000, 1_010))
@@ -402,14 +402,14 @@ async def test_damage_to_older_pages_is_found_after_the_poll(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Outbox(folder) as outbox:
-        await outbox.join("m", READINGS)
+        await outbox.register("m", READINGS)
         for number in range(20):
-            await outbox.append(Entry(readings(number * 10, 10)))
+            await outbox.append(Commit(readings(number * 10, 10)))
         await outbox.tidy()
         with (folder / "outbox.db").open("r+b") as file:
             file.seek(4096 * 8)
             file.write(bytes(8))
-        await outbox.append(Entry(readings(200, 10)))
+        await outbox.append(Commit(readings(200, 10)))
         assert IS_DAMAGED not in caplog.text
         await outbox.tidy()
         assert IS_DAMAGED in caplog.text
@@ -423,17 +423,17 @@ async def test_slow_integrity_check_is_aborted_without_an_error(
     monkeypatch.setattr("sst_cloud.outbox.database._CHECK_TIME", 0)
     async with Outbox(folder) as outbox:
         for number in range(20):
-            await outbox.append(Entry(readings(number * 1_000, 1_000)))
+            await outbox.append(Commit(readings(number * 1_000, 1_000)))
             await outbox.tidy()
     assert caplog.text == ""
 
 
 async def test_damaged_log_is_not_written_back_at_close(folder: Path) -> None:
     async with Outbox(folder) as outbox:
-        await outbox.join("m", READINGS)
-        await outbox.append(Entry(readings(0, 20)))
+        await outbox.register("m", READINGS)
+        await outbox.append(Commit(readings(0, 20)))
         await outbox.tidy()
-        await outbox.append(Entry(readings(20, 20)))
+        await outbox.append(Commit(readings(20, 20)))
         with (folder / "outbox.db-wal").open("r+b") as file:
             file.seek(32 + 24)
             file.write(os.urandom(4096))
@@ -444,15 +444,15 @@ async def test_damaged_log_is_not_written_back_at_close(folder: Path) -> None:
 
 async def test_delivery_running_when_damage_is_found_is_counted(folder: Path) -> None:
     async with Outbox(folder) as outbox:
-        await outbox.join("m", READINGS)
-        await outbox.append(Entry(readings(0, 10)))
-        await outbox.deliver("m", READINGS, 10, accepted=10)
-        await outbox.append(Entry(readings(10, 10)))
+        await outbox.register("m", READINGS)
+        await outbox.append(Commit(readings(0, 10)))
+        await outbox.mark_delivered("m", READINGS, 10, accepted=10)
+        await outbox.append(Commit(readings(10, 10)))
         batch = await outbox.batch("m", READINGS, 1_000)
         garbage(folder / "outbox.db")
         garbage(folder / "outbox.db-wal")
-        await outbox.append(Entry(readings(20, 10)))
-        await outbox.deliver("m", READINGS, batch.upto, accepted=10)
+        await outbox.append(Commit(readings(20, 10)))
+        await outbox.mark_delivered("m", READINGS, batch.upto, accepted=10)
         batch = await outbox.batch("m", READINGS, 1_000)
         assert [reading.value for reading in batch.items] == list(range(20, 30))
 
@@ -462,16 +462,16 @@ async def test_outbox_replaced_together_with_its_log_is_read_with_the_log(
 ) -> None:
     other = folder / "other"
     async with Outbox(other) as outbox:
-        await outbox.append(Entry(readings(0, 10)))
+        await outbox.append(Commit(readings(0, 10)))
         image = crashed(other)
     async with Outbox(folder) as outbox:
-        await outbox.join("m", READINGS)
-        await outbox.append(Entry(readings(10, 10)))
+        await outbox.register("m", READINGS)
+        await outbox.append(Commit(readings(10, 10)))
         for name in ("outbox.db", "outbox.db-wal"):
             (folder / name).unlink()
             shutil.copy(image / name, folder)
         (folder / "outbox.db-shm").unlink()
-        await outbox.append(Entry(readings(20, 10)))
+        await outbox.append(Commit(readings(20, 10)))
         batch = await outbox.batch("m", READINGS, 1_000)
     assert [reading.value for reading in batch.items] == [*range(10), *range(20, 30)]
 
@@ -535,10 +535,12 @@ def format_1(folder: Path) -> None:
 
 async def test_outbox_of_the_first_format_is_continued(folder: Path) -> None:
     format_1(folder)
-    assert read_status(folder).sinks[-1].waiting == 95
+    old = read_status(folder).sinks
+    assert old[-1].waiting == 95
+    assert {sink.state for sink in old} == {DeliveryState.DELIVERING}
     async with Outbox(folder) as outbox:
         assert await outbox.notes() == {"note": "old"}
-        await outbox.append(Entry(readings(100, 1), (), {"note": "new"}))
+        await outbox.append(Commit(readings(100, 1), (), {"note": "new"}))
     change(folder / "outbox.db", b"number 100", b"number 101")
     assert await rest(folder) == (list(range(5, 100)), 1)
     assert await rest(folder, EVENTS) == ([event(n).message for n in (1, 2)], 0)
@@ -576,7 +578,7 @@ async def test_outbox_of_the_second_format_is_continued(folder: Path, damaged: b
             file.write(bytes(200))
     async with Outbox(folder) as outbox:
         notes = await outbox.notes()
-        await outbox.join("m", Stream.READINGS)
+        await outbox.register("m", Stream.READINGS)
     assert notes["validation"] == "[]"
     assert {"judge", "watch"}.isdisjoint(notes)
     state = AlarmState.from_json(notes["alarms"])
@@ -661,7 +663,7 @@ async def _strike(
         """The number of readings of the last one."""
         for _ in range(number):
             long = "long " * 2_000 if random.random() < 0.03 else ""
-            entry = Entry(
+            entry = Commit(
                 readings(len(acknowledged), random.randint(1, 30), name=long),
                 (),
                 {"validation": "j" * random.randrange(5_000)},
@@ -673,7 +675,7 @@ async def _strike(
         return len(entry.readings)
 
     async with Outbox(folder) as outbox:
-        await outbox.join("m", READINGS)
+        await outbox.register("m", READINGS)
         last = await polls(random.randint(1, 40))
         image = folder if running else crashed(folder)
         if random.random() < 0.3:
@@ -691,7 +693,7 @@ async def _strike(
         if running:
             await polls(random.randint(1, 5))
     async with Outbox(image) as outbox:
-        await outbox.join("m", READINGS)
+        await outbox.register("m", READINGS)
         batch = await outbox.batch("m", READINGS, 100_000)
     for reading in batch.items:
         assert acknowledged[reading.value] == reading

@@ -30,13 +30,13 @@ from sst_cloud import ManualClock, Reading, SinkUnavailableError, WriteReport
 from sst_cloud.collector import Collector, Poll
 from sst_cloud.errors import OutboxError
 from sst_cloud.outbox import Start, read_status
-from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.entries import Commit
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.outbox.status import Stream
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.sqlite import SqliteSink
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 POLLS = 30
 FULL = "cannot be used"
@@ -346,9 +346,9 @@ async def test_damaged_outbox_is_replaced_when_disk_space_allows(
 ) -> None:
     """Until then, readings are kept in memory, and the damaged outbox is unchanged."""
     state = small_disk / "state"
-    entry = Entry([sample_reading(value=value) for value in range(1, 1_001)])
+    entry = Commit([sample_reading(value=value) for value in range(1, 1_001)])
     async with Outbox(state, clock=clock) as outbox:
-        await outbox.join("m", Stream.READINGS)
+        await outbox.register("m", Stream.READINGS)
         await outbox.append(entry)
         await outbox.tidy()
         ballast = fill(small_disk)
@@ -499,7 +499,7 @@ async def test_second_collector_on_a_folder_is_refused_until_the_first_is_killed
 
 async def _hold(folder: Path) -> None:
     async with Outbox(folder) as outbox:
-        await outbox.append(Entry([sample_reading()]))
+        await outbox.append(Commit([sample_reading()]))
         sys.stdout.write("open\n")
         sys.stdout.flush()
         await asyncio.Event().wait()

@@ -15,12 +15,12 @@ import pytest
 
 from sst_cloud.atomic_files import make_folder
 from sst_cloud.errors import OutboxError
-from sst_cloud.outbox.entries import Entry
+from sst_cloud.outbox.entries import Commit
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.outbox.state_folder import is_running
 from sst_cloud.testing.sink_contract import sample_reading
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 IN_USE = r"another collector is using "
 HOLDER = """
@@ -114,7 +114,7 @@ async def test_collector_leaves_a_recreated_folder_to_the_next_collector(
     tmp_path: Path,
 ) -> None:
     state = tmp_path / "state"
-    entry = Entry([sample_reading()])
+    entry = Commit([sample_reading()])
     async with Outbox(state) as first:
         await first.append(entry)
         state.rename(tmp_path / "old")
@@ -133,7 +133,7 @@ async def test_collector_creates_a_new_folder_if_its_folder_was_moved(tmp_path: 
     state = tmp_path / "state"
     async with Outbox(state) as outbox:
         state.rename(tmp_path / "old")
-        await outbox.append(Entry([sample_reading()]))
+        await outbox.append(Commit([sample_reading()]))
         assert is_running(state)
         assert not is_running(tmp_path / "old")
         assert (await outbox.status()).readings == 1

@@ -28,7 +28,7 @@ from collector.memory import MEMORY
 from sst_cloud import ManualClock, Reading
 from sst_cloud.monitoring import Event, EventKind
 from sst_cloud.outbox import DeliveryState, Limits, SinkStatus, Start
-from sst_cloud.outbox.entries import Batch, Entry
+from sst_cloud.outbox.entries import Batch, Commit
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.outbox.status import Stream
 from sst_cloud.testing.sink_contract import sample_reading
@@ -51,7 +51,7 @@ class Consumer:
     delivered: int = 0
     rejected: int = 0
     dropped: int = 0
-    state: DeliveryState = DeliveryState.FLOWING
+    state: DeliveryState = DeliveryState.DELIVERING
     error: str | None = None
 
 
@@ -184,7 +184,7 @@ class OutboxMachine(RuleBasedStateMachine):
         if not self._is_joined(stream, name):
             return
         next_try = self.clock.now() + timedelta(minutes=5)
-        self.run(self.outbox.fail(name, stream, state, error, next_try))
+        self.run(self.outbox.record_failure(name, stream, state, error, next_try))
         consumer = self.rows[stream].consumers[name]
         consumer.state, consumer.error = state, error
 
@@ -263,9 +263,9 @@ class OutboxMachine(RuleBasedStateMachine):
 
     # How.
 
-    def _entry(self, readings: int, events: int, note: str | None) -> Entry:
+    def _entry(self, readings: int, events: int, note: str | None) -> Commit:
         now = self.clock.now()
-        return Entry(
+        return Commit(
             [self._reading() for _ in range(readings * self.at_once)],
             [
                 Event(time=now, kind=EventKind.LEAK, message=f"number {next(self.numbers)}")
@@ -277,7 +277,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def _reading(self) -> Reading:
         return sample_reading(time=self.clock.now(), value=next(self.numbers))
 
-    def _appended(self, entry: Entry) -> None:
+    def _appended(self, entry: Commit) -> None:
         added = int(self.clock.now().timestamp())
         self.rows[Stream.READINGS].items += [(added, reading) for reading in entry.readings]
         self.rows[Stream.EVENTS].items += [(added, event) for event in entry.events]
@@ -299,23 +299,25 @@ class OutboxMachine(RuleBasedStateMachine):
         consumer = self.rows[stream].consumers[name]
         upto = batch.upto - len(batch.items) + number
         accepted = number - rejected
-        self.run(self.outbox.deliver(name, stream, upto, accepted=accepted, rejected=rejected))
+        self.run(
+            self.outbox.mark_delivered(name, stream, upto, accepted=accepted, rejected=rejected)
+        )
         dropped_on_its_way = max(0, min(consumer.cursor, upto) - (upto - number))
         consumer.dropped -= dropped_on_its_way
         consumer.cursor = max(consumer.cursor, upto)
         consumer.delivered += accepted
         consumer.rejected += rejected
-        consumer.state, consumer.error = DeliveryState.FLOWING, None
+        consumer.state, consumer.error = DeliveryState.DELIVERING, None
 
     def _join(self, stream: Stream, name: str, start: Start) -> None:
-        self.run(self.outbox.join(name, stream, start))
+        self.run(self.outbox.register(name, stream, start))
         row = self.rows[stream]
         consumer = row.consumers.get(name)
         if consumer is None:
             newest = len(row.items)
             row.consumers[name] = Consumer(newest if start is Start.NOW else row.gone)
         else:
-            consumer.joined, consumer.state = True, DeliveryState.FLOWING
+            consumer.joined, consumer.state = True, DeliveryState.DELIVERING
             row.forget(row.gone)
 
     def _open_again(self, staying: set[str]) -> None:

@@ -17,7 +17,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", sys.argv[1]]))
 """
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 def test_sink_of_the_contributing_guide_passes_the_contract(tmp_path: Path) -> None:
     blocks = [s.text for s in snippets(ROOT / "CONTRIBUTING.md") if s.language == "python"]
     for name, text in zip(("jsonl.py", "test_jsonl.py"), blocks, strict=True):

@@ -155,7 +155,7 @@ async def _collect(  # noqa: PLR0913
             forced_exit.start()
 
         with handle_signals(stop, collector.retry_now), _exit_after_error(forced_exit):
-            async with collector, supervisor.monitor(collector, metrics):
+            async with collector, supervisor.supervise(collector, metrics):
                 with _exit_after_error(forced_exit):  # closing the collector may take long
                     await collector.run(polls)
                 forced_exit.start(_undelivered_error(collector) if polls else None)
@@ -240,6 +240,6 @@ def _print_poll(poll: Poll) -> None:
         parts.append("held in memory")
     if suspect:
         parts.append(f"{suspect} suspect")
-    if poll.redelivered:
-        parts.append(f"{poll.redelivered} earlier ones reassessed")
+    if poll.redelivered_count:
+        parts.append(f"{poll.redelivered_count} earlier ones reassessed")
     print_message(f"{format_time(poll.time)}  {', '.join(parts)}")

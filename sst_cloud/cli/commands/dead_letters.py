@@ -36,7 +36,7 @@ from sst_cloud.wording import count, point_of, value_of
 
 _BATCH_SIZE: Final = 2_000
 
-sink_option = click.option("--sink", metavar="URL", help="Only those for this sink.")
+only_sink_option = click.option("--sink", metavar="URL", help="Only those for this sink.")
 
 
 @click.group("dead-letters")
@@ -49,7 +49,7 @@ def dead_letters() -> None:
 
 
 @dead_letters.command("list")
-@sink_option
+@only_sink_option
 @json_option
 @config_option
 @state_option
@@ -82,7 +82,7 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
 
 
 @dead_letters.command()
-@sink_option
+@only_sink_option
 @config_option
 @state_option
 @verbose_option
@@ -118,7 +118,7 @@ def replay(settings: Settings, *, sink: str | None) -> None:
 
 
 @dead_letters.command()
-@sink_option
+@only_sink_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @config_option
 @state_option

@@ -20,7 +20,7 @@ from sst_cloud.cli.settings import Settings, state_option, verbose_option
 from sst_cloud.cli.store_options import HouseZones, require_history, store_argument, zone_option
 from sst_cloud.enums import Point, Quantity
 from sst_cloud.readings import Reading
-from sst_cloud.wording import label_of, point_of, value_of
+from sst_cloud.wording import point_of, value_of
 
 
 @click.command()
@@ -70,7 +70,7 @@ def _row(reading: Reading, zone: tzinfo) -> dict[str, object]:
         "device": reading.device or reading.device_id,
         "name": point_of(reading),
         "water": reading.water,
-        "quantity": "meter" if reading.point is Point.COUNTER else label_of(reading),
+        "quantity": str(reading.quantity).replace("_", " "),
         "value": value_of(reading),
         "time": f"{reading.time.astimezone(zone):%Y-%m-%d %H:%M}",
     }

@@ -18,17 +18,17 @@ from sst_cloud.cli.output import (
 from sst_cloud.cli.params import duration_in_words
 from sst_cloud.cli.settings import Settings, state_option, verbose_option
 from sst_cloud.outbox.state_folder import is_running, read_status
-from sst_cloud.outbox.status import DeliveryState, SinkStatus, Status
+from sst_cloud.outbox.status import DeliveryState, SinkStatus, Status, Stream
 from sst_cloud.wording import printable
 
 _STATES: Final = {
-    DeliveryState.FLOWING: "delivering",
+    DeliveryState.DELIVERING: "delivering",
     DeliveryState.RETRYING: "retrying",
-    DeliveryState.PAUSED: "refused",
-    DeliveryState.REMOVED: "not used",
+    DeliveryState.PAUSED: "paused",
+    DeliveryState.REMOVED: "removed",
 }
 _STATES_OF_STOPPED: Final = _STATES | {
-    DeliveryState.FLOWING: "idle",
+    DeliveryState.DELIVERING: "idle",
     DeliveryState.RETRYING: "failed",
 }
 """The states if no collector is running."""
@@ -101,6 +101,8 @@ def _print_sinks(sinks: Sequence[SinkStatus], now: datetime, *, running: bool) -
     for row in rows:
         add_row(table, *(row[column] for column in columns))
     print_table(table)
+    if any(sink.rejected and sink.stream is Stream.READINGS for sink in sinks):
+        click.echo("\nSee what was rejected, and why: sst-cloud dead-letters list")
     for sink in sinks:
         if sink.error is not None and sink.state is not DeliveryState.REMOVED:
             next_try = _next_try(sink, now) if running else "when a collector starts"

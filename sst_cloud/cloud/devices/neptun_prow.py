@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sst_cloud.cloud.payload_values import Read, flag, mapping_or_empty, wired_lines
+from sst_cloud.cloud.payload_values import Read, flag, mapping_or_empty
 from sst_cloud.enums import ValveState
 from sst_cloud.models import ValveGroup
+
+from .wired_lines import wired_lines
 
 
 def neptun_prow_fields(

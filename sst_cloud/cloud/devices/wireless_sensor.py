@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sst_cloud.cloud.lenient_json import whole_number
 from sst_cloud.cloud.payload_values import (
     MAX_ELEMENTS,
     Read,
@@ -11,6 +10,7 @@ from sst_cloud.cloud.payload_values import (
     id_text,
     mapping_or_empty,
     unique_names,
+    whole_number,
 )
 
 _HIGHEST_LEVEL: Final = 4

@@ -21,7 +21,7 @@ from sst_cloud.testing.sink_contract import START, sample_reading
 from sst_cloud_sinks.influxdb import InfluxDBSink
 from sst_cloud_sinks.influxdb.partial_write import ErrorBody, Line
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 TOKEN: Final = "qXf-a/very+secret_token=="
 PASSWORD: Final = "correct horse & battery"

@@ -162,7 +162,7 @@ async def write(
         return report, sorted(server.stored), len(server.requests)
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.__name__)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 24).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1)))))

@@ -198,7 +198,7 @@ async def test_abandoned_iteration_leaks_no_connection(influxdb1: InfluxDB1, dat
         assert await volumes(sink) == readings
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 @settings(
     max_examples=15,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking asks the server for minutes

@@ -20,7 +20,7 @@ from sinks.stores import numbered, rows, values
 from sst_cloud import Quantity, Reading, SinkRefusedError, SinkUnavailableError
 from sst_cloud_sinks.sqlite import SqliteSink
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 OLD = numbered(*range(100))
 BATCH = [*numbered(*range(50), more=1000), *numbered(*range(100, 300))]

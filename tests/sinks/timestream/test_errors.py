@@ -84,7 +84,7 @@ async def test_first_failure_stops_a_large_write(
         assert (await sink.write(readings)).accepted == 5000
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 async def test_stalled_service_times_out(timestream: Timestream, table: Table) -> None:
     """With its own clients: the limit holds over all retries."""
     timestream.inject(Hang())
@@ -119,7 +119,7 @@ async def test_rejected_repeat_of_a_retried_request_counts_as_stored(
     assert len(timestream.requests_for("WriteRecords")) == 2
 
 
-@pytest.mark.long
+@pytest.mark.not_quick
 async def test_unreachable_address_is_a_temporary_error() -> None:
     options = {"endpoint_url": "http://127.0.0.1:9", "timeout": 5.0}
     async with TimestreamSink("mydb", "meters", **options) as sink:  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from sst_cloud import Quantity, SinkRefusedError, SinkUnavailableError
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.timestream import TimestreamSink
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 KEY_ID: Final = "AKIAECHO7ECHO7ECHO7E"
 SECRET_KEY: Final = "wJalr/XUtnFEMI+K7MDENG"

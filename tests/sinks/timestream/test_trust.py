@@ -12,7 +12,7 @@ import trustme
 
 from sinks.timestream.stand_in import Timestream
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.not_quick
 
 WRITE = """
 import asyncio, sys

@@ -1,4 +1,4 @@
-"""Time of `import sst_cloud`, beside that of its three dependencies.
+"""Time of `import sst_cloud`, beside that of its dependencies.
 
 The package imports its modules when their names are first used, so the client, which needs most of
 them, is measured too.
