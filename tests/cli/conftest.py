@@ -5,6 +5,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -22,6 +23,16 @@ class Outcome(NamedTuple):
 
 
 Run = Callable[..., Outcome]
+
+PROGRAM = (sys.executable, "-m", "sst_cloud.cli")
+"""The command line in a process of its own."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
