@@ -189,14 +189,14 @@ def test_dump_is_redacted(sst: Run, logged_in: FakeCloud) -> None:
     assert "ServiceUnavailableError" in pages[f"/houses/{house.id}/groups/"]["error"]
     for secret in (logged_in.email, logged_in.token, device.mac_address, "79990000000"):
         assert secret not in out
-    shown = pages[path]
-    assert shown["mac_address"] == "00:00:00:00:00:00"
-    assert json.loads(shown["parsed_configuration"])["access_status"] == "available"
-    decoded = tlv_frame.decode(shown["configuration"])
+    payload = pages[path]
+    assert payload["mac_address"] == "00:00:00:00:00:00"
+    assert json.loads(payload["parsed_configuration"])["access_status"] == "available"
+    decoded = tlv_frame.decode(payload["configuration"])
     assert decoded.tags["M"] == b"00:00:00:00:00:00"
     assert decoded.clock is not None
     original = base64.b64decode(device.payload(logged_in.clock.now(), house)["configuration"])
-    assert len(base64.b64decode(shown["configuration"])) == len(original)
+    assert len(base64.b64decode(payload["configuration"])) == len(original)
 
 
 def test_unredacted_dump_warns_of_secrets(sst: Run, logged_in: FakeCloud) -> None:
