@@ -91,11 +91,26 @@ class VictoriaMetrics:
         with _running(command, port, folder):
             yield cls(f"http://127.0.0.1:{port}")
 
-    def rows(self) -> list[Row]:
+    def keeps_greater_value(self) -> bool:
+        """Whether the greater of two values for one time is kept: newer versions do so.
+
+        Older ones (1.79) keep the value that was written last.
+        """
+        for value in (2, 1):
+            sample = f"probe {value} 1700000000000\n".encode()
+            urlopen(f"{self.url}/api/v1/import/prometheus", sample).close()
+        (probe,) = self._export('{__name__="probe"}')
+        values: list[int] = probe["values"]
+        return values == [2]
+
+    def _export(self, series: str) -> list[Any]:
         urlopen(f"{self.url}/internal/force_flush").close()
-        query = urlencode({"match[]": '{__name__!=""}', "start": 0, "end": 4_102_444_800})
+        query = urlencode({"match[]": series, "start": 0, "end": 4_102_444_800})
         with urlopen(f"{self.url}/api/v1/export?{query}") as answer:
-            series = [json.loads(line) for line in answer]
+            return [json.loads(line) for line in answer]
+
+    def rows(self) -> list[Row]:
+        series = self._export('{__name__!="probe"}')
         rows: dict[Any, Row] = {}
         for entry in series:
             tags = dict(entry["metric"])

@@ -7,7 +7,7 @@ import pytest
 
 from sinks.influxdb.servers import InfluxDB1, VictoriaMetrics
 from sinks.influxdb.stored import as_written, readings_of
-from sst_cloud import Quantity, Reading, SinkRefusedError, WriteReport
+from sst_cloud import Quality, Quantity, Reading, SinkRefusedError, WriteReport
 from sst_cloud.testing import SinkContract
 from sst_cloud.testing.sink_contract import SinkFactory, sample_reading
 from sst_cloud_sinks.influxdb import InfluxDBSink
@@ -81,6 +81,18 @@ class TestVictoriaMetrics(SinkContract):
 
         monkeypatch.setattr(InfluxDBSink, "write", watched)
         return lambda: InfluxDBSink(victoria.url, "home", org="we", token="a-token")
+
+    @pytest.mark.asyncio
+    async def test_suspect_reading_becomes_good(self, make_sink: SinkFactory) -> None:
+        """Newer versions keep the greater of two values, here those of the quality."""
+        if not self.server.keeps_greater_value():
+            await super().test_suspect_reading_becomes_good(make_sink)
+            return
+        suspect = sample_reading(quality=Quality.SUSPECT)
+        async with make_sink() as sink:
+            await sink.write([suspect])
+            await sink.write([sample_reading()])
+        assert await self.stored(make_sink) == [suspect]
 
     async def stored(self, make_sink: SinkFactory) -> Sequence[Reading]:
         """It keeps only 15 digits of a number; the rest is taken from the written readings."""
