@@ -8,11 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time, sleep
+from typing import Self
 
 import attrs
 
@@ -62,7 +63,20 @@ main()
 """tenacity imports tornado where it is installed, as it is here, beside Jupyter: 2 MB."""
 
 
-class EmptySource:
+class BenchmarkSource:
+    """What the sources here have in common."""
+
+    name: str = "the benchmark"
+    refresh: timedelta = timedelta(minutes=10)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+class EmptySource(BenchmarkSource):
     """A source without readings."""
 
     async def snapshot(self) -> Snapshot:
@@ -71,7 +85,7 @@ class EmptySource:
 
 
 @attrs.define
-class TimedSource:
+class TimedSource(BenchmarkSource):
     """A source that measures its last snapshot."""
 
     source: Source

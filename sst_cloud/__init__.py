@@ -61,9 +61,12 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "SinkOptionsError",
             "SinkRefusedError",
             "SinkUnavailableError",
+            "SourceError",
+            "SourceOptionsError",
             "TokenRejectedError",
             "TransportError",
             "UnknownSinkError",
+            "UnknownSourceError",
         ),
         "extraction": ("readings_from",),
         "models": (
@@ -95,7 +98,13 @@ __all__, __getattr__, __dir__ = lazy_exports(
         ),
         "plugins": (
             "installed_sinks",
+            "installed_sources",
             "open_sink",
+            "open_source",
+        ),
+        "polling": (
+            "PollResult",
+            "poll_once",
         ),
         "readings": ("Reading",),
         "sink": (
@@ -104,6 +113,10 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "Sink",
             "WriteReport",
         ),
-        "source": ("Source",),
+        "source": (
+            "FirstAnswering",
+            "SelectedHouses",
+            "Source",
+        ),
     },
 )

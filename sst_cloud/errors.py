@@ -103,6 +103,18 @@ class CommandRejectedError(CommandError):
     """The cloud or the device refused the command."""
 
 
+class SourceError(SSTCloudError):
+    """A source could not be found or opened, or lacks what is asked for."""
+
+
+class UnknownSourceError(SourceError):
+    """No installed source has this name, or the one that has it cannot be loaded."""
+
+
+class SourceOptionsError(SourceError):
+    """The source's URL is malformed or has an option that the source does not know."""
+
+
 class SinkError(SSTCloudError):
     """A sink could not be found, opened or written to."""
 

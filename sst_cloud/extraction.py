@@ -1,7 +1,7 @@
 """Snapshot → readings: a pure function."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 import attrs
@@ -19,10 +19,12 @@ from .models import (
     WirelessSensor,
 )
 from .readings import Reading
-from .source import REFRESH
+from .source import DEFAULT_REFRESH
 
-STALE_AFTER: Final = 3 * REFRESH
-"""A device silent for longer has stopped reporting: it has missed three updates."""
+_MISSED_UPDATES: Final = 3
+"""A device that has been silent for this many refresh intervals has stopped reporting."""
+_SHORTEST_SILENCE: Final = timedelta(minutes=1)
+"""For a source that always knows the present."""
 
 _EARLIEST_CLOCK: Final = datetime(2015, 1, 1, tzinfo=UTC)
 """A device clock with an earlier time was never set: it counts from 1970 or 2000."""
@@ -31,16 +33,17 @@ _EARLIEST_CLOCK: Final = datetime(2015, 1, 1, tzinfo=UTC)
 def readings_from(snapshot: Snapshot) -> list[Reading]:
     """All readings of a snapshot; the same snapshot gives the same readings.
 
-    Readings are `stale` if their device is unreachable, or has been silent for half an hour by its
-    own clock or the cloud's: the cloud goes on returning the last state. So are those of a lost
-    wireless sensor.
+    Readings are `stale` if their device is unreachable, or has been silent for three refresh
+    intervals of the source, by its own clock or the source's: a source may go on returning the
+    last state. So are those of a lost wireless sensor.
     """
     houses = {house.id: house for house in snapshot.houses}
     devices = {(device.house_id, device.id): device for device in snapshot.devices}
 
     def context(house_id: int, device_id: int) -> _ReadingContext:
         house, device = houses.get(house_id), devices.get((house_id, device_id))
-        return _ReadingContext(snapshot.time, house_id, device_id, house, device)
+        stale = device is not None and is_stale(device, snapshot.time, snapshot.refresh)
+        return _ReadingContext(snapshot.time, house_id, device_id, house, device, stale)
 
     readings = [_volume(context(c.house_id, c.device_id), c) for c in snapshot.counters]
     for device in snapshot.devices:
@@ -50,15 +53,17 @@ def readings_from(snapshot: Snapshot) -> list[Reading]:
     return readings
 
 
-def is_stale(device: Device, now: datetime) -> bool:
-    """Whether the cloud's data of a device are old: unreachable, or silent for half an hour."""
+def is_stale(device: Device, now: datetime, refresh: timedelta | None = None) -> bool:
+    """Whether the data of a device are old: it is unreachable, or has missed three refreshes."""
     if device.access_status not in (None, AccessStatus.AVAILABLE) or device.is_connected is False:
         return True
-    return any(now - moment > STALE_AFTER for moment in _report_times(device))
+    refresh = DEFAULT_REFRESH if refresh is None else refresh
+    limit = max(_MISSED_UPDATES * refresh, _SHORTEST_SILENCE)
+    return any(now - moment > limit for moment in _report_times(device))
 
 
 def _report_times(device: Device) -> list[datetime]:
-    """When the device last reported: by its own clock, if that is set, and by the cloud's."""
+    """When the device last reported: by its own clock, if that is set, and by the source's."""
     device_time = device.reported_at
     clocks = (
         device_time if device_time is not None and device_time >= _EARLIEST_CLOCK else None,
@@ -76,12 +81,13 @@ class _ReadingContext:
     device_id: int
     house: House | None
     device: Device | None
-
+    stale: bool
+    """Whether the data of the device are old."""
     lost: bool = False
     """Whether the link from the device to the point is lost."""
 
     def reading(self, quantity: Quantity, value: float | bool, **point: Any) -> Reading:  # noqa: FBT001
-        stale = self.device is not None and is_stale(self.device, self.time)
+        stale = self.stale
         if quantity is Quantity.ONLINE:  # as fresh as the response
             stale = False
         elif quantity is not Quantity.SENSOR_LOST:  # as fresh as the device's own report
@@ -130,7 +136,7 @@ def _device(context: _ReadingContext, device: Device) -> Iterator[Reading]:
     connection = (device.access_status, device.is_connected)
     is_known = any(status is not None for status in connection) or bool(_report_times(device))
     common: dict[Quantity, float | bool | None] = {
-        Quantity.ONLINE: not is_stale(device, context.time) if is_known else None,
+        Quantity.ONLINE: not context.stale if is_known else None,
         Quantity.SIGNAL: device.signal_level,
     }
     yield from context.readings(common, point=point, point_id=point.value)

@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 from urllib.parse import parse_qsl, unquote
 
 import attrs
 
-from .errors import SinkOptionsError
+from .errors import SinkOptionsError, SourceOptionsError, SSTCloudError
 from .redaction import MASK, is_sensitive, redact, redact_text
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
@@ -20,7 +20,7 @@ _OPTION: Final = re.compile(r"[a-z][a-z_-]{0,30}", re.IGNORECASE)
 
 @attrs.frozen
 class Option:
-    """An option in a sink's URL. `convert` raises ValueError with what it expects."""
+    """An option in a URL. `convert` raises ValueError with what it expects."""
 
     name: str
     help: str
@@ -43,8 +43,14 @@ def _read_only(secrets: Mapping[str, str]) -> Mapping[str, str]:
 
 
 @attrs.frozen
-class SinkURL:
-    """A sink's URL, `scheme:target?option=value&…`, and the secrets that are not in it."""
+class PluginURL:
+    """A URL, `scheme:target?option=value&…`, and the secrets that are not in it."""
+
+    kind: ClassVar[str]
+    """What it names: `sink` or `source`."""
+    examples: ClassVar[str]
+    error: ClassVar[type[SSTCloudError]]
+    """The type of errors about the URL and its options."""
 
     scheme: str
     target: str = attrs.field(repr=lambda target: repr(redact_text(target)))
@@ -55,47 +61,46 @@ class SinkURL:
     """Name → value; by default the environment of this process."""
 
     @classmethod
-    def parse(cls, text: str, secrets: Mapping[str, str] | None = None) -> "SinkURL":
-        """Parse a sink URL. Raises `SinkOptionsError`."""
+    def parse(cls, text: str, secrets: Mapping[str, str] | None = None) -> Self:
+        """Parse a URL. Raises `error`."""
         scheme, colon, rest = text.partition(":")
         if not colon or not _SCHEME.fullmatch(scheme):
-            raise SinkOptionsError(
-                f"{public_part(text)!r} is not a sink URL; use one like csv:readings.csv or "
-                "sqlite:home.db"
+            raise cls.error(
+                f"{public_part(text)!r} is not a {cls.kind} URL; use one like {cls.examples}"
             )
         target, _, query = rest.partition("?")
         options: dict[str, str] = {}
         try:
             pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
         except ValueError:
-            raise SinkOptionsError(
-                f"the options of the {scheme} sink must look like ?name=value&name=value"
+            raise cls.error(
+                f"the options of the {scheme} {cls.kind} must look like ?name=value&name=value"
             ) from None
         for name, value in pairs:
             if name in options:
-                raise SinkOptionsError(
-                    f"option {_name_or_mask(name)!r} of the {scheme} sink is given twice"
+                raise cls.error(
+                    f"option {_name_or_mask(name)!r} of the {scheme} {cls.kind} is given twice"
                 )
             options[name] = value
         return cls(scheme.lower(), target, options, os.environ if secrets is None else secrets)
 
     def convert(self, known_options: Sequence[Option]) -> dict[str, Any]:
-        """The given options. Raises `SinkOptionsError` for unknown or invalid ones."""
+        """The given options. Raises `error` for unknown or invalid ones."""
         converters = {option.name: option.convert for option in known_options}
         values: dict[str, Any] = {}
         for name, text in self.options.items():
             if name not in converters:
                 hint = ", ".join(converters) or "none"
                 secret = "; secrets are read from the environment" if is_sensitive(name) else ""
-                raise SinkOptionsError(
-                    f"the {self.scheme} sink has no option {_name_or_mask(name)!r} "
+                raise self.error(
+                    f"the {self.scheme} {self.kind} has no option {_name_or_mask(name)!r} "
                     f"(it knows: {hint}){secret}"
                 )
             try:
                 values[name] = converters[name](text)
             except ValueError as error:
-                raise SinkOptionsError(
-                    f"option {name!r} of the {self.scheme} sink must be {error}"
+                raise self.error(
+                    f"option {name!r} of the {self.scheme} {self.kind} must be {error}"
                 ) from None
         return values
 
@@ -104,20 +109,38 @@ class SinkURL:
         target = unquote(self.target)
         is_like_host = target.startswith("//") and not target.startswith("///")
         if not target or is_like_host or "\0" in target:
-            raise SinkOptionsError(f"the {self.scheme} sink needs a path: {self.scheme}:PATH")
+            raise self.error(f"the {self.scheme} {self.kind} needs a path: {self.scheme}:PATH")
         try:
             return Path(target).expanduser()
         except RuntimeError:
-            raise SinkOptionsError(f"{redact_text(target)}: no such user") from None
+            raise self.error(f"{redact_text(target)}: no such user") from None
 
     def no_target(self) -> None:
-        """Raise `SinkOptionsError` if there is a target, for sinks that take none."""
+        """Raise `error` if there is a target, for plugins that take none."""
         if self.target:
-            raise SinkOptionsError(f"the {self.scheme} sink takes no target: write {self.scheme}:")
+            raise self.error(f"the {self.scheme} {self.kind} takes no target: write {self.scheme}:")
+
+
+@attrs.frozen
+class SinkURL(PluginURL):
+    """The URL of a sink."""
+
+    kind = "sink"
+    examples = "csv:readings.csv or sqlite:home.db"
+    error = SinkOptionsError
+
+
+@attrs.frozen
+class SourceURL(PluginURL):
+    """The URL of a source."""
+
+    kind = "source"
+    examples = "cloud:"
+    error = SourceOptionsError
 
 
 def public_part(text: str) -> str:
-    """The part of a possibly wrong sink URL without secrets: no options, nothing before an @."""
+    """The part of a possibly wrong URL without secrets: no options, nothing before an @."""
     start = re.split("[?&;#]", text, maxsplit=1)[0]
     before, at, host = start.rpartition("@")
     if at:

@@ -1,73 +1,81 @@
-"""Plugins, found by their entry points."""
+"""Plugins, found by their entry points: sources and sinks, ours and those of third parties."""
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
 
-from .errors import SinkOptionsError, UnknownSinkError
-from .plugin_url import SinkURL
+from .errors import SSTCloudError, UnknownSinkError, UnknownSourceError
+from .plugin_url import PluginURL, SinkURL, SourceURL
 from .redaction import redact_text
 from .sink import Sink, SinkType
+from .source import Source, SourceType
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-GROUP: Final = "sst_cloud.sinks"
-"""The entry-point group of sinks."""
+T = TypeVar("T")
+
 _OWN_DISTRIBUTION: Final = "sst-cloud"
 
 
 @attrs.frozen
-class InstalledSink:
-    """An entry point of the group, not loaded yet."""
+class _Group(Generic[T]):
+    """An entry-point group; `T` is what its entry points refer to."""
+
+    name: str
+    url: type[PluginURL]
+    attributes: tuple[str, ...]
+    """What each of them must have."""
+    unknown_error: type[SSTCloudError]
+
+
+SINKS: Final = _Group[type[SinkType]](
+    "sst_cloud.sinks",
+    SinkURL,
+    ("target", "options", "guarantee", "from_url"),
+    UnknownSinkError,
+)
+SOURCES: Final = _Group[type[SourceType]](
+    "sst_cloud.sources", SourceURL, ("target", "options", "from_url"), UnknownSourceError
+)
+
+
+@attrs.frozen
+class InstalledPlugin(Generic[T]):
+    """An entry point of a group, not loaded yet."""
 
     scheme: str
     distribution: str
     """Name and version of the distribution that provides it."""
-    entry_point: "EntryPoint" = attrs.field(repr=False)
+    _group: _Group[T] = attrs.field(repr=False)
+    _entry_point: "EntryPoint" = attrs.field(repr=False)
 
-    def load(self) -> type[SinkType]:
-        """Import the sink. Raises `UnknownSinkError` naming the distribution if that fails."""
+    def load(self) -> T:
+        """Import the plugin.
+
+        Raises `UnknownSinkError` or `UnknownSourceError`, naming the distribution, if that fails.
+        """
         try:
-            sink_type: type[SinkType] = self.entry_point.load()
-            _ = (sink_type.target, sink_type.options, sink_type.guarantee, sink_type.from_url)
+            plugin: T = self._entry_point.load()
+            _ = [getattr(plugin, attribute) for attribute in self._group.attributes]
         except Exception as error:
-            raise UnknownSinkError(
-                f"the {self.scheme} sink of {self.distribution} cannot be loaded: "
-                f"{type(error).__name__}: {error}"
+            raise self._group.unknown_error(
+                f"the {self.scheme} {self._group.url.kind} of {self.distribution} cannot be "
+                f"loaded: {type(error).__name__}: {error}"
             ) from error
-        return sink_type
+        return plugin
 
 
-def installed_sinks() -> tuple[InstalledSink, ...]:
+def installed_sinks() -> tuple[InstalledPlugin[type[SinkType]], ...]:
     """All installed sinks, ours and third-party, without importing any."""
-    from importlib.metadata import entry_points  # noqa: PLC0415  costs 60 ms, needed only here
-
-    sinks = set()
-    for entry_point in entry_points(group=GROUP):
-        dist = entry_point.dist
-        origin = f"{dist.name} {dist.version}" if dist else "an unnamed distribution"
-        sinks.add(InstalledSink(entry_point.name, origin, entry_point))
-    return tuple(sorted(sinks, key=lambda sink: (sink.scheme, sink.distribution)))
+    return _installed(SINKS)
 
 
-def secret_names(sink_type: type[SinkType]) -> tuple[str, ...]:
-    """The names of the secrets that a type of sink declares."""
-    names = getattr(sink_type, "secrets", ())
-    if isinstance(names, str):  # a tuple of one that lacks its comma
-        return (names,)
-    return tuple(names) if isinstance(names, Collection) else ()
-
-
-def declared_secrets() -> frozenset[str]:
-    """The names of the secrets of all installed sinks, except those that cannot be imported."""
-    names: set[str] = set()
-    for sink in installed_sinks():
-        with suppress(UnknownSinkError):
-            names.update(secret_names(sink.load()))
-    return frozenset(names)
+def installed_sources() -> tuple[InstalledPlugin[type[SourceType]], ...]:
+    """All installed sources, ours and third-party, without importing any."""
+    return _installed(SOURCES)
 
 
 def open_sink(url: str, secrets: Mapping[str, str] | None = None) -> Sink:
@@ -76,20 +84,66 @@ def open_sink(url: str, secrets: Mapping[str, str] | None = None) -> Sink:
     It takes its secrets from `secrets`, by their names; by default from the environment. Raises
     `UnknownSinkError` or `SinkOptionsError`. Only the sink named is imported.
     """
-    parsed = SinkURL.parse(url, secrets)
-    matching = [sink for sink in installed_sinks() if sink.scheme == parsed.scheme]
-    own = [sink for sink in matching if sink.distribution.split()[0] == _OWN_DISTRIBUTION]
+    sink: Sink = _open(SINKS, url, secrets)
+    return sink
+
+
+def open_source(url: str, secrets: Mapping[str, str] | None = None) -> Source:
+    """Create the source that a URL names; use it as an async context manager.
+
+    It takes its secrets from `secrets`, by their names; by default from the environment. Raises
+    `UnknownSourceError` or `SourceOptionsError`. Only the source named is imported.
+    """
+    source: Source = _open(SOURCES, url, secrets)
+    return source
+
+
+def secret_names(plugin: object) -> tuple[str, ...]:
+    """The names of the secrets that a type of sink or source declares."""
+    names = getattr(plugin, "secrets", ())
+    if isinstance(names, str):  # a tuple of one that lacks its comma
+        return (names,)
+    return tuple(names) if isinstance(names, Collection) else ()
+
+
+def declared_secrets() -> frozenset[str]:
+    """The names of the secrets of all installed plugins, except those that cannot be imported."""
+    names: set[str] = set()
+    plugins: tuple[InstalledPlugin[Any], ...] = (*installed_sinks(), *installed_sources())
+    for plugin in plugins:
+        with suppress(UnknownSinkError, UnknownSourceError):
+            names.update(secret_names(plugin.load()))
+    return frozenset(names)
+
+
+def _installed(group: _Group[T]) -> tuple[InstalledPlugin[T], ...]:
+    from importlib.metadata import entry_points  # noqa: PLC0415  costs 60 ms, needed only here
+
+    plugins = set()
+    for entry_point in entry_points(group=group.name):
+        dist = entry_point.dist
+        origin = f"{dist.name} {dist.version}" if dist else "an unnamed distribution"
+        plugins.add(InstalledPlugin(entry_point.name, origin, group, entry_point))
+    return tuple(sorted(plugins, key=lambda plugin: (plugin.scheme, plugin.distribution)))
+
+
+def _open(group: _Group[Any], url: str, secrets: Mapping[str, str] | None) -> Any:
+    parsed = group.url.parse(url, secrets)
+    kind = parsed.kind
+    installed = _installed(group)
+    matching = [plugin for plugin in installed if plugin.scheme == parsed.scheme]
+    own = [plugin for plugin in matching if plugin.distribution.split()[0] == _OWN_DISTRIBUTION]
     if not matching:
-        listing = ", ".join(sorted({sink.scheme for sink in installed_sinks()})) or "none"
+        listing = ", ".join(sorted({plugin.scheme for plugin in installed})) or "none"
         scheme = redact_text(parsed.scheme)
-        raise UnknownSinkError(f"there is no {scheme!r} sink (installed: {listing})")
+        raise group.unknown_error(f"there is no {scheme!r} {kind} (installed: {listing})")
     if len(matching) > 1 and not own:
-        origins = " and ".join(sink.distribution for sink in matching)
-        raise UnknownSinkError(
-            f"{origins} both provide a {parsed.scheme} sink; uninstall one of them"
+        origins = " and ".join(plugin.distribution for plugin in matching)
+        raise group.unknown_error(
+            f"{origins} both provide a {parsed.scheme} {kind}; uninstall one of them"
         )
-    sink_type = (own or matching)[0].load()
+    plugin = (own or matching)[0].load()
     try:
-        return sink_type.from_url(parsed)
-    except SinkOptionsError as error:
-        raise SinkOptionsError(redact_text(str(error))) from None
+        return plugin.from_url(parsed)
+    except parsed.error as error:
+        raise parsed.error(redact_text(str(error))) from None

@@ -39,7 +39,6 @@ from sst_cloud.cli import selection
 from sst_cloud.cli.commands import tree
 from sst_cloud.cli.meter_titles import meter_titles, natural_key
 from sst_cloud.cli.output import print_json, warn_missing
-from sst_cloud.cli.selection import choose_houses
 from sst_cloud.cli.usage_table import print_usage
 from sst_cloud.cloud.devices.wireless_sensor import sensor_list_fields
 from sst_cloud.cloud.structuring import Structurer
@@ -410,10 +409,10 @@ CASES: Final[Mapping[str, tuple[int, Prepared]]] = {
     "screen of watch": (8, of_snapshot(lambda it: drawn(tree._Screen(it)), scattered)),
     "json": (50, of_snapshot(lambda it: printed(lambda: print_json(it)), ordinary)),
     "warnings": (500, of_snapshot(
-        lambda it: printed(lambda: warn_missing(it.houses, it.unreadable)), ordinary)),
+        lambda it: printed(lambda: warn_missing(it)), ordinary)),
     # Choosing
     "choosing houses": (2_000, of_snapshot(
-        lambda it: choose_houses(it.houses, ["Home"]), scattered)),
+        lambda it: SelectedHouses(Cloud(it), ["Home"])._part_of(it), scattered)),
     "finding devices": (800, of_snapshot(modules_by_house_name, scattered)),
     "finding devices of one house": (500, of_snapshot(modules_by_house_name, ordinary)),
     # From a store

@@ -22,7 +22,7 @@ from .params import (
     format_size,
 )
 from .selection import house_option
-from .settings import Settings, state_option, verbose_option
+from .settings import Settings, source_option, state_option, verbose_option
 from .sink_options import sink_option
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,6 +63,7 @@ _VALIDATION: Final = ValidationRules()
 _ALARMS: Final = AlarmRules()
 
 OPTIONS: Final[Sequence[Callable[[Any], Any]]] = (
+    source_option,
     sink_option,
     click.option(
         "--every",

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
@@ -17,9 +17,8 @@ import attrs
 import click
 
 from sst_cloud.controls import CommandResult
-from sst_cloud.models import Device, House, Unreadable
+from sst_cloud.models import Device, Snapshot
 from sst_cloud.redaction import is_sensitive
-from sst_cloud.source import NO_HOUSES
 from sst_cloud.wording import printable
 
 if TYPE_CHECKING:
@@ -129,20 +128,18 @@ def print_command_results(
     for device, action, result in () if as_json else results:
         outcome = {
             True: "confirmed by the device",
-            None: "accepted by the cloud",
-            False: "accepted by the cloud, but not confirmed by the device; is it online?",
+            None: "accepted",
+            False: "accepted, but not confirmed by the device; is it online?",
         }[result.confirmed]
         click.echo(printable(f"{device.name or device.id}: {action}, {outcome}."))
     if any(result.confirmed is False for _, _, result in results):
         raise click.exceptions.Exit(1)
 
 
-def warn_missing(houses: Sequence[House], unreadable: Sequence[Unreadable]) -> None:
-    """Print to stderr what could not be read, or that the account is empty."""
-    for item in unreadable:
-        print_message(f"Warning: {item.kind} {item.id} cannot be read: {item.reason}")
-    if not houses and not unreadable:
-        print_message(f"Warning: {NO_HOUSES}")
+def warn_missing(snapshot: Snapshot) -> None:
+    """Print to stderr what could not be read, or that there are no houses."""
+    for problem in snapshot.problems:
+        print_message(f"Warning: {problem}")
 
 
 def to_json_value(value: Any) -> Any:
@@ -163,11 +160,13 @@ def to_json_value(value: Any) -> Any:
         return value.value
     if isinstance(value, date | time):
         return value.isoformat()
-    return _number(value) if isinstance(value, Decimal) else value
+    return _number(value) if isinstance(value, Decimal | timedelta) else value
 
 
-def _number(value: Decimal) -> float:
-    """An int if it has no fraction, else a float."""
+def _number(value: Decimal | timedelta) -> float:
+    """An int if it has no fraction, else a float; a duration in seconds."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     return float(value) if value.as_tuple().exponent else int(value)
 
 

@@ -1,14 +1,12 @@
 """Choosing houses and devices: `--house` and `--device`."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import attrs
 import click
 
-from sst_cloud.cloud.client import SSTCloud
-from sst_cloud.models import Device, House, Snapshot
+from sst_cloud.models import Device, Snapshot
+from sst_cloud.source import Source, read_devices, read_snapshot
 
 from .params import FiniteRange
 from .settings import Settings
@@ -32,7 +30,7 @@ def device_options(command: F) -> F:
 
 
 async def find_devices(
-    cloud: SSTCloud,
+    source: Source,
     kind: type[D],
     house_names: Sequence[str],
     device_names: Sequence[str],
@@ -40,14 +38,10 @@ async def find_devices(
     all_matching: bool,
 ) -> list[D]:
     """The matching devices; several only if each is named, or with `--all`."""
-    houses = await cloud.houses()
-    chosen_ids = choose_houses(houses, house_names)
-    names = {house.id: house.name for house in houses}
-    ids = names.keys() if chosen_ids is None else names.keys() & chosen_ids
-    device_lists = await asyncio.gather(*(cloud.devices(id_) for id_ in names if id_ in ids))
-    candidates = [
-        device for devices in device_lists for device in devices if isinstance(device, kind)
-    ]
+    houses, devices = await read_devices(source, house_names)
+    names = {device.house_id: f"house {device.house_id}" for device in devices}
+    names |= {house.id: house.name for house in houses}
+    candidates = [device for device in devices if isinstance(device, kind)]
     selected = [
         device for device in candidates if not device_names or _is_named(device, device_names)
     ]
@@ -57,7 +51,7 @@ async def find_devices(
     listing = ", ".join(f"{d.name} ({d.id}, {names[d.house_id]})" for d in candidates) or "none"
     if missing or not selected:
         device_name = f"device {missing[0]!r}" if missing else "such device"
-        raise click.ClickException(f"there is no {device_name}; this account has: {listing}")
+        raise click.ClickException(f"there is no {device_name}; {source.name} has: {listing}")
     if len(selected) > 1 and not all_matching and not device_names:
         raise click.ClickException(f"choose one with --device, or use --all; there are: {listing}")
     return selected
@@ -74,39 +68,7 @@ def house_option(command: F) -> F:
     )(command)
 
 
-def choose_houses(houses: Sequence[House], house_names: Sequence[str]) -> list[int] | None:
-    """The ids of the named houses, None for all. Raises `ClickException` for an unknown one."""
-    house_ids = []
-    for name in house_names:
-        ids = [house.id for house in houses if name in (house.name, str(house.id))]
-        if not ids:
-            listing = ", ".join(f"{house.name} ({house.id})" for house in houses) or "none"
-            raise click.ClickException(f"there is no house {name!r}; this account has: {listing}")
-        house_ids += ids
-    return house_ids if house_names else None
-
-
-async def read_snapshot(cloud: SSTCloud, house_names: Sequence[str]) -> Snapshot:
-    """A snapshot of the account, or of some houses. Raises `ClickException` for an unknown one."""
-    if not house_names:
-        return await cloud.snapshot()
-    houses = await cloud.houses()
-    return await cloud.snapshot(houses=houses, house_ids=choose_houses(houses, house_names))
-
-
-async def read_account(settings: Settings, house_names: Sequence[str]) -> Snapshot:
-    """A snapshot of the account, or of some houses, with a client of its own."""
-    async with settings.client() as cloud:
-        return await read_snapshot(cloud, house_names)
-
-
-@attrs.frozen
-class SelectedHouses:
-    """A source limited to some houses."""
-
-    cloud: SSTCloud
-    house_names: Sequence[str]
-
-    async def snapshot(self) -> Snapshot:
-        """The current state of these houses."""
-        return await read_snapshot(self.cloud, self.house_names)
+async def read_source(settings: Settings, house_names: Sequence[str]) -> Snapshot:
+    """A snapshot of the source, or of some houses."""
+    async with settings.source(house_names) as source:
+        return await read_snapshot(source)

@@ -3,8 +3,9 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -20,9 +21,11 @@ from sst_cloud.cloud.client import SSTCloud
 from sst_cloud.cloud.transport import BASE_URL
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.json_logging import JsonLines
-from sst_cloud.plugins import open_sink
+from sst_cloud.plugin_url import SourceURL
+from sst_cloud.plugins import open_sink, open_source
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import Sink
+from sst_cloud.source import DEFAULT_SOURCE, FirstAnswering, SelectedHouses, Source
 from sst_cloud.wording import printable
 
 from . import credential_sources, token_store
@@ -68,6 +71,8 @@ class Settings:
     """Environment from `--config` for the commands of event handlers, by variable."""
     config_variables: Collection[str] = ()
     """The environment variables that `--config` takes secrets from."""
+    sources: Sequence[str] = (DEFAULT_SOURCE,)
+    """The URLs of `--source`, in the order in which they are asked."""
     clock: Clock = attrs.field(factory=SystemClock)
     state: Path = attrs.field(factory=state_folder)
     """The collector's state folder: outbox, dead letters."""
@@ -122,27 +127,22 @@ class Settings:
         """Whether the cloud is a fake one on this machine."""
         return urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
 
-    def auth(self) -> Auth:
+    def auth(self, base_url: str = "") -> Auth:
         """The most explicit credentials, else the token saved by `login`."""
+        base_url = base_url or self.base_url
         auth = credential_sources.first_auth(self.accounts)
         if auth is not None:
             return auth
-        token = token_store.load(self.base_url)
+        token = token_store.load(base_url)
         if token is None:
             if missing := credential_sources.missing_credential(self.accounts):
-                raise CredentialsMissingError(f"not logged in to {self.base_url}; {missing}")
+                raise CredentialsMissingError(f"not logged in to {base_url}; {missing}")
             raise CredentialsMissingError(
-                f"not logged in to {self.base_url}. Run `sst-cloud login`, or set "
+                f"not logged in to {base_url}. Run `sst-cloud login`, or set "
                 "SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD."
             )
         credential_sources.make_auth(TokenAuth, token)
-        return StoredTokenAuth(self._reload_saved_token)
-
-    async def _reload_saved_token(self) -> str:
-        """The token currently saved by `login`: a long-running program picks up a new one."""
-        if token := token_store.load(self.base_url):
-            return token
-        raise SSTCloudError(f"no longer logged in to {self.base_url}")
+        return StoredTokenAuth(partial(_reload_saved_token, base_url))
 
     @property
     def secrets(self) -> Mapping[str, str]:
@@ -165,13 +165,37 @@ class Settings:
         """The sink that a URL names, with its secrets: the only way for commands to open one."""
         return open_sink(url, self.secrets)
 
-    def client(self, auth: Auth | None = None) -> SSTCloud:
+    def source(self, house_names: Collection[str] = ()) -> Source:
+        """The sources as one, limited to some houses."""
+        sources = [self.open_source(url, house_names) for url in dict.fromkeys(self.sources)]
+        return sources[0] if len(sources) == 1 else FirstAnswering(sources, clock=self.clock)
+
+    def open_source(self, text: str, house_names: Collection[str] = ()) -> Source:
+        """The source that a URL names, with its secrets or credentials, limited to some houses."""
+        url = SourceURL.parse(text, self.secrets)
+        source: Source
+        if url.scheme == "cloud":  # its credentials have options of their own
+            url.convert(SSTCloud.options)
+            source = self.client(base_url=url.target)
+        else:
+            source = open_source(text, self.secrets)
+        return SelectedHouses(source, house_names) if house_names else source
+
+    def client(self, auth: Auth | None = None, base_url: str = "") -> SSTCloud:
         """A client of the cloud."""
-        auth = auth or self.auth()
+        base_url = base_url or self.base_url
+        auth = auth or self.auth(base_url)
         try:
-            return SSTCloud(auth, base_url=self.base_url, clock=self.clock)
+            return SSTCloud(auth, base_url=base_url, clock=self.clock)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--url") from None
+
+
+async def _reload_saved_token(base_url: str) -> str:
+    """The token currently saved by `login`: a long-running program picks up a new one."""
+    if token := token_store.load(base_url):
+        return token
+    raise SSTCloudError(f"no longer logged in to {base_url}")
 
 
 def _set_account_option(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -210,6 +234,29 @@ verbose_option: Final = click.option(
     callback=_set_verbose,
     help="Log everything to stderr.",
 )
+
+
+def _set_sources(ctx: click.Context, _param: click.Parameter, value: Sequence[str]) -> None:
+    if value:
+        ctx.ensure_object(Settings).sources = value
+
+
+source_option: Final = click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="URL",
+    envvar="SST_CLOUD_SOURCE",
+    expose_value=False,
+    callback=_set_sources,
+    help="Source to read, see `sst-cloud sources`; the next one if it does not answer; repeatable. "
+    f"Default: {DEFAULT_SOURCE}",
+)
+
+
+def source_options(command: F) -> F:
+    """`--source`, and the options for the cloud and the credentials."""
+    return source_option(account_options(command))
 
 
 def account_options(command: F) -> F:

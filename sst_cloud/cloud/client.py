@@ -11,8 +11,10 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -43,14 +45,19 @@ from sst_cloud.models import (
 )
 
 from . import requests
-from .auth import Auth
+from .auth import TOKEN_VARIABLES, Auth, PasswordAuth, TokenAuth
 from .command_runner import CommandRunner
 from .devices.wireless_sensor import sensor_list_fields
 from .structuring import Structurer
 from .transport import BASE_URL, Transport
 
+if TYPE_CHECKING:
+    from sst_cloud.plugin_url import Option, SourceURL
+
 T = TypeVar("T")
 E = TypeVar("E", bound=Entity)
+
+_EMPTY_HINT: Final = "if the account was migrated to the ATLAS app, it has left SST Cloud for good"
 
 
 def _unchanged(payload: Any) -> Any:
@@ -58,11 +65,18 @@ def _unchanged(payload: Any) -> Any:
 
 
 class SSTCloud:
-    """An account of SST Cloud.
+    """An account of SST Cloud, also as a source: `cloud:`.
 
     Use it as an async context manager, or call `close()` when done. An injected aiohttp
     `session` is never closed. Methods raise subclasses of `SSTCloudError`.
     """
+
+    target: ClassVar[str] = "[URL]"
+    options: ClassVar[Sequence["Option"]] = ()
+    secrets: ClassVar[Sequence[str]] = (*TOKEN_VARIABLES, "SST_CLOUD_EMAIL", "SST_CLOUD_PASSWORD")
+
+    refresh: timedelta = timedelta(minutes=10)
+    """Roughly how often the cloud receives new values from the devices."""
 
     def __init__(  # noqa: PLR0913  all but the first are options with good defaults
         self,
@@ -84,9 +98,10 @@ class SSTCloud:
         `max_concurrency` below 1.
         """
         self._auth = auth
+        self._base_url = base_url or BASE_URL
         self._clock = clock or SystemClock()
         self._transport = Transport(
-            base_url or BASE_URL,
+            self._base_url,
             session=session,
             timeout=timeout,
             connect_timeout=connect_timeout,
@@ -96,6 +111,32 @@ class SSTCloud:
         )
         self._structurer = Structurer()
         self._runner = CommandRunner(self._request, self.device, self._clock)
+
+    @classmethod
+    def from_url(cls, url: "SourceURL") -> Self:
+        """The account of `cloud:`, or of a cloud elsewhere. Raises `SourceOptionsError`.
+
+        The secrets are a token, or e-mail and password.
+        """
+        url.convert(cls.options)
+        token = next((token for name in TOKEN_VARIABLES if (token := url.secrets.get(name))), None)
+        email, password = (url.secrets.get(f"SST_CLOUD_{name}") for name in ("EMAIL", "PASSWORD"))
+        if not (token or (email and password)):
+            raise url.error(
+                "the cloud source needs SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD"
+            )
+        try:
+            auth = TokenAuth(token) if token else PasswordAuth(email or "", password or "")
+            return cls(auth, base_url=url.target or url.secrets.get("SST_CLOUD_URL"))
+        except ValueError as error:
+            raise url.error(str(error)) from None
+
+    @property
+    def name(self) -> str:
+        """`SST Cloud`, and where it is if that is not the vendor's."""
+        if self._base_url == BASE_URL:
+            return "SST Cloud"
+        return f"SST Cloud at {urlsplit(self._base_url).netloc.rpartition('@')[2]}"
 
     async def __aenter__(self) -> Self:
         return self
@@ -227,6 +268,9 @@ class SSTCloud:
             counters=tuple(Listing.joined(counters)),
             wireless_sensors=tuple(Listing.joined(sensors)),
             unreadable=(*unreadable, *Listing.joined([*lists, *sensors]).unreadable),
+            source=self.name,
+            refresh=self.refresh,
+            empty_hint="" if houses else _EMPTY_HINT,
         )
 
     async def _devices_and_sensors(

@@ -15,7 +15,6 @@ import attrs
 
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.errors import TRANSIENT, AuthenticationError, OutboxError, SSTCloudError
-from sst_cloud.extraction import readings_from
 from sst_cloud.models import Snapshot
 from sst_cloud.monitoring.alarms import AlarmState, detect_alarms
 from sst_cloud.monitoring.events import Event
@@ -23,15 +22,16 @@ from sst_cloud.monitoring.rules import AlarmRules, ValidationRules
 from sst_cloud.monitoring.validation import ValidationState, validate
 from sst_cloud.outbox.consumer import Consumer
 from sst_cloud.outbox.dead_letters import DeadLetters
-from sst_cloud.outbox.delivery import PAUSE, Delivery
+from sst_cloud.outbox.delivery import Delivery
 from sst_cloud.outbox.entries import Limits, Start
 from sst_cloud.outbox.outbox import Outbox
 from sst_cloud.outbox.state_folder import houses_note
-from sst_cloud.outbox.status import Status, Stream
+from sst_cloud.outbox.status import SourceStatus, Status, Stream, sources_from, sources_note
+from sst_cloud.polling import read_source
 from sst_cloud.readings import Reading, format_time
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import Sink
-from sst_cloud.source import NO_HOUSES, Source
+from sst_cloud.source import DEFAULT_REFRESH, LOGIN_PAUSE, FirstAnswering, Source
 
 from .commit_buffer import CommitBuffer
 from .schedule import EVERY, wait_for_poll
@@ -42,8 +42,6 @@ GRACE: Final = 3.0
 """Seconds that writes in progress get to finish on shutdown."""
 _CLOSE_TIMEOUT: Final = 1.0
 """Seconds that sinks get to close on shutdown."""
-_LOGIN_PAUSE: Final = timedelta(seconds=PAUSE)
-"""How long not to poll after a failed login: more of them might lock the account."""
 
 
 @attrs.frozen
@@ -63,7 +61,7 @@ class Poll:
 
 
 class Collector:
-    """Polls a source and delivers its readings to sinks, without losing any.
+    """Polls an open source and delivers its readings to sinks, without losing any.
 
     An async context manager; inside it, `run` polls. Readings are first committed to the outbox in
     `folder`, then delivered to each sink and event handler at its own pace.
@@ -118,6 +116,7 @@ class Collector:
         self._alarms = AlarmState()
         self._zones: Mapping[int, tzinfo] = {}
         self._source_error: SSTCloudError | None = None
+        self._refresh = DEFAULT_REFRESH
         self._wait_until: datetime | None = None
         self._logged_missing: set[str] = set()
         """The messages of the last poll about what is unreadable or missing."""
@@ -197,6 +196,8 @@ class Collector:
     def retry_now(self) -> None:
         """Poll now, and retry paused and failing sinks now."""
         self._wait_until = None
+        if isinstance(self._source, FirstAnswering):
+            self._source.retry_now()
         self._poll_now.set()
         for delivery in self._deliveries:
             delivery.retry_now()
@@ -227,7 +228,7 @@ class Collector:
         if self._wait_until is not None:
             remaining = self._wait_until - self._clock.now()
             if (
-                timedelta(0) < remaining <= _LOGIN_PAUSE
+                timedelta(0) < remaining <= LOGIN_PAUSE
             ):  # otherwise the pause is over, or the clock has been set back
                 if self._commit_buffer.error is not None:
                     await self._commit_buffer.commit((), (), self._notes)
@@ -235,8 +236,7 @@ class Collector:
         self._wait_until = None
         time = self._clock.now()
         try:
-            snapshot = await self._source.snapshot()
-            readings = readings_from(snapshot)
+            snapshot, readings = await read_source(self._source)
         except SSTCloudError as error:
             await self._handle_failure(time, error, last=last)
         except Exception as error:
@@ -250,10 +250,16 @@ class Collector:
 
     async def _handle_snapshot(self, snapshot: Snapshot, readings: Sequence[Reading]) -> None:
         if self._source_error is not None:
-            _log.warning("the cloud is responding again")
+            _log.warning("%s is responding again", snapshot.source)
             self._source_error = None
         self._log_missing(snapshot)
-        result = validate(self._validation, readings, snapshot.counters, self._validation_rules)
+        # The last total may be from another source, and older than this one would hide it.
+        refresh = DEFAULT_REFRESH if snapshot.refresh is None else snapshot.refresh
+        longest = max(refresh, self._refresh)
+        self._refresh = refresh
+        result = validate(
+            self._validation, readings, snapshot.counters, self._validation_rules, longest
+        )
         local_zone = self._clock.now().astimezone().tzinfo or UTC
         self._zones = {house.id: house.zone or local_zone for house in snapshot.houses}
         self._validation = result.state
@@ -265,28 +271,49 @@ class Collector:
             "source_error": "",
             "source_error_since": "",
         }
+        self._note_sources(snapshot.time, None)
         poll = Poll(snapshot.time, result.readings, len(result.redelivered), result.events)
-        await self._finish(poll, [*result.redelivered, *result.readings])
+        await self._finish(poll, [*result.redelivered, *result.readings], longest)
 
     async def _handle_failure(self, time: datetime, error: SSTCloudError, *, last: bool) -> None:
         if last or (self._has_never_succeeded and not isinstance(error, TRANSIENT)):
             raise error
         if self._source_error is None:
-            _log.warning("cannot read the cloud: %s; retrying at every poll", error)
+            _log.warning("cannot read %s: %s; retrying at every poll", self._source.name, error)
             self._notes["source_error_since"] = format_time(time)
         elif type(error) is not type(self._source_error):
-            _log.info("still cannot read the cloud: %s", error)
+            _log.info("still cannot read %s: %s", self._source.name, error)
         self._source_error = error
         if isinstance(error, AuthenticationError):
-            self._wait_until = time + _LOGIN_PAUSE
+            self._wait_until = time + LOGIN_PAUSE
         failed_polls = 1 + int(self._notes.get("failed_polls", 0))
         self._notes |= {"source_error": str(error), "failed_polls": str(failed_polls)}
-        await self._finish(Poll(time, error=error), ())
+        self._note_sources(time, error)
+        await self._finish(Poll(time, error=error), (), self._refresh)
 
-    async def _finish(self, poll: Poll, readings: Sequence[Reading]) -> None:
+    def _note_sources(self, time: datetime, error: SSTCloudError | None) -> None:
+        """Note the outcome of a poll for each source that was asked."""
+        source = self._source
+        outcomes: Mapping[str, SSTCloudError | None] = {source.name: error}
+        names: Sequence[str] = [source.name]
+        if isinstance(source, FirstAnswering):
+            outcomes, names = source.outcomes, source.names
+        earlier = {status.name: status for status in sources_from(self._notes)}
+        statuses = {name: earlier.get(name, SourceStatus(name=name)) for name in names}
+        for name, outcome in outcomes.items():
+            statuses[name] = statuses[name].after_poll(time, outcome)
+        self._notes["sources"] = sources_note(statuses.values())
+
+    async def _finish(self, poll: Poll, readings: Sequence[Reading], refresh: timedelta) -> None:
         """Detect alarms, commit, and report the poll."""
         alarms, self._alarms = detect_alarms(
-            self._alarms, poll.readings, poll.time, zones=self._zones, rules=self._alarm_rules
+            self._alarms,
+            poll.readings,
+            poll.time,
+            zones=self._zones,
+            rules=self._alarm_rules,
+            source=self._source.name,
+            refresh=refresh,
         )
         events = (*poll.events, *alarms)
         for event in events:
@@ -302,11 +329,7 @@ class Collector:
 
     def _log_missing(self, snapshot: Snapshot) -> None:
         """Log what is unreadable or missing once, not at every poll."""
-        messages = {
-            f"{item.kind} {item.id} cannot be read: {item.reason}" for item in snapshot.unreadable
-        }
-        if not (snapshot.houses or snapshot.unreadable):
-            messages.add(NO_HOUSES)
+        messages = set(snapshot.problems)
         messages |= {
             f"the time zone of house {house.id} is not known; using this machine's time zone for "
             "its nights"

@@ -121,8 +121,15 @@ def _status_metrics(status: Status) -> Iterator["Metric"]:
     yield Counter("sst_cloud_readings", "Readings committed.", value=status.readings)
     lost_help = "Readings lost because disk and memory were full."
     yield Counter("sst_cloud_lost_readings", lost_help, value=status.lost)
-    up = status.source_error is None and status.last_success is not None
-    yield Gauge("sst_cloud_source_up", "Whether the last poll succeeded.", value=up)
+    up_help = "Whether the source answered when it was last asked."
+    up = Gauge("sst_cloud_source_up", up_help, labels=["source"])
+    success_name, success_help = "last_success_timestamp_seconds", "When the source last answered."
+    success = Gauge(f"sst_cloud_source_{success_name}", success_help, labels=["source"])
+    for source in status.sources:
+        up.add_metric([source.name], source.error is None and source.last_success is not None)
+        if source.last_success is not None:
+            success.add_metric([source.name], source.last_success.timestamp())
+    yield from (up, success)
     yield Gauge("sst_cloud_outbox_bytes", "Size of the outbox's contents.", value=status.size)
     for name, description, moment in (
         ("poll", "Time of the last poll.", status.last_poll),
@@ -230,7 +237,7 @@ class CollectorHealth:
         return self.clock.now()
 
     async def problem(self) -> str | None:
-        """What is wrong with the collector itself, not counting an unavailable cloud or sink."""
+        """What is wrong with the collector itself, not counting an unavailable source or sink."""
         try:
             status = await self.status()
         except SSTCloudError as error:

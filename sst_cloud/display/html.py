@@ -74,7 +74,7 @@ def _snapshot(snapshot: Snapshot) -> str:
     for house, devices in by_house(snapshot, readings_from(snapshot)):
         title = f"{_strong(house.name or f'house {house.id}')} {_pale(house.timezone or '')}"
         content = "".join(
-            _device(device_readings, snapshot.time, is_crowded) for device_readings in devices
+            _device(device_readings, snapshot, is_crowded) for device_readings in devices
         )
         houses.append(_fold(title, content, unfolded=True))
     counts = (
@@ -87,13 +87,13 @@ def _snapshot(snapshot: Snapshot) -> str:
     return f"<div>{head}</div>{''.join(houses)}{_unreadable(snapshot.unreadable)}"
 
 
-def _device(device_readings: DeviceReadings, now: datetime, is_crowded: bool) -> str:  # noqa: FBT001
+def _device(device_readings: DeviceReadings, snapshot: Snapshot, is_crowded: bool) -> str:  # noqa: FBT001
     device, readings = device_readings.device, device_readings.readings
     if device is None:
         return _fold(_strong(f"device {device_readings.id}"), _points(readings), unfolded=True)
     has_problem = any(problem_of(reading) for reading in readings)
     badges = [_alarm("leak")] if isinstance(device, LeakModule) and device.alarm else []
-    badges += [_alarm("silent")] if is_stale(device, now) else []
+    badges += [_alarm("silent")] * is_stale(device, snapshot.time, snapshot.refresh)
     title = " ".join((_strong(device.name or str(device.id)), _pale(device.model), *badges))
     return _fold(title, _points(readings), unfolded=has_problem or not is_crowded)
 

@@ -8,14 +8,14 @@ from typing import Final
 from sst_cloud.enums import Quality, Quantity
 from sst_cloud.readings import Reading
 from sst_cloud.sink import History
-from sst_cloud.source import REFRESH
+from sst_cloud.source import DEFAULT_REFRESH
 
 from .totals import only_repeats
 
 _SEARCH_RANGES: Final = (timedelta(days=7), timedelta(days=100), None)
 """How far to search for the nearest totals, one after the other; None means everything."""
 _TOTALS_NEEDED: Final = 4
-"""Successive totals needed to recognise a glitch, each from another update of the cloud."""
+"""Successive totals needed to recognise a glitch, each from another refresh of the source."""
 
 
 async def totals_around(
@@ -48,7 +48,7 @@ async def _before(history: History, moment: datetime, meters: Sequence[Reading])
             totals = totals_by_series[reading.series]
             if not _is_informative(totals, reading):
                 continue
-            if totals[1:] and totals[-1].time - totals[-2].time < REFRESH:
+            if totals[1:] and totals[-1].time - totals[-2].time < DEFAULT_REFRESH:
                 totals.pop()
             totals.append(reading)
             del totals[:-_TOTALS_NEEDED]
@@ -79,7 +79,7 @@ async def _after(
         until = min(moment + search_range, limit) if search_range else limit
         async for reading in history.read(Quantity.VOLUME, since, until):
             totals = totals_by_series.setdefault(reading.series, [])
-            is_apart = not totals or reading.time - totals[-1].time >= REFRESH
+            is_apart = not totals or reading.time - totals[-1].time >= DEFAULT_REFRESH
             if len(totals) < _TOTALS_NEEDED and is_apart and _is_informative(totals, reading):
                 totals.append(reading)
                 yield reading

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from sst_cloud.source import REFRESH
+from sst_cloud.source import DEFAULT_REFRESH
 
 MAX_FLOW: Final = 5_000.0
 """Litres per hour: 5 m³/h, twice what a household meter is rated for."""
@@ -21,13 +21,15 @@ def litres_between(  # noqa: PLR0913  most have good defaults
     max_flow: float = MAX_FLOW,
     step: int | None = None,
     rollovers: tuple[int, ...] = (),
+    refresh: timedelta = DEFAULT_REFRESH,
 ) -> int | None:
     """Litres used while a total went from `before` to `after`; None if no pipe can deliver that.
 
-    A meter that reaches one of `rollovers` starts again from 0. The sign of `duration` is ignored:
-    the clock may have been set back in between.
+    A meter that reaches one of `rollovers` starts again from 0. The first total may be as old as
+    the source's `refresh` interval. The sign of `duration` is ignored: the clock may have been set
+    back in between.
     """
-    max_litres = max_flow * ((abs(duration) + REFRESH) / _HOUR) + (step or _STEP)
+    max_litres = max_flow * ((abs(duration) + refresh) / _HOUR) + (step or _STEP)
     for total in (after, *(rollover + after for rollover in rollovers if before <= rollover)):
         if 0 <= total - before <= max_litres:
             return total - before

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
 from sst_cloud.enums import Quality
 from sst_cloud.readings import Reading
-from sst_cloud.source import REFRESH
+from sst_cloud.source import DEFAULT_REFRESH
 
 from .plausibility import MAX_FLOW, litres_between
 
@@ -16,9 +16,8 @@ ROLLOVERS: Final = (10**7, 10**8, 10**9, 2**32)
 """Litres at which meters and their modules are known to roll over to 0."""
 
 _CONFIRMATIONS: Final = 2
-"""Readings that must agree with an impossible total before it is trusted."""
-_CONFIRMED_AFTER: Final = _CONFIRMATIONS * REFRESH
-"""And how long after it: until then the cloud may just repeat its values."""
+"""Readings that must agree with an impossible total before it is trusted, over as many refresh
+intervals: until then the source may just repeat its values."""
 _NEAR_LIMIT: Final = timedelta(days=1)
 """After a rollover, a meter is at most as far from the limit as a pipe delivers in this time."""
 
@@ -53,12 +52,14 @@ class MeterTrail:
 
     Skipped are suspect readings, those of a device that may be lost and only repeats its total,
     and glitches that were never validated: totals that no pipe can deliver, if one of the next two
-    readings, or of those in the next 20 minutes, continues from before.
+    readings, or of those in the next two refresh intervals, continues from before.
     Of several readings at the same time the last counts, unless only an earlier one was good.
     """
 
     max_flow: float = MAX_FLOW
     """What the pipe can deliver, in litres per hour."""
+    refresh: timedelta = DEFAULT_REFRESH
+    """How old a total may have been when it was read."""
     last: Reading | None = attrs.field(default=None, init=False)
     """The newest plausible reading."""
     _newest: Reading | None = attrs.field(default=None, init=False)
@@ -100,7 +101,8 @@ class MeterTrail:
         else:
             self._doubtful.append(reading)
             duration = reading.time - self._doubtful[0].time
-            if len(self._doubtful) > _CONFIRMATIONS and duration >= _CONFIRMED_AFTER:
+            is_confirmed = duration >= _CONFIRMATIONS * self.refresh
+            if len(self._doubtful) > _CONFIRMATIONS and is_confirmed:
                 yield from self._accept_doubtful()
 
     def _accept_doubtful(self) -> Iterator[Increment]:
@@ -116,8 +118,9 @@ class MeterTrail:
     def _litres(self, before: Reading, after: Reading) -> int | None:
         duration = after.time - before.time
         totals = int(before.value), int(after.value)
-        litres = litres_between(*totals, duration, max_flow=self.max_flow)
+        limits: dict[str, Any] = {"max_flow": self.max_flow, "refresh": self.refresh}
+        litres = litres_between(*totals, duration, **limits)
         if litres is None and after.value < before.value:
             duration = min(duration, _NEAR_LIMIT)
-            return litres_between(*totals, duration, max_flow=self.max_flow, rollovers=ROLLOVERS)
+            return litres_between(*totals, duration, rollovers=ROLLOVERS, **limits)
         return litres

@@ -34,6 +34,12 @@ def model(cls: type[T]) -> type[T]:
     return freeze(cls)
 
 
+def changed(item: T, **fields: Any) -> T:
+    """A copy with some fields changed."""
+    copy: T = attrs.evolve(item, **fields)  # type: ignore[misc]  # `model` hides attrs
+    return copy
+
+
 @model
 class Entity(NotebookView):
     """An object of the cloud. `raw` is the original payload, including unknown fields."""

@@ -7,7 +7,7 @@ from ._base import Entity, model
 
 @model
 class Counter(Entity):
-    """A water meter. Updated by the cloud about every 10 minutes."""
+    """A water meter."""
 
     id: int
     house_id: int

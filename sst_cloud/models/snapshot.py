@@ -1,6 +1,6 @@
 """The state of an account at one moment."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ._base import model
 from ._notebook import NotebookView
@@ -16,9 +16,25 @@ class Snapshot(NotebookView):
     """Everything that one poll read; flat, linked by `house_id` and `device_id`."""
 
     time: datetime
-    """When the cloud was polled, UTC."""
+    """When the source was asked, UTC."""
     houses: tuple[House, ...] = ()
     devices: tuple[Device, ...] = ()
     counters: tuple[Counter, ...] = ()
     wireless_sensors: tuple[WirelessSensor, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    source: str = ""
+    """The name of the source."""
+    refresh: timedelta | None = None
+    """How often the source can know something new, and so how old a total may be."""
+    empty_hint: str = ""
+    """What may be the reason if there are no houses."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is missing, in words."""
+        if not self.houses and not self.unreadable:
+            hint = f"; {self.empty_hint}" if self.empty_hint else ""
+            return (f"{self.source or 'the source'} has no houses{hint}",)
+        return tuple(
+            f"{item.kind} {item.id} cannot be read: {item.reason}" for item in self.unreadable
+        )

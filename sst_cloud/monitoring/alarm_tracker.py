@@ -39,6 +39,11 @@ class Place:
     name: str | None = None
 
     @classmethod
+    def whole_source(cls, name: str) -> Self:
+        """Everything that a source gives."""
+        return cls((None, None, None, None), name)
+
+    @classmethod
     def point(cls, reading: Reading) -> Self:
         """The point of a reading."""
         place_id = (reading.house_id, reading.device_id, reading.point.value, reading.point_id)
@@ -49,9 +54,6 @@ class Place:
         """A whole device, with all its points."""
         in_words = device_in_words(house_id, device_id, house, device)
         return cls((house_id, device_id, None, None), in_words, house, device)
-
-
-WHOLE_ACCOUNT: Final = Place((None, None, None, None), "the whole account")
 
 
 class AlarmTracker:

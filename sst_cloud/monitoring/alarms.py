@@ -14,8 +14,9 @@ import attrs
 
 from sst_cloud.enums import Quality, Quantity
 from sst_cloud.readings import Reading, format_time
+from sst_cloud.source import DEFAULT_REFRESH
 
-from .alarm_tracker import WHOLE_ACCOUNT, ActiveSince, AlarmTracker, Place, PlaceId, hours
+from .alarm_tracker import ActiveSince, AlarmTracker, Place, PlaceId, hours
 from .continuous_flow import FlowState, advance
 from .events import Event, EventKind
 from .rules import AlarmRules
@@ -110,20 +111,25 @@ def _last_seen_row(row: Any) -> tuple[_DeviceId, LastSeen]:
     return (int(house_id), int(device_id)), LastSeen(moment, str(house), str(device))
 
 
-def detect_alarms(
+def detect_alarms(  # noqa: PLR0913
     state: AlarmState,
     readings: Sequence[Reading],
     now: datetime,
     *,
     zones: Mapping[int, tzinfo],
     rules: AlarmRules,
+    source: str = "the source",
+    refresh: timedelta = DEFAULT_REFRESH,
 ) -> tuple[tuple[Event, ...], AlarmState]:
     """The alarms in validated readings: an event when one starts, and one when it is over.
 
-    `zones` has the houses' time zones. After a failed poll, call it without readings.
+    `zones` has the houses' time zones, `source` the name of the source, and `refresh` its refresh
+    interval. After a failed poll, call it without readings.
     """
     tracker = AlarmTracker(now.astimezone(UTC).replace(microsecond=0), state.alarms)
-    last_seen, last_readings = _check_silence(tracker, state, readings, rules)
+    last_seen, last_readings = _check_silence(
+        tracker, state, readings, rules, Place.whole_source(source)
+    )
     good = [reading for reading in readings if reading.quality is Quality.GOOD]
     _check_points(tracker, readings)
     _check_batteries(tracker, good, rules)
@@ -133,7 +139,7 @@ def detect_alarms(
         if reading.quantity is Quantity.VOLUME:
             meter = (reading.house_id, reading.device_id, reading.point_id)
             zone = zones.get(reading.house_id, UTC)
-            events, flow[meter] = advance(flow.get(meter), reading, zone, rules)
+            events, flow[meter] = advance(flow.get(meter), reading, zone, rules, refresh)
             tracker.events += events
     new_state = AlarmState(
         alarms=tracker.active_since, flow=flow, last_seen=last_seen, last_readings=last_readings
@@ -190,7 +196,11 @@ def _check_devices(tracker: AlarmTracker, readings: Iterable[Reading]) -> None:
 
 
 def _check_silence(
-    tracker: AlarmTracker, state: AlarmState, readings: Sequence[Reading], rules: AlarmRules
+    tracker: AlarmTracker,
+    state: AlarmState,
+    readings: Sequence[Reading],
+    rules: AlarmRules,
+    source: Place,
 ) -> tuple[dict[_DeviceId, LastSeen], datetime]:
     """Alarms for failed polls, and for devices missing from polls; returns what was last seen.
 
@@ -199,7 +209,7 @@ def _check_silence(
     """
     kind, now = EventKind.NO_READINGS, tracker.now
     last_readings = min(state.last_readings or now, now)
-    was_silent = bool(readings) and tracker.is_active(kind, WHOLE_ACCOUNT)
+    was_silent = bool(readings) and tracker.is_active(kind, source)
     no_polls = bool(readings) and now - last_readings >= rules.silence
 
     def since(last: datetime) -> datetime:
@@ -214,10 +224,10 @@ def _check_silence(
     }
     if not readings:
         if now - last_readings >= rules.silence:
-            tracker.set(kind, WHOLE_ACCOUNT, on=True, details={"hours": hours(now - last_readings)})
+            tracker.set(kind, source, on=True, details={"hours": hours(now - last_readings)})
         return last_seen, last_readings
 
-    tracker.set(kind, WHOLE_ACCOUNT, on=False)
+    tracker.set(kind, source, on=False)
     present = {(r.house_id, r.device_id): LastSeen(now, r.house, r.device) for r in readings}
     last_seen |= present
     for device, last in last_seen.items():

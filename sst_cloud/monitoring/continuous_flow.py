@@ -8,7 +8,7 @@ import attrs
 
 from sst_cloud.metering.plausibility import litres_between
 from sst_cloud.readings import Reading, format_time
-from sst_cloud.source import REFRESH
+from sst_cloud.source import DEFAULT_REFRESH
 from sst_cloud.wording import point_in_words
 
 from .alarm_tracker import hours
@@ -72,9 +72,16 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def advance(
-    meter: FlowState | None, reading: Reading, zone: tzinfo, rules: AlarmRules
+    meter: FlowState | None,
+    reading: Reading,
+    zone: tzinfo,
+    rules: AlarmRules,
+    refresh: timedelta = DEFAULT_REFRESH,
 ) -> tuple[list[Event], FlowState]:
-    """Continue with a good reading. A total that no pipe can deliver is ignored."""
+    """Continue with a good reading. A total that no pipe can deliver is ignored.
+
+    A total may be as old as the source's `refresh` interval.
+    """
     total = int(reading.value)
     if meter is None:
         return [], FlowState(time=reading.time, total=total)
@@ -84,11 +91,12 @@ def advance(
             moment and min(moment, reading.time) for moment in (meter.since, meter.last_rise)
         )
         return [], attrs.evolve(after, since=since, last_rise=last_rise)
-    used = litres_between(meter.total, total, reading.time - meter.time, max_flow=rules.max_flow)
+    duration = reading.time - meter.time
+    used = litres_between(meter.total, total, duration, max_flow=rules.max_flow, refresh=refresh)
     if used is None:
         return [], after
     flow = _flow(meter, used, reading.time, rules)
-    night = _night(meter, used, reading.time, zone, rules)
+    night = _night(meter, used, reading.time, zone, rules, refresh)
     after = attrs.evolve(after, **flow, **night)
     return list(_events(meter, after, reading, rules)), after
 
@@ -111,15 +119,20 @@ def _flow(meter: FlowState, used: int, time: datetime, rules: AlarmRules) -> dic
     return {"last_rise": time, "used_l": meter.used_l + used, "reported": reported}
 
 
-def _night(
-    meter: FlowState, used: int, time: datetime, zone: tzinfo, rules: AlarmRules
+def _night(  # noqa: PLR0913, PLR0917
+    meter: FlowState,
+    used: int,
+    time: datetime,
+    zone: tzinfo,
+    rules: AlarmRules,
+    refresh: timedelta,
 ) -> dict[str, Any]:
     """The changed fields about the night: only usage between two of its readings counts.
 
-    The first of them may show a total from before the night, as the cloud lags behind. Once a
-    night has been reported, earlier ones are over, even if the clock is set back.
+    The first of them may show a total from before the night, as the source may lag behind.
+    Once a night has been reported, earlier ones are over, even if the clock is set back.
     """
-    night = _night_of(meter.time - REFRESH, zone, rules)
+    night = _night_of(meter.time - refresh, zone, rules)
     if night is None or night != _night_of(time, zone, rules):
         return {}
     if meter.night_reported and meter.night and night < meter.night <= night + _MAX_CLOCK_CHANGE:

@@ -19,7 +19,7 @@ class ValidationRules:
     """What the pipe can deliver, in litres per hour."""
     confirmations: int = attrs.field(default=2, validator=ge(0))
     """How many later polls must agree with a suspect total before it is trusted, over at least as
-    many of the cloud's update intervals."""
+    many refresh intervals of the source."""
 
 
 @attrs.frozen(kw_only=True)

@@ -17,7 +17,7 @@ from sst_cloud.metering.plausibility import litres_between
 from sst_cloud.metering.totals import only_repeats
 from sst_cloud.models import Counter
 from sst_cloud.readings import Reading, format_time
-from sst_cloud.source import REFRESH
+from sst_cloud.source import DEFAULT_REFRESH
 from sst_cloud.wording import point_in_words
 
 from .events import Event, EventKind
@@ -114,8 +114,12 @@ def validate(
     readings: Sequence[Reading],
     counters: Iterable[Counter],
     rules: ValidationRules,
+    refresh: timedelta = DEFAULT_REFRESH,
 ) -> ValidationResult:
-    """Validate a poll's readings against their meters' state; `counters` are those of the poll."""
+    """Validate a poll's readings against their meters' state; `counters` are those of the poll.
+
+    A total may be as old as the source's `refresh` interval.
+    """
     counters_by_id = {(c.house_id, c.device_id, str(c.id)): c for c in counters}
     meters = dict(state.meters)
     validated: list[Reading] = []
@@ -126,7 +130,8 @@ def validate(
             validated.append(reading)
             continue
         meter_id = (reading.house_id, reading.device_id, reading.point_id)
-        decision = _decide(meters.get(meter_id), reading, counters_by_id.get(meter_id), rules)
+        counter = counters_by_id.get(meter_id)
+        decision = _decide(meters.get(meter_id), reading, counter, rules, refresh)
         meters[meter_id] = decision.meter
         validated.append(decision.reading)
         redelivered += decision.redelivered
@@ -149,10 +154,14 @@ class _Decision:
 
 
 def _decide(
-    meter: MeterState | None, reading: Reading, counter: Counter | None, rules: ValidationRules
+    meter: MeterState | None,
+    reading: Reading,
+    counter: Counter | None,
+    rules: ValidationRules,
+    refresh: timedelta,
 ) -> _Decision:
     total = int(reading.value)
-    flow_limits = _FlowLimits.of(counter, rules)
+    flow_limits = _FlowLimits.of(counter, rules, refresh)
     meter = meter or _first_total(reading, counter)
     candidates = meter.candidates
     continues = bool(candidates) and flow_limits.can_explain(
@@ -186,7 +195,7 @@ def _decide(
         return _Decision(meter=meter, reading=suspect)
     candidates = (*candidates, reading) if continues else (reading,)
     duration = abs(reading.time - candidates[0].time)
-    if len(candidates) > rules.confirmations and duration >= rules.confirmations * REFRESH:
+    if len(candidates) > rules.confirmations and duration >= rules.confirmations * refresh:
         return _Decision(
             meter=MeterState(
                 reading.time, total, former=_former_of(meter, candidates, flow_limits)
@@ -204,16 +213,20 @@ class _FlowLimits:
     """What a meter's pipe can deliver."""
 
     max_flow: float
+    refresh: timedelta
     step: int | None = None
     rollovers: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, counter: Counter | None, rules: ValidationRules) -> "_FlowLimits":
+    def of(
+        cls, counter: Counter | None, rules: ValidationRules, refresh: timedelta
+    ) -> "_FlowLimits":
         """The limits of a counter; values that are not positive count as unknown."""
         step = counter.step_l if counter else None
         limit = counter.max_value if counter else None
         return cls(
             rules.max_flow,
+            refresh,
             step if step and step > 0 else None,
             (limit,) if limit and limit > 0 else (),
         )
@@ -231,6 +244,7 @@ class _FlowLimits:
             max_flow=self.max_flow,
             step=self.step,
             rollovers=self.rollovers,
+            refresh=self.refresh,
         )
         return litres is not None
 
@@ -245,7 +259,7 @@ def _former_of(
 
 
 def _first_total(reading: Reading, counter: Counter | None) -> MeterState:
-    """A meter's first total is trusted, unless the cloud itself has reported a higher one."""
+    """A meter's first total is trusted, unless the source itself has reported a higher one."""
     total = int(reading.value)
     previous = (counter.previous_value_l if counter else None) or total
     return MeterState(reading.time, max(previous, total))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from .integrity import damage, row_sum
-from .status import DeliveryState, SinkStatus, Status, Stream
+from .status import DeliveryState, SinkStatus, Status, Stream, sources_from
 
 CONSUMER_COLUMNS: Final = (
     *("name", "stream", "cursor", "joined", "state", "delivered", "rejected", "dropped"),
@@ -296,6 +296,7 @@ def status(database: sqlite3.Connection) -> Status:
     return Status(
         last_poll=_from_text(stored.get("last_poll")),
         last_success=_from_text(stored.get("last_success")),
+        sources=sources_from(stored),
         source_error=stored.get("source_error") or None,
         source_error_since=_from_text(stored.get("source_error_since")),
         polls=int(stored.get("polls", 0)),

@@ -1,9 +1,15 @@
 """The collector's status, as it is printed and served as metrics."""
 
+import json
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import attrs
+
+from sst_cloud.monitoring.state_json import parse, parse_rows, parse_time
+from sst_cloud.readings import format_time
 
 
 class Stream(StrEnum):
@@ -51,6 +57,25 @@ class SinkStatus:
 
 
 @attrs.frozen(kw_only=True)
+class SourceStatus:
+    """The status of one source. Times are UTC."""
+
+    name: str
+    last_success: datetime | None = None
+    """When it last answered."""
+    error: str | None = None
+    """Why it did not answer when it was last asked; None if it did."""
+    error_since: datetime | None = None
+
+    def after_poll(self, time: datetime, error: Exception | None) -> "SourceStatus":
+        """The status after it has been asked again."""
+        if error is None:
+            return SourceStatus(name=self.name, last_success=time)
+        since = time if self.error is None else self.error_since
+        return attrs.evolve(self, error=str(error), error_since=since)
+
+
+@attrs.frozen(kw_only=True)
 class Status:
     """The status of a collector. Times are UTC."""
 
@@ -58,6 +83,8 @@ class Status:
     """The last poll, successful or not."""
     last_success: datetime | None = None
     """The last successful poll."""
+    sources: tuple[SourceStatus, ...] = ()
+    """Each source, in the order in which they are asked."""
     source_error: str | None = None
     """Why the last poll failed; None if it did not."""
     source_error_since: datetime | None = None
@@ -70,3 +97,32 @@ class Status:
     size: int = 0
     """Size of the outbox's contents in bytes."""
     sinks: tuple[SinkStatus, ...] = ()
+
+
+def sources_note(statuses: Iterable[SourceStatus]) -> str:
+    """The note that `sources_from` reads."""
+    rows = [
+        [
+            status.name,
+            status.last_success and format_time(status.last_success),
+            status.error,
+            status.error_since and format_time(status.error_since),
+        ]
+        for status in statuses
+    ]
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def sources_from(notes: Mapping[str, str]) -> tuple[SourceStatus, ...]:
+    """The sources in the notes, as far as they can be read."""
+    return tuple(parse_rows(_source_status, parse(notes.get("sources", ""))))
+
+
+def _source_status(row: Any) -> SourceStatus:
+    name, last_success, error, error_since = row
+    return SourceStatus(
+        name=str(name),
+        last_success=parse_time(last_success),
+        error=None if error is None else str(error),
+        error_since=parse_time(error_since),
+    )

@@ -6,24 +6,30 @@ reused by later calls.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from time import perf_counter
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote, urlencode
 
-from sst_cloud.clock import Clock, SystemClock
+from sst_cloud.clock import Clock
 from sst_cloud.cloud.auth import TOKEN_VARIABLES, Auth, StoredTokenAuth, TokenAuth
 from sst_cloud.cloud.client import SSTCloud
 from sst_cloud.enums import Water
-from sst_cloud.errors import RequestTimeoutError, SinkRefusedError, SSTCloudError
-from sst_cloud.extraction import readings_from
-from sst_cloud.models import Counter, House, Listing, Snapshot
-from sst_cloud.plugins import open_sink
+from sst_cloud.errors import RequestTimeoutError, SSTCloudError
+from sst_cloud.models import Counter
+from sst_cloud.plugins import open_sink, open_source
+from sst_cloud.polling import PollResult, poll_once
 from sst_cloud.readings import Reading
-from sst_cloud.sink import Sink, SinkURL, WarmUp
-from sst_cloud.source import NO_HOUSES
+from sst_cloud.sink import Sink, SinkURL, WarmUp, WriteReport
+from sst_cloud.source import (
+    DEFAULT_SOURCE,
+    FirstAnswering,
+    SelectedHouses,
+    Source,
+    SourceURL,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -35,67 +41,60 @@ CounterRecord = dict[str, int | bool | None]
 
 
 class ScheduledPoll:
-    """Reads the meters and stores their readings, once per call.
+    """Reads a source and stores its readings, once per call.
 
     Call it like a function, outside any running event loop. Every failure raises, once everything
     that could be read has been stored: retrying is up to the caller.
     """
 
-    def __init__(  # noqa: PLR0913  all but two are options with good defaults
-        self,
-        auth: Auth,
-        sink_url: str,
-        *,
-        house_id: int | None = None,
-        counters_only: bool = False,
-        base_url: str | None = None,
-        remember: timedelta = REMEMBER,
-        secrets: Mapping[str, str] | None = None,
-        clock: Clock | None = None,
+    def __init__(
+        self, source: Source, sink_url: str, *, secrets: Mapping[str, str] | None = None
     ) -> None:
         """Open nothing yet. Raises `SinkOptionsError` if `sink_url` is malformed.
 
-        `house_id` limits it to one house, `counters_only` to meters, without the names and models
-        of devices. The list of houses is requested again after `remember`. The sink takes its
-        secrets from `secrets`, by default from the environment.
+        The sink takes its secrets from `secrets`, by default from the environment.
         """
+        SinkURL.parse(sink_url)
         self._sink_url = sink_url
         self._secrets = secrets
-        self._house_ids = None if house_id is None else [house_id]
-        SinkURL.parse(sink_url)
-        self._counters_only = counters_only
-        self._remember = remember
-        self._clock = clock or SystemClock()
-        self._client = SSTCloud(auth, base_url=base_url, clock=self._clock)
+        self._source = source
+        self._source_is_open = False
         self._runner = asyncio.Runner()
-        self._houses: Listing[House] | None = None
-        self._houses_time = datetime.min.replace(tzinfo=UTC)
         self._sink_task: asyncio.Task[Sink] | None = None
         self._runs = 0
 
     @classmethod
     def from_environment(
-        cls, environ: Mapping[str, str], secret: Callable[[str], Awaitable[str]]
+        cls,
+        environ: Mapping[str, str],
+        secret: Callable[[str], Awaitable[str]],
+        clock: Clock | None = None,
     ) -> Self:
         """Take the settings from a Lambda's environment. Raises ValueError for an invalid one.
 
-        `SST_CLOUD_TOKEN` is the token, or the ARN of a secret for `secret` to fetch. `SINK` is a
-        sink's URL; without it, `DATABASE_NAME`, `TABLE_NAME` and `LOCATION` name a Timestream
-        table, which gets only meters. `HOUSE_ID` and `SST_CLOUD_URL` are optional.
+        `SINK` is a sink's URL; without it, `DATABASE_NAME`, `TABLE_NAME` and `LOCATION` name a
+        Timestream table, which gets only meters. `SOURCE` is a source's URL, or several separated
+        by spaces, of which the first that answers is read; the default is `cloud:`, for which
+        `SST_CLOUD_TOKEN` is the token, or the ARN of a secret for `secret` to fetch, and
+        `SST_CLOUD_URL` is optional. With `HOUSE_ID`, only that house is read.
         """
         sink_url = sink_url_from(environ)
         house = environ.get("HOUSE_ID", "").strip()
         if house and not house.isdecimal():
             raise ValueError("HOUSE_ID must be the number of a house, or unset for all houses")
-        return cls(
-            _auth(environ, secret),
-            sink_url,
-            house_id=int(house) if house else None,
-            # The former function's tables hold only meters; devices would add columns.
-            counters_only=SinkURL.parse(sink_url).scheme == "timestream",
-            base_url=environ.get("SST_CLOUD_URL") or None,
-            secrets=environ,
-        )
+        sources: list[Source] = [
+            SelectedHouses(
+                _open_source(url, environ, secret, clock),
+                [house] if house else (),
+                # The former function's tables hold only meters; devices would add columns.
+                counters_only=SinkURL.parse(sink_url).scheme == "timestream",
+                remember=REMEMBER,
+                clock=clock,
+            )
+            for url in environ.get("SOURCE", "").split() or [DEFAULT_SOURCE]
+        ]
+        source = sources[0] if len(sources) == 1 else FirstAnswering(sources, clock=clock)
+        return cls(source, sink_url, secrets=environ)
 
     def __call__(self, limit: float | None = None) -> list[CounterRecord]:
         """Poll once; `limit` is in seconds. Raises `SSTCloudError`."""
@@ -122,58 +121,32 @@ class ScheduledPoll:
         self._runs += 1
         try:
             async with asyncio.timeout(limit):
-                snapshot, readings = await self._poll()
+                result = await self._poll()
         except TimeoutError as error:
             if isinstance(error, SSTCloudError):
                 raise
             raise RequestTimeoutError(f"the poll did not finish within {limit:g} s") from None
         extra = {
-            "houses": len(snapshot.houses),
-            "readings": len(readings),
+            "houses": len(result.snapshot.houses),
+            "readings": len(result.readings),
             "seconds": round(perf_counter() - started, 3),
             "run": self._runs,
         }
-        _log.info("stored %d readings", len(readings), extra=extra)
-        return [_counter_record(counter) for counter in snapshot.counters]
+        _log.info("stored %d readings", len(result.readings), extra=extra)
+        return [_counter_record(counter) for counter in result.snapshot.counters]
 
-    async def _poll(self) -> tuple[Snapshot, list[Reading]]:
-        sink_task = self._start_opening()  # in parallel with the requests to the cloud
-        snapshot = await self._read()
-        readings = readings_from(snapshot)
-        sink = await asyncio.shield(sink_task)
-        report = await sink.write(readings)
-        for rejection in report.rejected:
+    async def _poll(self) -> PollResult:
+        sink = _OpeningSink(self._start_opening())  # in parallel with the requests to the source
+        if not self._source_is_open:
+            await self._source.__aenter__()
+            self._source_is_open = True
+        result = await poll_once(self._source, sink)
+        for problem in result.snapshot.problems:
+            _log.warning("%s", problem)
+        for rejection in result.report.rejected:
             _log.error("rejected %s: %s", rejection.reading.key, rejection.reason)
-        self._raise_if_unreadable(snapshot)
-        if report.rejected:
-            raise SinkRefusedError(
-                f"{len(report.rejected)} of {len(readings)} readings were rejected, the first "
-                f"because: {report.rejected[0].reason}"
-            )
-        return snapshot, readings
-
-    async def _read(self) -> Snapshot:
-        if self._houses is None or self._clock.now() - self._houses_time > self._remember:
-            self._houses_time = self._clock.now()
-            self._houses = await self._client.houses()
-            if not self._houses and not self._houses.unreadable:
-                raise SSTCloudError(NO_HOUSES)
-        try:
-            return await self._client.snapshot(
-                houses=self._houses, house_ids=self._house_ids, counters_only=self._counters_only
-            )
-        except SSTCloudError:
-            self._houses = None
-            raise
-
-    def _raise_if_unreadable(self, snapshot: Snapshot) -> None:
-        """Raise an error for an unreadable house; unreadable elements of lists are only logged."""
-        for item in snapshot.unreadable:
-            _log.warning("%s %s cannot be read: %s", item.kind, item.id, item.reason)
-        for item in snapshot.unreadable:
-            if item.error is not None or item.kind == "house":
-                self._houses = None
-                raise item.error or SSTCloudError(f"house {item.id} cannot be read: {item.reason}")
+        result.raise_if_incomplete()
+        return result
 
     def _start_opening(self) -> asyncio.Task[Sink]:
         """The task that opens the sink, or has opened it. If opening failed, try again."""
@@ -194,10 +167,22 @@ class ScheduledPoll:
             self._sink_task = None
 
     async def _close(self) -> None:
-        await self._client.close()
+        if self._source_is_open:
+            await self._source.__aexit__(None, None, None)
         if self._sink_task is not None:
             sink = await self._sink_task
             await sink.__aexit__(None, None, None)
+
+
+class _OpeningSink:
+    """A sink that another task is opening; the first write waits for it."""
+
+    def __init__(self, opening: asyncio.Task[Sink]) -> None:
+        self._opening = opening
+
+    async def write(self, readings: Sequence[Reading]) -> WriteReport:
+        sink = await asyncio.shield(self._opening)
+        return await sink.write(readings)
 
 
 def sink_url_from(environ: Mapping[str, str]) -> str:
@@ -213,6 +198,20 @@ def sink_url_from(environ: Mapping[str, str]) -> str:
     database, table, location = (environ[name] for name in names)
     path = f"{quote(database, safe='')}/{quote(table, safe='')}"
     return f"timestream:{path}?{urlencode({'location': location})}"
+
+
+def _open_source(
+    text: str,
+    environ: Mapping[str, str],
+    secret: Callable[[str], Awaitable[str]],
+    clock: Clock | None,
+) -> Source:
+    url = SourceURL.parse(text, environ)
+    if url.scheme != "cloud":
+        return open_source(text, environ)
+    url.convert(SSTCloud.options)
+    base_url = url.target or environ.get("SST_CLOUD_URL") or None
+    return SSTCloud(_auth(environ, secret), base_url=base_url, clock=clock)
 
 
 def _auth(environ: Mapping[str, str], secret: Callable[[str], Awaitable[str]]) -> Auth:

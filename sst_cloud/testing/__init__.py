@@ -1,4 +1,4 @@
-"""For tests and experiments: a fake cloud, and a conformance suite for sinks.
+"""For tests and experiments: a fake cloud, and conformance suites for sinks and sources.
 
 async with FakeCloud() as cloud:
     client = SSTCloud(PasswordAuth(cloud.email, cloud.password), base_url=cloud.url)
@@ -46,5 +46,6 @@ __all__, __getattr__, __dir__ = lazy_exports(
         "fake.routes": ("SeenCommand",),
         "fake.thermostat": ("FakeThermostat",),
         "sink_contract": ("SinkContract",),
+        "source_contract": ("SourceContract",),
     },
 )

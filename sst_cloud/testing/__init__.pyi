@@ -21,3 +21,4 @@ from .fake.leak_module import FakeSensor as FakeSensor
 from .fake.routes import SeenCommand as SeenCommand
 from .fake.thermostat import FakeThermostat as FakeThermostat
 from .sink_contract import SinkContract as SinkContract
+from .source_contract import SourceContract as SourceContract

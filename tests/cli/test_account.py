@@ -45,7 +45,7 @@ def test_account_without_houses_gives_one_hint(
     logged_in.account.houses.clear()
     status, _, err = sst(*command.split())
     assert status == 0
-    assert err.count("the account has no houses; if it was migrated to the ATLAS app") == 1
+    assert err.count(" has no houses; if the account was migrated to the ATLAS app") == 1
 
 
 @pytest.mark.parametrize(
@@ -290,8 +290,8 @@ def test_unknown_house_error_lists_the_houses(sst: Run, logged_in: FakeCloud) ->
     flat, summer_house = logged_in.houses
     assert status == 1
     assert err == (
-        f"Error: there is no house 'Palace'; this account has: Flat ({flat.id}), "
-        f"Summer house ({summer_house.id})\n"
+        f"Error: there is no house 'Palace'; SST Cloud at {logged_in.url[7:]} has: "
+        f"Flat ({flat.id}), Summer house ({summer_house.id})\n"
     )
 
 

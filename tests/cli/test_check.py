@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sst_cloud.plugins import InstalledSink
+from sst_cloud.plugins import InstalledPlugin
 from sst_cloud.testing import FakeCloud, Status
 
 from .conftest import Run
@@ -93,8 +93,8 @@ def test_check_results_as_json(sst: Run, logged_in: FakeCloud) -> None:
     status, out, _ = sst("check", "--json", "--house", "Palace", "--sink", "stdout:")
     assert status == 1
     cloud, _, sink = json.loads(out)
-    assert (cloud["name"], cloud["ok"]) == (logged_in.url, False)
-    assert "there is no house 'Palace'; this account has: Flat" in cloud["detail"]
+    assert (cloud["name"], cloud["ok"]) == (f"SST Cloud at {logged_in.url[7:]}", False)
+    assert "there is no house 'Palace'; SST Cloud at" in cloud["detail"]
     assert sink == {"name": "stdout:", "ok": True, "detail": ""}
 
 
@@ -128,7 +128,7 @@ def test_account_without_houses_fails_the_check(sst: Run, logged_in: FakeCloud) 
     logged_in.account.houses.clear()
     status, out, _ = sst("check")
     assert status == 1
-    assert "failed - the account has no houses; if it was migrated to the ATLAS app" in out
+    assert "has no houses; if the account was migrated to the ATLAS app" in out
 
 
 def test_hanging_sink_does_not_block_the_other_checks(logged_in: FakeCloud, tmp_path: Path) -> None:
@@ -163,10 +163,10 @@ def test_exception_of_a_third_party_sink_is_reported(
     raised: Exception,
     message: str,
 ) -> None:
-    def load(_: InstalledSink) -> None:
+    def load(_: InstalledPlugin) -> None:
         raise raised
 
-    monkeypatch.setattr(InstalledSink, "load", load)
+    monkeypatch.setattr(InstalledPlugin, "load", load)
     status, out, _ = sst("check", "--sink", "stdout:")
     assert status == 1
     assert f"stdout:: failed - {message}" in out

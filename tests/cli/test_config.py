@@ -129,7 +129,7 @@ def test_empty_file_leaves_the_defaults(read_options: ReadOptions) -> None:
     [
         ("sinks = []", "there is no 'sinks' here; did you mean sink"),
         ("evry = '1m'", "there is no 'evry' here; did you mean every?"),
-        ("xyzzy = 1", "there is no 'xyzzy' here; use one of sink, every"),
+        ("xyzzy = 1", "there is no 'xyzzy' here; use one of source, sink, every"),
         ("config = 'x'", "there is no 'config' here"),
         ("sink = 'stdout:'", 'sink must be a list, like ["…"], not text in quotes'),
         ("sink = [1]", "an item of sink must be text in quotes, not a whole number"),

@@ -15,7 +15,7 @@ from sst_cloud.errors import OutboxError
 from sst_cloud.monitoring.events import Event, EventKind
 from sst_cloud.outbox.entries import Commit, Start
 from sst_cloud.outbox.outbox import Outbox
-from sst_cloud.outbox.status import DeliveryState, Stream
+from sst_cloud.outbox.status import DeliveryState, SourceStatus, Stream, sources_note
 from sst_cloud.readings import format_time
 from sst_cloud.testing.sink_contract import sample_reading
 
@@ -93,6 +93,7 @@ def test_status_is_printed_as_text(tmp_path: Path, clock: ManualClock, status: S
     notes = {
         "last_poll": format_time(clock.now() + timedelta(hours=3, minutes=4)),
         "last_success": format_time(clock.now()),
+        "sources": sources_note([SourceStatus(name="SST Cloud", error="away")]),
         "source_error": "api.sst-cloud.com cannot be reached",
         "source_error_since": format_time(clock.now() + timedelta(minutes=20)),
         "polls": "1234",
@@ -104,6 +105,7 @@ def test_status_is_printed_as_text(tmp_path: Path, clock: ManualClock, status: S
     head, _, rest = out.partition("\n\n")
     fields = dict(line.split("  ", 1) for line in head.strip().splitlines())
     assert {label: words.strip() for label, words in fields.items() if label != "outbox"} == {
+        "source": "SST Cloud",
         "running": "no",
         "folder": str(tmp_path),
         "last poll": "60 s ago",

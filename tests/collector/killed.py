@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 import attrs
 
 from collector.killing import end_of, fork, kill, write_down
+from sources import OpenSource
 from sst_cloud import (
     Counter,
     House,
@@ -97,7 +98,7 @@ class FastClock:
 
 
 @attrs.frozen
-class Meters:
+class Meters(OpenSource):
     """A source without a network: six meters, one of them with glitches."""
 
     clock: FastClock
@@ -122,7 +123,7 @@ class Meters:
 
 
 @attrs.frozen
-class RecordingSource:
+class RecordingSource(OpenSource):
     """A source that records its readings in a file before it returns them."""
 
     source: Source

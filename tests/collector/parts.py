@@ -14,6 +14,7 @@ from typing import Any, Self
 import pytest
 from hypothesis import strategies as st
 
+from sources import OpenSource
 from sst_cloud import (
     Counter,
     House,
@@ -29,7 +30,7 @@ from sst_cloud.collector import Collector
 from sst_cloud.monitoring import Event
 
 
-class Meter:
+class Meter(OpenSource):
     """A source of one meter; raises the errors it is given, one per poll."""
 
     def __init__(
@@ -38,7 +39,7 @@ class Meter:
         *errors: Exception | None,
         litres: int = 0,
         max_value: int = 0,
-        name: str = "Home",
+        house: str = "Home",
         zone: str | None = "Europe/Moscow",
     ) -> None:
         self.clock = clock
@@ -46,7 +47,7 @@ class Meter:
         self.poll_times: list[datetime] = []
         self.litres = litres
         self.max_value = max_value
-        self.name = name
+        self.house = house
         self.zone = zone
         self.unreadable: tuple[Unreadable, ...] = ()
         self.before_answer: Callable[[], None] = lambda: None
@@ -60,7 +61,7 @@ class Meter:
         self.litres += 1
         return Snapshot(
             time=self.clock.now(),
-            houses=(House(id=1, name=self.name, timezone=self.zone, report_date=20),),
+            houses=(House(id=1, name=self.house, timezone=self.zone, report_date=20),),
             counters=(
                 Counter(
                     id=3,

@@ -112,7 +112,7 @@ async def test_cloud_outage_and_recovery_are_each_logged_once(
     sink, source = MemorySink(), Meter(clock, None, AWAY, AWAY, AWAY)
     await collected(source, {"m": sink}, tmp_path, 6)
     assert sink.values == [1, 2, 3]
-    assert caplog.text.count("cannot read the cloud") == 1
+    assert caplog.text.count("cannot read the test source") == 1
     assert caplog.text.count("is responding again") == 1
     assert read_status(tmp_path).failed_polls == 3
     assert read_status(tmp_path).source_error is None
@@ -280,7 +280,7 @@ async def test_unencodable_text_does_not_stop_the_collector(
 ) -> None:
     caplog.set_level(logging.CRITICAL)
     sink = MemorySink()
-    source = Meter(clock, None, ServiceUnavailableError(503, "\ud800", "/houses/"), name="\ud800")
+    source = Meter(clock, None, ServiceUnavailableError(503, "\ud800", "/houses/"), house="\ud800")
     await collected(source, {"m": sink}, tmp_path, 3)
     assert sink.values == [1, 2]
     assert [house.name for house in known_houses(tmp_path)] == ["?"]

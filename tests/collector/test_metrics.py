@@ -21,7 +21,7 @@ from sst_cloud.collector.bounded_server import MAX_CONNECTIONS
 from sst_cloud.collector.metrics import CollectorHealth, address_from, exposition, serve_metrics
 from sst_cloud.errors import OutboxError, SSTCloudError
 from sst_cloud.extraction import readings_from
-from sst_cloud.outbox.status import DeliveryState, SinkStatus, Status, Stream
+from sst_cloud.outbox.status import DeliveryState, SinkStatus, SourceStatus, Status, Stream
 from sst_cloud.readings import Reading
 from sst_cloud.testing.sink_contract import sample_reading
 
@@ -30,6 +30,11 @@ EVERY = timedelta(minutes=20)
 STATUS = Status(
     last_poll=NOW,
     last_success=NOW - timedelta(minutes=20),
+    sources=(
+        SourceStatus(name="Neptun Smart", last_success=NOW),
+        SourceStatus(name="SST Cloud", error="away", error_since=NOW, last_success=NOW - EVERY),
+        SourceStatus(name="spare"),
+    ),
     source_error="the cloud is away",
     polls=7,
     failed_polls=2,
@@ -69,7 +74,13 @@ def test_metrics_show_polls_and_sinks() -> None:
     assert value(metrics, "polls_total") == 7
     assert value(metrics, "poll_failures_total") == 2
     assert value(metrics, "readings_total") == 210
-    assert value(metrics, "source_up") == 0
+    assert [value(metrics, "source_up", source=source.name) for source in STATUS.sources] == [
+        1,
+        0,
+        0,
+    ]
+    last_success = "source_last_success_timestamp_seconds"
+    assert value(metrics, last_success, source="SST Cloud") == (NOW - EVERY).timestamp()
     assert value(metrics, "outbox_bytes") == 4096
     assert value(metrics, "last_poll_timestamp_seconds") == NOW.timestamp()
     assert value(metrics, "last_poll_success_timestamp_seconds") == NOW.timestamp() - 1200

@@ -15,6 +15,7 @@ import attrs
 import pytest
 
 from collector.memory import MEMORY
+from sources import OpenSource
 from sst_cloud import (
     Counter,
     House,
@@ -98,7 +99,7 @@ class MachineClock:
 
 
 @attrs.define
-class Household:
+class Household(OpenSource):
     """Two meters as the cloud shows them, and the faults of the meters and the machine."""
 
     true: TrueClock

@@ -21,7 +21,8 @@ from sst_cloud.notify import base
 from sst_cloud.outbox import delivery
 from sst_cloud.outbox.delivery import EVENTS_PAUSE
 from sst_cloud.outbox.entries import Limits
-from sst_cloud.plugins import InstalledSink, installed_sinks
+from sst_cloud.plugins import InstalledPlugin, installed_sinks
+from sst_cloud.sink import SinkType
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -75,7 +76,9 @@ OURS = [sink for sink in installed_sinks() if sink.distribution.startswith("sst-
 
 
 @pytest.mark.parametrize("sink", OURS, ids=lambda sink: sink.scheme)
-def test_page_of_each_sink_has_its_guarantee_and_options(sink: InstalledSink) -> None:
+def test_page_of_each_sink_has_its_guarantee_and_options(
+    sink: InstalledPlugin[type[SinkType]],
+) -> None:
     page = (DOCS / "sinks" / f"{sink.scheme}.md").read_text("utf-8")
     section = page.split("## Guarantee\n")[1].split("\n## ")[0]
     assert f"**{sink.load().guarantee.capitalize()}" in section

@@ -242,7 +242,7 @@ def test_three_hours_without_any_readings_are_reported() -> None:
     assert home.poll({"value": 5}) == [(EventKind.NO_READINGS, True)]
     first, last = home.events
     assert (first.house_id, first.device_id, first.details) == (None, None, {"hours": 3.0})
-    assert first.message == "There are no readings: the whole account"
+    assert first.message == "There are no readings: the source"
     assert last.details == {"hours": 9.3}
 
 

@@ -14,9 +14,12 @@ from plugins import asking_sink
 from sst_cloud import (
     ManualClock,
     Quantity,
+    SelectedHouses,
     ServiceUnavailableError,
     SinkOptionsError,
     SinkRefusedError,
+    Source,
+    SSTCloud,
     SSTCloudError,
     TokenAuth,
     TokenRejectedError,
@@ -40,15 +43,18 @@ class Caller:
         self._stack = ExitStack()
         self.clock = ManualClock()
 
-    async def make(self, **options: Any) -> Callable[[], Awaitable[list[CounterRecord]]]:
-        settings = {
-            "auth": TokenAuth(self._fake.token),
-            "sink_url": f"sqlite:{self.path}",
-            "base_url": self._fake.url,
-            "clock": self.clock,
-            **options,
+    async def make(
+        self, source: Source | None = None, **environ: str
+    ) -> Callable[[], Awaitable[list[CounterRecord]]]:
+        environ = {
+            "SST_CLOUD_TOKEN": self._fake.token,
+            "SST_CLOUD_URL": self._fake.url,
+            "SINK": f"sqlite:{self.path}",
+            **environ,
         }
-        poll = ScheduledPoll(**settings)
+        poll = ScheduledPoll.from_environment(environ, secret, self.clock)
+        if source is not None:
+            poll = ScheduledPoll(source, environ["SINK"])
         await self._in_thread(self._stack.enter_context, poll)
         return lambda: self._in_thread(poll)
 
@@ -82,8 +88,8 @@ async def test_poll_answers_like_the_old_function(caller: Caller, fake: FakeClou
 
 
 async def test_house_list_is_cached_for_a_while(caller: Caller, fake: FakeCloud) -> None:
-    poll = await caller.make(remember=timedelta(hours=1))
-    for minutes, request_count in ((0, 1), (59, 1), (2, 2)):
+    poll = await caller.make()
+    for minutes, request_count in ((0, 1), (359, 1), (2, 2)):
         caller.clock.advance(timedelta(minutes=minutes))
         await poll()
         assert sum(request.path == "/houses/" for request in fake.requests) == request_count
@@ -114,11 +120,11 @@ async def test_readable_part_is_stored_before_the_failure_is_raised(
 async def test_only_the_configured_house_is_read(
     caller: Caller, fake: FakeCloud, exists: bool
 ) -> None:
-    poll = await caller.make(house_id=fake.houses[1].id if exists else 7)
+    poll = await caller.make(HOUSE_ID=str(fake.houses[1].id) if exists else "7")
     if exists:
         assert len(await poll()) == 1
     else:
-        with pytest.raises(SSTCloudError, match="house 7 cannot be read"):
+        with pytest.raises(SSTCloudError, match="there is no house '7'; SST Cloud at 127"):
             await poll()
 
 
@@ -126,7 +132,7 @@ async def test_an_account_without_houses_is_a_failure(tmp_path: Path) -> None:
     async with FakeCloud([FakeAccount()]) as empty:
         caller = Caller(empty, tmp_path / "home.db")
         poll = await caller.make()
-        with pytest.raises(SSTCloudError, match="ATLAS"):
+        with pytest.raises(SSTCloudError, match=r"SST Cloud at 127.* has no houses; .* ATLAS"):
             await poll()
         await caller.close()
 
@@ -153,7 +159,7 @@ async def test_sink_that_failed_to_open_is_opened_again(
 ) -> None:
     poll = await caller.make()
     with monkeypatch.context() as patch:
-        patch.setattr("sst_cloud.plugins.installed_sinks", lambda: ())
+        patch.setattr("sst_cloud.plugins._installed", lambda _: ())
         with pytest.raises(UnknownSinkError):
             await poll()
     assert len(await poll()) == 5
@@ -163,7 +169,8 @@ async def test_sink_that_failed_to_open_is_opened_again(
 async def test_devices_are_requested_unless_counters_only(
     caller: Caller, fake: FakeCloud, counters_only: bool
 ) -> None:
-    poll = await caller.make(counters_only=counters_only)
+    cloud = SSTCloud(TokenAuth(fake.token), base_url=fake.url)
+    poll = await caller.make(SelectedHouses(cloud, counters_only=counters_only))
     await poll()
     assert any("/devices/" in request.path for request in fake.requests) is not counters_only
     async with SqliteSink(caller.path) as sink:

@@ -13,37 +13,38 @@ from sst_cloud.cli.output import (
     print_table,
     warn_missing,
 )
-from sst_cloud.cli.selection import house_option, read_account
-from sst_cloud.cli.settings import Settings, account_options
-from sst_cloud.models import House, Listing
+from sst_cloud.cli.selection import house_option, read_source
+from sst_cloud.cli.settings import Settings, source_options
+from sst_cloud.models import Snapshot
+from sst_cloud.source import read_houses
 
 
 @click.command()
 @json_option
-@account_options
+@source_options
 @click.pass_obj
 def houses(settings: Settings, *, as_json: bool) -> None:
-    """List the houses in the account."""
-    listing = asyncio.run(_houses(settings))
+    """List the houses."""
+    snapshot = asyncio.run(_houses(settings))
     if as_json:
-        print_json(list(listing))
+        print_json(snapshot.houses)
     else:
         table = new_table("id", "name", "time zone", "occupied", right=("id",))
-        for house in listing:
+        for house in snapshot.houses:
             in_home = {True: "yes", False: "no", None: ""}[house.in_home]
             add_row(table, house.id, house.name, house.timezone, in_home)
         print_table(table)
-    warn_missing(listing, listing.unreadable)
+    warn_missing(snapshot)
 
 
 @click.command()
 @house_option
 @json_option
-@account_options
+@source_options
 @click.pass_obj
 def devices(settings: Settings, *, house_names: tuple[str, ...], as_json: bool) -> None:
     """List the devices: leak modules and thermostats."""
-    snapshot = asyncio.run(read_account(settings, house_names))
+    snapshot = asyncio.run(read_source(settings, house_names))
     if as_json:
         print_json(snapshot.devices)
     else:
@@ -60,17 +61,17 @@ def devices(settings: Settings, *, house_names: tuple[str, ...], as_json: bool) 
                 format_minute(device.updated_at),
             )
         print_table(table)
-    warn_missing(snapshot.houses, snapshot.unreadable)
+    warn_missing(snapshot)
 
 
 @click.command()
 @house_option
 @json_option
-@account_options
+@source_options
 @click.pass_obj
 def counters(settings: Settings, *, house_names: tuple[str, ...], as_json: bool) -> None:
     """List the water meters and their totals."""
-    snapshot = asyncio.run(read_account(settings, house_names))
+    snapshot = asyncio.run(read_source(settings, house_names))
     if as_json:
         print_json(snapshot.counters)
     else:
@@ -91,9 +92,9 @@ def counters(settings: Settings, *, house_names: tuple[str, ...], as_json: bool)
                 f"{counter.value_m3:.3f}",
             )
         print_table(table)
-    warn_missing(snapshot.houses, snapshot.unreadable)
+    warn_missing(snapshot)
 
 
-async def _houses(settings: Settings) -> Listing[House]:
-    async with settings.client() as cloud:
-        return await cloud.houses()
+async def _houses(settings: Settings) -> Snapshot:
+    async with settings.source() as source:
+        return await read_houses(source)

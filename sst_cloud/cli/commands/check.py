@@ -13,17 +13,17 @@ import click
 from sst_cloud.cli.collect_options import handler_from_option, on_event_option
 from sst_cloud.cli.config import config_option
 from sst_cloud.cli.output import json_option, print_json, stdout_console
-from sst_cloud.cli.selection import house_option, read_snapshot
-from sst_cloud.cli.settings import Settings, account_options, state_option
+from sst_cloud.cli.selection import house_option
+from sst_cloud.cli.settings import Settings, source_options, state_option
 from sst_cloud.cli.shutdown import ForcedExit
 from sst_cloud.cli.sink_options import refused_sink_name, sink_name
 from sst_cloud.errors import SSTCloudError
-from sst_cloud.extraction import readings_from
 from sst_cloud.notify.webhook import WebhookHandler
 from sst_cloud.outbox import read_status
 from sst_cloud.outbox.database import FILE
+from sst_cloud.plugin_url import public_part
+from sst_cloud.polling import read_source
 from sst_cloud.redaction import redact_text
-from sst_cloud.source import NO_HOUSES
 from sst_cloud.wording import count, printable
 
 _TIMEOUT: Final = 60.0
@@ -46,7 +46,7 @@ class CheckResult:
 @house_option
 @state_option
 @json_option
-@account_options
+@source_options
 @click.pass_obj
 def check(
     settings: Settings,
@@ -58,7 +58,7 @@ def check(
 ) -> None:
     """Test the configuration of `collect`, without writing anything.
 
-    Takes the same options or configuration file. Logs in and reads the account once, checks that
+    Takes the same options or configuration file. Reads every source once, checks that
     every sink would accept readings, and checks the state folder and the --on-event handlers. The
     exit status is 0 if everything works.
     """
@@ -84,7 +84,7 @@ async def _run_checks(  # noqa: PLR0913
 ) -> bool:
     """Run all checks and print the results, even if a sink hangs in a thread."""
     results = await asyncio.gather(
-        _run_check(settings.base_url, partial(_read_account, settings, house_names)),
+        *(_check_source(url, settings, house_names) for url in settings.sources),
         _run_check(str(settings.state), partial(_check_folder, settings.state)),
         *(_check_sink(url, settings) for url in sinks),
         *(_check_handler(text, settings) for text in on_event),
@@ -132,19 +132,27 @@ def _one_line(text: str) -> str:
     return redact_text(" ".join(text.split()))
 
 
-async def _read_account(settings: Settings, house_names: Sequence[str]) -> str:
-    async with settings.client() as cloud:
-        snapshot = await read_snapshot(cloud, house_names)
-    counts = [
-        count(len(snapshot.houses), "house"),
-        count(len(snapshot.devices), "device"),
-        count(len(readings_from(snapshot)), "reading"),
-    ]
-    if snapshot.unreadable:
-        counts.append(f"{len(snapshot.unreadable)} unreadable")
-    if not snapshot.houses and not snapshot.unreadable:
-        raise click.ClickException(NO_HOUSES)
-    return ", ".join(counts)
+async def _check_source(url: str, settings: Settings, house_names: Sequence[str]) -> CheckResult:
+    try:
+        source = settings.open_source(url, house_names)
+    except Exception as error:  # noqa: BLE001  a third-party source may raise anything
+        return _failed_result(public_part(url), error)
+
+    async def action() -> str:
+        async with source:
+            snapshot, readings = await read_source(source)
+        counts = [
+            count(len(snapshot.houses), "house"),
+            count(len(snapshot.devices), "device"),
+            count(len(readings), "reading"),
+        ]
+        if snapshot.unreadable:
+            counts.append(f"{len(snapshot.unreadable)} unreadable")
+        elif snapshot.problems:
+            raise SSTCloudError(*snapshot.problems)
+        return ", ".join(counts)
+
+    return await _run_check(source.name, action)
 
 
 async def _check_folder(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""`sst-cloud collect`: from the cloud into sinks, continuously."""
+"""`sst-cloud collect`: from the source into sinks, continuously."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,6 @@ from sst_cloud.cli.collect_options import collect_options, handler_from_option
 from sst_cloud.cli.config import config_option
 from sst_cloud.cli.output import print_message
 from sst_cloud.cli.params import LITRES_PER_M3, duration_in_words
-from sst_cloud.cli.selection import SelectedHouses
 from sst_cloud.cli.settings import Settings, account_options
 from sst_cloud.cli.shutdown import ForcedExit, handle_signals
 from sst_cloud.cli.sink_options import open_sinks
@@ -25,10 +24,9 @@ from sst_cloud.notify.base import Handler
 from sst_cloud.outbox import Limits, Start
 from sst_cloud.readings import Quality, Reading, format_time
 from sst_cloud.sink import Sink, WriteReport
-from sst_cloud.source import REFRESH
 
-_MIN_INTERVAL: Final = timedelta(minutes=5)
-"""More frequent polls return nothing new, and burden the vendor's servers."""
+_MIN_INTERVALS: Final = 0.5
+"""Of the source's refresh: more frequent polls return nothing new, and burden its servers."""
 
 
 @click.command()
@@ -129,16 +127,16 @@ async def _collect(  # noqa: PLR0913
         if not quiet:
             _print_poll(poll)
 
-    async with settings.client() as cloud:
-        if every < _MIN_INTERVAL and not settings.is_local_cloud:
-            refresh = duration_in_words(REFRESH)
+    async with settings.source(house_names) as source:
+        if every < _MIN_INTERVALS * source.refresh and not settings.is_local_cloud:
+            refresh = duration_in_words(source.refresh)
             print_message(
-                f"Warning: the cloud has new data only every {refresh} or so; poll less often"
+                f"Warning: {source.name} has new data only every {refresh} or so; poll less often"
             )
         for handler in handlers:
             await _warn_if_unusable(handler)
         collector = Collector(
-            SelectedHouses(cloud, house_names) if house_names else cloud,
+            source,
             sinks,
             settings.state,
             handlers={handler.name: handler for handler in handlers},

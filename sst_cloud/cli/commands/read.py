@@ -1,4 +1,4 @@
-"""`sst-cloud read`: from the cloud into sinks, once."""
+"""`sst-cloud read`: from the source into sinks, once."""
 
 import asyncio
 import sys
@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import click
 
 from sst_cloud.cli.output import json_option, print_message, warn_missing
-from sst_cloud.cli.selection import house_option, read_snapshot
-from sst_cloud.cli.settings import Settings, account_options
+from sst_cloud.cli.selection import house_option
+from sst_cloud.cli.settings import Settings, source_options
 from sst_cloud.cli.sink_options import open_sinks, sink_option
 from sst_cloud.errors import SSTCloudError
-from sst_cloud.extraction import readings_from
+from sst_cloud.polling import read_source
 from sst_cloud.sink import Sink
 
 
@@ -20,12 +20,12 @@ from sst_cloud.sink import Sink
 @sink_option
 @house_option
 @json_option
-@account_options
+@source_options
 @click.pass_obj
 def read(
     settings: Settings, *, sinks: tuple[str, ...], house_names: tuple[str, ...], as_json: bool
 ) -> None:
-    """Read the account once, into any sink.
+    """Read the source once, into any sink.
 
     Without a sink, prints the readings: as a table on a terminal, as JSON Lines in a pipe. Exit
     status 1 if a sink rejected any.
@@ -36,10 +36,9 @@ def read(
 
 
 async def _read(settings: Settings, urls: Sequence[str], house_names: Sequence[str]) -> None:
-    async with _open_and_check(urls, settings) as sinks, settings.client() as cloud:
-        snapshot = await read_snapshot(cloud, house_names)
-        warn_missing(snapshot.houses, snapshot.unreadable)
-        readings = readings_from(snapshot)
+    async with _open_and_check(urls, settings) as sinks, settings.source(house_names) as source:
+        snapshot, readings = await read_source(source)
+        warn_missing(snapshot)
         errors: list[SSTCloudError] = []
         rejected = False
         for name, sink in sinks.items():
@@ -64,7 +63,7 @@ async def _read(settings: Settings, urls: Sequence[str], house_names: Sequence[s
 async def _open_and_check(
     urls: Sequence[str], settings: Settings
 ) -> AsyncIterator[dict[str, Sink]]:
-    """Open all sinks and check that they are writable, before the cloud is polled."""
+    """Open all sinks and check that they are writable, before the source is asked."""
     sinks = open_sinks(urls, settings)
     async with AsyncExitStack() as stack:
         for sink in sinks.values():

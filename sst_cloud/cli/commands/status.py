@@ -18,7 +18,7 @@ from sst_cloud.cli.output import (
 from sst_cloud.cli.params import duration_in_words
 from sst_cloud.cli.settings import Settings, state_option, verbose_option
 from sst_cloud.outbox.state_folder import is_running, read_status
-from sst_cloud.outbox.status import DeliveryState, SinkStatus, Status, Stream
+from sst_cloud.outbox.status import DeliveryState, SinkStatus, SourceStatus, Status, Stream
 from sst_cloud.wording import printable
 
 _STATES: Final = {
@@ -70,10 +70,24 @@ def _lines(current: Status, now: datetime) -> list[tuple[str, str]]:
     ]
     if current.lost:
         lines.append(("lost", f"{current.lost:,} readings: disk and memory were full"))
+    several = len(current.sources) > 1
+    sources = [("source", source.name) for source in current.sources]
+    if several:
+        sources = [
+            ("source", f"{source.name}, {_answered(source, now)}") for source in current.sources
+        ]
     if current.source_error is not None:
         lines.insert(2, ("down since", ago(current.source_error_since, now)))
-        lines.insert(3, ("error", current.source_error))
-    return lines
+        if not several:
+            lines.insert(3, ("error", current.source_error))
+    return [*sources, *lines]
+
+
+def _answered(source: SourceStatus, now: datetime) -> str:
+    """When a source answered, or since when and why it does not."""
+    if source.error is not None:
+        return f"down since {ago(source.error_since, now)}: {source.error}"
+    return f"answered {ago(source.last_success, now)}" if source.last_success else "not asked yet"
 
 
 def _print_sinks(sinks: Sequence[SinkStatus], now: datetime, *, running: bool) -> None:

@@ -24,14 +24,15 @@ from sst_cloud.cli.output import (
     warn_missing,
 )
 from sst_cloud.cli.params import Duration
-from sst_cloud.cli.selection import house_option, read_account, read_snapshot
-from sst_cloud.cli.settings import Settings, account_options
+from sst_cloud.cli.selection import house_option, read_source
+from sst_cloud.cli.settings import Settings, source_options
 from sst_cloud.display.grouping import DeviceReadings, by_house, by_point
 from sst_cloud.enums import Quality, Quantity
 from sst_cloud.errors import TRANSIENT
 from sst_cloud.extraction import readings_from
 from sst_cloud.models import Snapshot
 from sst_cloud.readings import Reading
+from sst_cloud.source import read_snapshot
 from sst_cloud.wording import label_of, point_of, printable, problem_of, value_of
 
 _OTHER_LINES: Final = 3
@@ -48,16 +49,16 @@ _HIDDEN_IF_FINE: Final = frozenset(
 @click.command()
 @house_option
 @json_option
-@account_options
+@source_options
 @click.pass_obj
 def tree(settings: Settings, *, house_names: tuple[str, ...], as_json: bool) -> None:
-    """Show the account as a tree: houses, devices, and what they report."""
-    snapshot = asyncio.run(read_account(settings, house_names))
+    """Show the source as a tree: houses, devices, and what they report."""
+    snapshot = asyncio.run(read_source(settings, house_names))
     if as_json:
         print_json(snapshot)
     else:
         stdout_console().print(_tree(snapshot))
-    warn_missing(snapshot.houses, snapshot.unreadable)
+    warn_missing(snapshot)
 
 
 @click.command()
@@ -66,14 +67,14 @@ def tree(settings: Settings, *, house_names: tuple[str, ...], as_json: bool) -> 
 )
 @click.option("--polls", type=click.IntRange(min=1), help="Stop after this many polls.")
 @house_option
-@account_options
+@source_options
 @click.pass_obj
 def watch(
     settings: Settings, *, every: timedelta, polls: int | None, house_names: tuple[str, ...]
 ) -> None:
-    """Show a live table of the account, until stopped.
+    """Show a live table of the source, until stopped.
 
-    Problems come first, in red. Valves and alarms change promptly; the cloud updates meters about
+    Problems come first, in red. In SST Cloud, valves and alarms change promptly, meters about
     every 10 minutes.
     """
     asyncio.run(_watch(settings, every, polls, house_names))
@@ -93,11 +94,11 @@ async def _watch(
             else:
                 live.update(content, refresh=True)
 
-        async with settings.client() as cloud:
+        async with settings.source(house_names) as source:
             screen: _Screen | None = None
             for number in count(1):
                 try:
-                    screen = _Screen(await read_snapshot(cloud, house_names))
+                    screen = _Screen(await read_snapshot(source))
                     show(screen)
                 except TRANSIENT as error:
                     if screen is None:

@@ -5,14 +5,14 @@ from typing import Any
 
 import attrs
 
-from sst_cloud.source import REFRESH
+from sst_cloud.source import DEFAULT_REFRESH
 
 from .household import EPOCH, WaterUse
 
 
 def last_refresh(now: datetime) -> datetime:
     """When the cloud last received new values."""
-    return now - (now - EPOCH) % REFRESH
+    return now - (now - EPOCH) % DEFAULT_REFRESH
 
 
 def django_time(moment: datetime) -> str:
@@ -57,7 +57,7 @@ class FakeCounter:
             "max_value": 0,
             "step": self.step_l,
             "value": self.glitches.pop(0) if self.glitches else value,
-            "prev_value": self.value_l(now - REFRESH, utc_offset),
+            "prev_value": self.value_l(now - DEFAULT_REFRESH, utc_offset),
             "prev_step": self.step_l,
             "device": device_id,
         }

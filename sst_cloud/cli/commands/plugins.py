@@ -1,0 +1,103 @@
+"""`sst-cloud sinks` and `sst-cloud sources`: the installed plugins."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from sst_cloud.cli.output import add_row, json_option, new_table, print_json, stdout_console
+from sst_cloud.cli.settings import verbose_option
+from sst_cloud.controls import Controls
+from sst_cloud.errors import SSTCloudError
+from sst_cloud.plugins import InstalledPlugin, installed_sinks, installed_sources, secret_names
+from sst_cloud.sink import History, SinkType
+from sst_cloud.source import SourceType
+
+
+@click.command()
+@json_option
+@verbose_option
+def sinks(*, as_json: bool) -> None:
+    """List the installed sinks, with their options and guarantees."""
+    _print([_describe_sink(plugin) for plugin in installed_sinks()], as_json=as_json)
+
+
+@click.command()
+@json_option
+@verbose_option
+def sources(*, as_json: bool) -> None:
+    """List the installed sources, with their options, and whether they take commands."""
+    _print([_describe_source(plugin) for plugin in installed_sources()], as_json=as_json)
+
+
+def _print(descriptions: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(descriptions)
+        return
+    console = stdout_console()
+    for number, description in enumerate(descriptions):
+        heading = description.get("url", f"{description['scheme']}:")
+        console.print("\n" * bool(number) + heading, style="bold", markup=False, soft_wrap=True)
+        table = new_table("label", "text", whole=("label",))
+        table.show_header = False
+        for label, text in _details(description):
+            add_row(table, f"  {label}", text)
+        console.print(table)
+
+
+def _details(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in description.items():
+        if isinstance(value, bool):
+            yield key, "yes" if value else "no"
+        elif isinstance(value, dict):
+            yield from ((f"?{name}", text) for name, text in value.items())
+        elif key == "secrets" and value:
+            yield key, ", ".join(value)
+        elif key in ("error", "summary", "guarantee"):
+            yield key, value
+    yield "package", description["distribution"]
+
+
+def _describe_sink(plugin: InstalledPlugin[type[SinkType]]) -> dict[str, Any]:
+    try:
+        kind = plugin.load()
+    except SSTCloudError as error:
+        return _broken(plugin, error)
+    return {
+        **_common(plugin, kind),
+        "guarantee": kind.guarantee.value,
+        "readable": issubclass(kind, History),
+        **_options(kind),
+    }
+
+
+def _describe_source(plugin: InstalledPlugin[type[SourceType]]) -> dict[str, Any]:
+    try:
+        kind = plugin.load()
+    except SSTCloudError as error:
+        return _broken(plugin, error)
+    return {
+        **_common(plugin, kind),
+        "commands": issubclass(kind, Controls),
+        **_options(kind),
+    }
+
+
+def _broken(plugin: InstalledPlugin[Any], error: SSTCloudError) -> dict[str, Any]:
+    return {"scheme": plugin.scheme, "distribution": plugin.distribution, "error": str(error)}
+
+
+def _common(plugin: InstalledPlugin[Any], kind: Any) -> dict[str, Any]:
+    return {
+        "scheme": plugin.scheme,
+        "distribution": plugin.distribution,
+        "url": f"{plugin.scheme}:{kind.target}",
+        "summary": (kind.__doc__ or "").strip().partition("\n")[0],
+    }
+
+
+def _options(kind: Any) -> dict[str, Any]:
+    return {
+        "options": {option.name: option.help for option in kind.options},
+        "secrets": secret_names(kind),
+    }
