@@ -32,7 +32,6 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "LineKind",
             "Point",
             "Quality",
-            "Quantity",
             "SlotType",
             "TemperatureSensor",
             "ThermostatMode",
@@ -97,6 +96,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "installed_sinks",
             "open_sink",
         ),
+        "quantities": ("Quantity",),
         "readings": ("Reading",),
         "sink": (
             "History",

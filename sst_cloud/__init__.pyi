@@ -16,7 +16,6 @@ from .enums import Grouping as Grouping
 from .enums import LineKind as LineKind
 from .enums import Point as Point
 from .enums import Quality as Quality
-from .enums import Quantity as Quantity
 from .enums import SlotType as SlotType
 from .enums import TemperatureSensor as TemperatureSensor
 from .enums import ThermostatMode as ThermostatMode
@@ -74,6 +73,7 @@ from .models import WirelessSensor as WirelessSensor
 from .models import Workdays as Workdays
 from .plugins import installed_sinks as installed_sinks
 from .plugins import open_sink as open_sink
+from .quantities import Quantity as Quantity
 from .readings import Reading as Reading
 from .sink import History as History
 from .sink import Rejection as Rejection
