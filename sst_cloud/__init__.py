@@ -32,7 +32,6 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "LineKind",
             "Point",
             "Quality",
-            "Quantity",
             "SlotType",
             "TemperatureSensor",
             "ThermostatMode",
@@ -106,6 +105,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "PollResult",
             "poll_once",
         ),
+        "quantities": ("Quantity",),
         "readings": ("Reading",),
         "sink": (
             "History",

@@ -89,58 +89,6 @@ class Water(StrEnum):
     COLD = "cold"
 
 
-class Quantity(StrEnum):
-    """What a reading measures."""
-
-    VOLUME = "volume"
-    AIR_TEMPERATURE = "air_temperature"
-    FLOOR_TEMPERATURE = "floor_temperature"
-    TARGET_TEMPERATURE = "target_temperature"
-    LEAK = "leak"
-    VALVE_OPEN = "valve_open"
-    BATTERY = "battery"
-    BATTERY_LOW = "battery_low"
-    SIGNAL = "signal"
-    SENSOR_LOST = "sensor_lost"
-    HEATING = "heating"
-    ONLINE = "online"
-
-    @property
-    def is_boolean(self) -> bool:
-        """Whether the value is True or False rather than a number."""
-        return self in _BOOLEANS
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the value is normally a whole number, even if a store returns it as a float."""
-        return self in _WHOLE_NUMBERS
-
-    @property
-    def unit(self) -> str:
-        """The unit of the value: `L`, `°C`, `%`, or an empty string for booleans and levels."""
-        return _UNITS.get(self, "")
-
-
-_BOOLEANS: Final = frozenset(
-    {
-        Quantity.LEAK,
-        Quantity.VALVE_OPEN,
-        Quantity.BATTERY_LOW,
-        Quantity.SENSOR_LOST,
-        Quantity.HEATING,
-        Quantity.ONLINE,
-    }
-)
-_WHOLE_NUMBERS: Final = frozenset({Quantity.VOLUME, Quantity.BATTERY, Quantity.SIGNAL})
-_UNITS: Final = {
-    Quantity.VOLUME: "L",
-    Quantity.AIR_TEMPERATURE: "°C",
-    Quantity.FLOOR_TEMPERATURE: "°C",
-    Quantity.TARGET_TEMPERATURE: "°C",
-    Quantity.BATTERY: "%",
-}
-
-
 class Point(StrEnum):
     """The part of a device that a reading is about."""
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import attrs
 
-from .enums import AccessStatus, LineKind, Point, Quality, Quantity, ValveState
+from .enums import AccessStatus, LineKind, Point, Quality, ValveState
 from .models import (
     Counter,
     Device,
@@ -18,6 +18,7 @@ from .models import (
     WiredLine,
     WirelessSensor,
 )
+from .quantities import Quantity
 from .readings import Reading
 from .source import DEFAULT_REFRESH
 

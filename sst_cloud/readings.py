@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import attrs
 
-from .enums import Point, Quality, Quantity, Water
+from .enums import Point, Quality, Water
+from .quantities import Quantity
 
 __all__ = [
     "FIELDS",
@@ -113,8 +114,9 @@ class Reading:
             raise ValueError("a reading must be a finite number")
         elif isinstance(value, int):
             _int64(value)
-        elif self.quantity is Quantity.VOLUME:
-            raise ValueError("a volume must be a whole number of litres")
+        elif self.quantity.is_total:
+            unit = self.quantity.unit_name
+            raise ValueError(f"a {self.quantity} must be a whole number of {unit}")
 
     @property
     def key(self) -> tuple[Quantity, int, int, Point, str, datetime]:

@@ -8,8 +8,8 @@ from typing import ClassVar, Protocol, Self, runtime_checkable
 
 import attrs
 
-from .enums import Quantity
 from .plugin_url import Option, SinkURL, choice
+from .quantities import Quantity
 from .readings import Reading
 
 __all__ = [

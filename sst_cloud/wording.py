@@ -1,26 +1,18 @@
 """Readings and their parts in words, and text that is safe for a terminal."""
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
-from .enums import Quantity
 from .models.wireless_sensor import LOW_BATTERY
-from .readings import Reading, Value
-
-_PROBLEMS: Final[Mapping[tuple[Quantity, Value], str]] = {
-    (Quantity.LEAK, True): "leak",
-    (Quantity.SENSOR_LOST, True): "sensor lost",
-    (Quantity.BATTERY_LOW, True): "battery low",
-    (Quantity.ONLINE, False): "offline",
-}
+from .quantities import Quantity
+from .readings import Reading
 
 
 def value_of(reading: Reading) -> str:
     """A value with its unit; meters in cubic metres, as on their dials."""
     if isinstance(reading.value, bool):
         return "yes" if reading.value else "no"
-    if reading.quantity is Quantity.VOLUME:
+    if reading.quantity.is_total and reading.unit == "L":
         return f"{reading.value / 1000:.3f} m³"
     return f"{reading.value} {reading.unit}".rstrip()
 
@@ -42,7 +34,7 @@ def problem_of(reading: Reading) -> str | None:
     percent = reading.quantity is Quantity.BATTERY and reading.unit == Quantity.BATTERY.unit
     if percent and reading.value < LOW_BATTERY:
         return f"battery {value_of(reading)}"
-    return _PROBLEMS.get((reading.quantity, reading.value))
+    return reading.quantity.problems.get(reading.value)
 
 
 def count(number: int, noun: str) -> str:

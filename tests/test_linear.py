@@ -26,6 +26,7 @@ from sst_cloud import (
     Point,
     Quantity,
     Reading,
+    SelectedHouses,
     Snapshot,
     SSTCloud,
     TokenAuth,

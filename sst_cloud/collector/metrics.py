@@ -22,9 +22,10 @@ import attrs
 
 from sst_cloud._version import __version__
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.enums import Quality, Quantity
+from sst_cloud.enums import Quality
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.outbox.status import DeliveryState, Status
+from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading, format_time
 
 from .schedule import POLL_LIMIT
@@ -48,30 +49,6 @@ _POINT_LABELS: Final = (
     "water",
 )
 _SINK_LABELS: Final = ("sink", "stream")
-
-
-@attrs.frozen
-class _Gauge:
-    """How readings of a quantity are exposed."""
-
-    name: str
-    help: str
-    scale: float = 1.0
-
-
-_GAUGES: Final = {
-    Quantity.AIR_TEMPERATURE: _Gauge("air_temperature_celsius", "Air temperature."),
-    Quantity.FLOOR_TEMPERATURE: _Gauge("floor_temperature_celsius", "Floor temperature."),
-    Quantity.TARGET_TEMPERATURE: _Gauge("target_temperature_celsius", "Target temperature."),
-    Quantity.LEAK: _Gauge("leak", "Whether a leak is detected."),
-    Quantity.VALVE_OPEN: _Gauge("valve_open", "Whether the valves are open."),
-    Quantity.BATTERY: _Gauge("battery_ratio", "Battery charge, 0 to 1.", 0.01),
-    Quantity.BATTERY_LOW: _Gauge("battery_low", "Whether the battery is low."),
-    Quantity.SIGNAL: _Gauge("signal_level", "Signal strength, in the device's own units."),
-    Quantity.SENSOR_LOST: _Gauge("sensor_lost", "Whether the link to a wireless sensor is lost."),
-    Quantity.HEATING: _Gauge("heating", "Whether the heating is on."),
-    Quantity.ONLINE: _Gauge("online", "Whether the cloud can reach the device."),
-}
 
 
 def address_from(text: str) -> tuple[str, int]:
@@ -181,11 +158,11 @@ def _reading_metrics(latest: Sequence[Reading]) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415
     from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
 
-    litres_help = "Total of a meter. Suspect totals are omitted: they would look like resets."
-    litres = Counter("sst_cloud_water_litres", litres_help, labels=_POINT_LABELS)
-    gauges = {
-        quantity: Gauge(f"sst_cloud_{gauge.name}", gauge.help, labels=_POINT_LABELS)
-        for quantity, gauge in _GAUGES.items()
+    values: dict[Quantity, Counter | Gauge] = {
+        quantity: (Counter if quantity.is_total else Gauge)(
+            f"sst_cloud_{quantity.metric}", _help(quantity), labels=_POINT_LABELS
+        )
+        for quantity in Quantity
     }
     labels_with_quantity = ["quantity", *_POINT_LABELS]
     time = Gauge(
@@ -202,18 +179,23 @@ def _reading_metrics(latest: Sequence[Reading]) -> Iterator["Metric"]:
     for reading in {reading.series: reading for reading in latest}.values():
         record = reading.as_dict()
         labels = ["" if record[name] is None else str(record[name]) for name in _POINT_LABELS]
-        if reading.quantity is not Quantity.VOLUME:
-            scale = _GAUGES[reading.quantity].scale
-            gauges[reading.quantity].add_metric(labels, reading.value * scale)
-        elif reading.quality is not Quality.SUSPECT:
-            litres.add_metric(labels, reading.value)
+        if not (reading.quantity.is_total and reading.quality is Quality.SUSPECT):
+            factor = 0.01 if reading.quantity.unit == "%" else 1
+            values[reading.quantity].add_metric(labels, reading.value * factor)
         labels.insert(0, reading.quantity.value)
         time.add_metric(labels, reading.time.timestamp())
         suspect.add_metric(labels, reading.quality is Quality.SUSPECT)
         stale.add_metric(labels, reading.quality is Quality.STALE)
-    yield litres
-    yield from gauges.values()
+    yield from values.values()
     yield from (time, suspect, stale)
+
+
+def _help(quantity: Quantity) -> str:
+    if quantity.is_total:
+        return f"{quantity.help} Suspect totals are omitted: they would look like resets."
+    if quantity.unit == "%":
+        return f"{quantity.help.removesuffix('.')}, 0 to 1."
+    return quantity.help
 
 
 @attrs.frozen(kw_only=True)

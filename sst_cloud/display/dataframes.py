@@ -5,9 +5,10 @@ from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
-from sst_cloud.enums import Point, Quality, Quantity, Water
+from sst_cloud.enums import Point, Quality, Water
 from sst_cloud.extraction import readings_from
 from sst_cloud.models import Snapshot
+from sst_cloud.quantities import Quantity
 from sst_cloud.readings import FIELDS, Reading, plain_fields
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sst_cloud.enums import Quality, Quantity
+from sst_cloud.enums import Quality
+from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading
 from sst_cloud.sink import History
 from sst_cloud.source import DEFAULT_REFRESH

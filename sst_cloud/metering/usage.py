@@ -6,7 +6,8 @@ from typing import Final, Literal
 
 import attrs
 
-from sst_cloud.enums import Quantity, Water
+from sst_cloud.enums import Water
+from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading
 
 from .plausibility import MAX_FLOW

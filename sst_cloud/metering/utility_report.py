@@ -10,7 +10,8 @@ from typing import Final
 
 import attrs
 
-from sst_cloud.enums import Quantity, Water
+from sst_cloud.enums import Water
+from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading
 
 from .plausibility import MAX_FLOW

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import attrs
 
-from sst_cloud.enums import Quality, Quantity
+from sst_cloud.enums import Quality
+from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading, format_time
 from sst_cloud.source import DEFAULT_REFRESH
 

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import attrs
 
-from sst_cloud.enums import Quality, Quantity
+from sst_cloud.enums import Quality
 from sst_cloud.metering.plausibility import litres_between
 from sst_cloud.metering.totals import only_repeats
 from sst_cloud.models import Counter
+from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading, format_time
 from sst_cloud.source import DEFAULT_REFRESH
 from sst_cloud.wording import point_in_words

@@ -18,8 +18,9 @@ except ModuleNotFoundError:
     message = "SinkContract needs two more packages: pip install pytest pytest-asyncio"
     raise ModuleNotFoundError(message, name="pytest") from None
 
-from sst_cloud.enums import Point, Quality, Quantity, Water
+from sst_cloud.enums import Point, Quality, Water
 from sst_cloud.errors import SinkOptionsError
+from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading
 from sst_cloud.sink import Guarantee, History, Sink, SinkType, SinkURL, WriteReport
 

@@ -22,6 +22,7 @@ from sst_cloud.outbox import delivery
 from sst_cloud.outbox.delivery import EVENTS_PAUSE
 from sst_cloud.outbox.entries import Limits
 from sst_cloud.plugins import InstalledPlugin, installed_sinks
+from sst_cloud.quantities import Quantity
 from sst_cloud.sink import SinkType
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -85,6 +86,22 @@ def test_page_of_each_sink_has_its_guarantee_and_options(
     section = page.split("## Options\n")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert documented == [option.name for option in sink.load().options]
+
+
+def test_every_quantity_is_in_the_documented_tables() -> None:
+    """As a reading, as a metric and as a field of InfluxDB."""
+    readings, metrics, fields = (
+        (DOCS / page).read_text("utf-8")
+        for page in ("sinks.md", "running-at-home.md", "sinks/influxdb.md")
+    )
+    row = r"^\| `(\w+)` \| ([a-z ]+) \| (?:`(.+)`)? ?\| (.+) \|$"
+    rows = re.findall(row, readings, re.MULTILINE)
+    assert rows == [(q.value, q.kind.value, q.unit, q.help) for q in Quantity]
+    for quantity in Quantity:
+        metric = f"{quantity.metric}_total" if quantity.is_total else quantity.metric
+        assert re.search(rf"^\|.*`(sst_cloud|…)_{metric}`.*\|$", metrics, re.MULTILINE), metric
+        field = quantity.name_with_unit
+        assert re.search(rf"^\| `\w+` \| `.+` \| .*`{field}`.*\|$", fields, re.MULTILINE), field
 
 
 @pytest.mark.parametrize(

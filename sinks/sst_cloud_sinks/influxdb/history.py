@@ -16,7 +16,7 @@ from sst_cloud.readings import Quality, Quantity, Reading, Value, format_time
 from sst_cloud_sinks._history import keep_newest, without_duplicates
 
 from .http import Server
-from .line_protocol import FIELDS, FIRST, LAST, MEASUREMENTS, QUALITIES
+from .line_protocol import FIRST, LAST, MEASUREMENTS, QUALITIES
 from .partial_write import ErrorBody, shorten
 
 _log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ async def history(
         if bound is not None
     ]
     where = f" WHERE {' AND '.join(times)}" if times else ""
-    select = f'SELECT "{FIELDS[quantity]}" AS "value", {_quality(quantity)}, {_TAGS}'
+    select = f'SELECT "{quantity.name_with_unit}" AS "value", {_quality(quantity)}, {_TAGS}'
     streams = [
         _readings(server, endpoint, quantity, f"{select} FROM {measurement}{where}")
         for measurement in _QUOTED_MEASUREMENTS
@@ -71,7 +71,7 @@ async def newest(server: Server, endpoint: URL, slots: asyncio.Semaphore) -> Seq
     newest_by_series: dict[object, Reading] = {}
 
     async def read_newest(quantity: Quantity) -> None:
-        select = f'last("{FIELDS[quantity]}") AS "value", {_quality(quantity)}, {_TAGS}'
+        select = f'last("{quantity.name_with_unit}") AS "value", {_quality(quantity)}, {_TAGS}'
         statement = f"SELECT {select} FROM {', '.join(_QUOTED_MEASUREMENTS)} GROUP BY {_SERIES}"  # noqa: S608  our own names
         async with slots, aclosing(_readings(server, endpoint, quantity, statement)) as readings:
             async for reading in readings:
@@ -137,7 +137,10 @@ async def _readings(
                 yield reading
     if skipped:
         _log.warning(
-            "skipped %d rows of %s that are not our readings: %s", skipped, FIELDS[quantity], reason
+            "skipped %d rows of %s that are not our readings: %s",
+            skipped,
+            quantity.name_with_unit,
+            reason,
         )
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from sst_cloud.readings import Point, Quality, Quantity, Reading
+from sst_cloud.readings import Point, Quality, Reading
 
 MEASUREMENTS: Final = {
     Point.COUNTER: "water_meter",
@@ -13,21 +13,6 @@ MEASUREMENTS: Final = {
     Point.THERMOSTAT: "thermostat",
     Point.MODULE: "module",
 }
-FIELDS: Final = {
-    Quantity.VOLUME: "volume_litres",
-    Quantity.AIR_TEMPERATURE: "air_temperature_celsius",
-    Quantity.FLOOR_TEMPERATURE: "floor_temperature_celsius",
-    Quantity.TARGET_TEMPERATURE: "target_temperature_celsius",
-    Quantity.BATTERY: "battery_percent",
-    Quantity.SIGNAL: "signal_level",
-    Quantity.LEAK: "leak",
-    Quantity.VALVE_OPEN: "valve_open",
-    Quantity.BATTERY_LOW: "battery_low",
-    Quantity.SENSOR_LOST: "sensor_lost",
-    Quantity.HEATING: "heating",
-    Quantity.ONLINE: "online",
-}
-"""Every field is a float, booleans are 0 and 1: the type never changes, on any server."""
 QUALITIES: Final = {Quality.GOOD: 0, Quality.SUSPECT: 1, Quality.STALE: 2}
 """A number, as VictoriaMetrics stores nothing else. A tag would start a new series each time."""
 
@@ -48,7 +33,7 @@ def to_line(reading: Reading, *, names: bool = False) -> str:
     quantity, time = reading.quantity, reading.time
     if reading.unit != quantity.unit:
         raise ValueError(
-            f"the field {FIELDS[quantity]} does not take the unit {reading.unit[:20]!r}"
+            f"the field {quantity.name_with_unit} does not take the unit {reading.unit[:20]!r}"
         )
     if not FIRST <= time < LAST:
         raise ValueError(f"InfluxDB stores times from 1677 to 2262 only: {time:%Y-%m-%d}")
@@ -62,7 +47,7 @@ def to_line(reading: Reading, *, names: bool = False) -> str:
         f"{MEASUREMENTS[reading.point]}{device},device_id={reading.device_id}"
         f"{house},house_id={reading.house_id}{name},point={reading.point.value}"
         f"{_tag('point_id', reading.point_id)}{_tag('water', reading.water)}"
-        f" {FIELDS[quantity]}={_number(reading)}"
+        f" {quantity.name_with_unit}={_number(reading)}"
         f",{quantity.value}_quality={QUALITIES[reading.quality]}"
         f" {_seconds(time)}"
     )
@@ -74,6 +59,7 @@ def _tag(key: str, value: str | None) -> str:
 
 
 def _number(reading: Reading) -> str:
+    """Always a float, booleans 0 and 1: a field's type never changes, on any server."""
     value = reading.value
     if isinstance(value, bool):
         return "1" if value else "0"

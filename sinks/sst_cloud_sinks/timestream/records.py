@@ -33,13 +33,12 @@ DIMENSIONS: Final = (
 """Every dimension we write. Empty ones are omitted: Timestream does not accept them."""
 
 _SERVICES: Final = {
-    Quantity.VOLUME: "water",
-    Quantity.LEAK: "leak",
-    Quantity.AIR_TEMPERATURE: "heating",
-    Quantity.FLOOR_TEMPERATURE: "heating",
-    Quantity.TARGET_TEMPERATURE: "heating",
-    Quantity.HEATING: "heating",
+    "water": "water",
+    "moisture": "leak",
+    "temperature": "heating",
+    "heat": "heating",
 }
+"""By device class; what has another one, or none, by point."""
 _SERVICES_OF_POINTS: Final = {
     Point.WIRED_LINE: "leak",
     Point.WIRELESS_SENSOR: "leak",
@@ -104,7 +103,7 @@ def series_of(reading: Reading, location: str | None) -> Series:
     if not quantity.is_boolean and isinstance(reading.value, int) is not quantity.is_whole:
         value_type = "int" if isinstance(reading.value, int) else "float"
     candidates = {
-        "service": _SERVICES.get(quantity) or _SERVICES_OF_POINTS.get(point, "module"),
+        "service": _service(quantity, point),
         "location": location or reading.house or str(reading.house_id),
         "water_temperature": reading.water and reading.water.value,
         "house_id": str(reading.house_id),
@@ -133,6 +132,11 @@ def series_of(reading: Reading, location: str | None) -> Series:
         if is_counter and not reading.point_id
         else None,
     )
+
+
+def _service(quantity: Quantity, point: Point) -> str:
+    by_class = _SERVICES.get(quantity.device_class or "")
+    return by_class or _SERVICES_OF_POINTS.get(point, "module")
 
 
 def _type(quantity: Quantity) -> str:

@@ -18,7 +18,8 @@ from sst_cloud.cli.output import (
 )
 from sst_cloud.cli.settings import Settings, state_option, verbose_option
 from sst_cloud.cli.store_options import HouseZones, require_history, store_argument, zone_option
-from sst_cloud.enums import Point, Quantity
+from sst_cloud.enums import Point
+from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading
 from sst_cloud.wording import point_of, value_of
 

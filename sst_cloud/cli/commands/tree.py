@@ -27,7 +27,7 @@ from sst_cloud.cli.params import Duration
 from sst_cloud.cli.selection import house_option, read_source
 from sst_cloud.cli.settings import Settings, source_options
 from sst_cloud.display.grouping import DeviceReadings, by_house, by_point
-from sst_cloud.enums import Quality, Quantity
+from sst_cloud.enums import Quality
 from sst_cloud.errors import TRANSIENT
 from sst_cloud.extraction import readings_from
 from sst_cloud.models import Snapshot
@@ -39,11 +39,6 @@ _OTHER_LINES: Final = 3
 """Lines of the screen besides the points: the time, the headings, the cursor."""
 _NAME_WIDTH: Final = 20
 """Columns that a name may take in a single-line row."""
-
-_HIDDEN_IF_FINE: Final = frozenset(
-    {Quantity.LEAK, Quantity.SENSOR_LOST, Quantity.BATTERY_LOW, Quantity.ONLINE}
-)
-"""Quantities that are only shown if they are a problem."""
 
 
 @click.command()
@@ -187,7 +182,7 @@ def _table(points: Sequence[Sequence[Reading]], *, with_house: bool) -> Table:
         others = [
             reading
             for reading in point
-            if reading.quantity not in _HIDDEN_IF_FINE and not problem_of(reading)
+            if not (reading.quantity.problems or problem_of(reading))  # what is fine is left out
         ]
         reports = [*problems, *map(_value, others)] or ["ok"]
         table.add_row(

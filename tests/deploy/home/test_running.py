@@ -24,8 +24,8 @@ from sst_cloud.cli.collect_options import options_of_file
 from sst_cloud.cli.commands.collect import collect
 from sst_cloud.cli.config import Config
 from sst_cloud.collector.metrics import exposition
-from sst_cloud.enums import Quantity
 from sst_cloud.outbox import SinkStatus, Status
+from sst_cloud.quantities import Quantity
 from sst_cloud.testing import FakeCloud
 from sst_cloud.testing.sink_contract import sample_reading
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sinks.timestream.stand_in import NOW, Timestream
 from sst_cloud import Reading
-from sst_cloud.enums import Point, Quality, Quantity, Water
+from sst_cloud.enums import Point, Quality, Water
+from sst_cloud.quantities import Quantity
 from sst_cloud_sinks.timestream import TimestreamSink
 from sst_cloud_sinks.timestream.batches import batches, plan
 

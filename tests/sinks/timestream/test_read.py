@@ -12,8 +12,9 @@ from sinks.timestream.conftest import MakeSink
 from sinks.timestream.stand_in import Error, Timestream
 from sinks.timestream.store import Table
 from sst_cloud import Reading
-from sst_cloud.enums import Point, Quality, Quantity, Water
+from sst_cloud.enums import Point, Quality, Water
 from sst_cloud.errors import SinkRefusedError, SinkUnavailableError
+from sst_cloud.quantities import Quantity
 from sst_cloud.testing.sink_contract import START, sample_reading, sample_readings
 from sst_cloud_sinks.timestream import TimestreamSink
 

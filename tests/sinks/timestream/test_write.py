@@ -9,8 +9,9 @@ from sinks.timestream.conftest import MakeSink
 from sinks.timestream.stand_in import NOW, DropAfter, Error, Timestream
 from sinks.timestream.store import ServiceError, Table, records_of
 from sst_cloud import Reading
-from sst_cloud.enums import Point, Quality, Quantity, Water
+from sst_cloud.enums import Point, Quality, Water
 from sst_cloud.errors import SinkRefusedError, SinkUnavailableError
+from sst_cloud.quantities import Quantity
 from sst_cloud.sink import Rejection, WriteReport
 from sst_cloud.testing import Latency
 from sst_cloud.testing.sink_contract import START, sample_reading
