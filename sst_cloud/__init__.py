@@ -22,12 +22,12 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "TokenAuth",
         ),
         "cloud.client": ("SSTCloud",),
+        "cloud.device_types": ("DeviceType",),
         "cloud.transport": ("Transport",),
         "controls": ("CommandResult",),
         "display.dataframes": ("readings_frame",),
         "enums": (
             "AccessStatus",
-            "DeviceType",
             "Grouping",
             "LineKind",
             "Point",

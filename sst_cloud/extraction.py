@@ -27,12 +27,15 @@ STALE_AFTER: Final = 3 * REFRESH
 _EARLIEST_CLOCK: Final = datetime(2015, 1, 1, tzinfo=UTC)
 """A device clock with an earlier time was never set: it counts from 1970 or 2000."""
 
+_UNNAMED_MODEL: Final = "unknown"
+"""The model of a device whose source gives no product name."""
+
 
 def readings_from(snapshot: Snapshot) -> list[Reading]:
     """All readings of a snapshot; the same snapshot gives the same readings.
 
     Readings are `stale` if their device is unreachable, or has been silent for half an hour by its
-    own clock or the cloud's: the cloud goes on returning the last state. So are those of a lost
+    own clock or the source's: a source may go on returning the last state. So are those of a lost
     wireless sensor.
     """
     houses = {house.id: house for house in snapshot.houses}
@@ -51,14 +54,14 @@ def readings_from(snapshot: Snapshot) -> list[Reading]:
 
 
 def is_stale(device: Device, now: datetime) -> bool:
-    """Whether the cloud's data of a device are old: unreachable, or silent for half an hour."""
+    """Whether the source's data of a device are old: unreachable, or silent for half an hour."""
     if device.access_status not in (None, AccessStatus.AVAILABLE) or device.is_connected is False:
         return True
     return any(now - moment > STALE_AFTER for moment in _report_times(device))
 
 
 def _report_times(device: Device) -> list[datetime]:
-    """When the device last reported: by its own clock, if that is set, and by the cloud's."""
+    """When the device last reported: by its own clock, if that is set, and by the source's."""
     device_time = device.reported_at
     clocks = (
         device_time if device_time is not None and device_time >= _EARLIEST_CLOCK else None,
@@ -94,7 +97,8 @@ class _ReadingContext:
             house=self.house.name if self.house else "",
             device_id=self.device_id,
             device=self.device.name if self.device else "",
-            model=self.device.model if self.device else "",
+            # Empty only if the device was not read: that is how later stages tell.
+            model=(self.device.model or _UNNAMED_MODEL) if self.device else "",
             quality=Quality.STALE if stale else Quality.GOOD,
             **point,
         )
@@ -117,7 +121,7 @@ def _volume(context: _ReadingContext, counter: Counter) -> Reading:
         Quantity.VOLUME,
         counter.value_l,
         point=Point.COUNTER,
-        point_id=str(counter.id),
+        point_id=counter.point_id,
         name=counter.name,
         line=counter.line,
         water=counter.water,

@@ -36,6 +36,6 @@ def model(cls: type[T]) -> type[T]:
 
 @model
 class Entity(NotebookView):
-    """An object of the cloud. `raw` is the original payload, including unknown fields."""
+    """An object of a source; `raw` is its original payload, including unknown fields."""
 
     raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)

@@ -1,4 +1,4 @@
-"""The state of an account at one moment."""
+"""What a source knows at one moment."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ class Snapshot(NotebookView):
     """Everything that one poll read; flat, linked by `house_id` and `device_id`."""
 
     time: datetime
-    """When the cloud was polled, UTC."""
+    """When the source was asked, UTC."""
     houses: tuple[House, ...] = ()
     devices: tuple[Device, ...] = ()
     counters: tuple[Counter, ...] = ()

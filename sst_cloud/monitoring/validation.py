@@ -116,7 +116,7 @@ def validate(
     rules: ValidationRules,
 ) -> ValidationResult:
     """Validate a poll's readings against their meters' state; `counters` are those of the poll."""
-    counters_by_id = {(c.house_id, c.device_id, str(c.id)): c for c in counters}
+    counters_by_id = {(c.house_id, c.device_id, c.point_id): c for c in counters}
     meters = dict(state.meters)
     validated: list[Reading] = []
     redelivered: list[Reading] = []
