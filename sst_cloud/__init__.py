@@ -23,6 +23,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
         ),
         "cloud.client": ("SSTCloud",),
         "cloud.device_types": ("DeviceType",),
+        "cloud.request_limiter": ("RequestLimiter",),
         "cloud.transport": ("Transport",),
         "controls": ("CommandResult",),
         "display.dataframes": ("readings_frame",),

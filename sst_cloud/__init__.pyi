@@ -8,6 +8,7 @@ from .cloud.auth import StoredTokenAuth as StoredTokenAuth
 from .cloud.auth import TokenAuth as TokenAuth
 from .cloud.client import SSTCloud as SSTCloud
 from .cloud.device_types import DeviceType as DeviceType
+from .cloud.request_limiter import RequestLimiter as RequestLimiter
 from .cloud.transport import Transport as Transport
 from .controls import CommandResult as CommandResult
 from .display.dataframes import readings_frame as readings_frame

@@ -184,7 +184,7 @@ class Structurer:
     def __init__(self) -> None:
         self._logged: set[tuple[str, str]] = set()
         self._lock = Lock()
-        self._converter = converter = cattrs.Converter(detailed_validation=False)
+        self._converter = converter = cattrs.BaseConverter(detailed_validation=False)
         converter.register_structure_hook(int, _integer)
         converter.register_structure_hook(float, _number)
         converter.register_structure_hook(bool, _boolean)
@@ -342,6 +342,12 @@ class Structurer:
                 return
             self._logged.add((owner, problem))
         _log.info(message, *args)
+
+
+@cache
+def shared_structurer() -> Structurer:
+    """That of all clients in this process: for many accounts, too, what is odd is logged once."""
+    return Structurer()
 
 
 def _id(payload: Any) -> int | None:
