@@ -7,11 +7,12 @@ from .cloud.auth import PasswordAuth as PasswordAuth
 from .cloud.auth import StoredTokenAuth as StoredTokenAuth
 from .cloud.auth import TokenAuth as TokenAuth
 from .cloud.client import SSTCloud as SSTCloud
+from .cloud.device_types import DeviceType as DeviceType
+from .cloud.request_limiter import RequestLimiter as RequestLimiter
 from .cloud.transport import Transport as Transport
 from .controls import CommandResult as CommandResult
 from .display.dataframes import readings_frame as readings_frame
 from .enums import AccessStatus as AccessStatus
-from .enums import DeviceType as DeviceType
 from .enums import Grouping as Grouping
 from .enums import LineKind as LineKind
 from .enums import Point as Point

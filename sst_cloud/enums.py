@@ -1,40 +1,14 @@
 """Enumerations.
 
-Those of readings are defined by this library; those of devices are the cloud's, as far as known.
+Those of readings are defined by this library; those of devices are the words of SST Cloud, as far
+as known.
 """
 
-from enum import IntEnum, StrEnum
-from typing import Final
-
-
-class DeviceType(IntEnum):
-    """The `type` number of a device, according to public clients of the API."""
-
-    MCS300 = 0
-    MCS350 = 1
-    NEPTUN_PROW = 2
-    EQUATION = 3
-    EQUATION_PROW = 4
-    OKE_20 = 5
-    ECOSMART_25 = 6
-    NEPTUN_SMART = 7
-
-
-MODELS: Final = {
-    DeviceType.MCS300: "Teploluxe MCS300",
-    DeviceType.MCS350: "Teploluxe MCS350",
-    DeviceType.NEPTUN_PROW: "Neptun ProW+ WiFi",
-    DeviceType.EQUATION: "Equation WiFi",
-    DeviceType.EQUATION_PROW: "Equation ProW+ WiFi",
-    DeviceType.OKE_20: "OK Electro OKE-20",
-    DeviceType.ECOSMART_25: "EcoSmart 25",
-    DeviceType.NEPTUN_SMART: "Neptun Smart",
-}
-"""Device type → product name."""
+from enum import StrEnum
 
 
 class AccessStatus(StrEnum):
-    """Whether the cloud can reach a device. Other values keep their text; none has been seen."""
+    """Whether the source can reach a device. Other values keep their text; none has been seen."""
 
     AVAILABLE = "available"
 

@@ -30,6 +30,9 @@ _SHORTEST_SILENCE: Final = timedelta(minutes=1)
 _EARLIEST_CLOCK: Final = datetime(2015, 1, 1, tzinfo=UTC)
 """A device clock with an earlier time was never set: it counts from 1970 or 2000."""
 
+_UNNAMED_MODEL: Final = "unknown"
+"""The model of a device whose source gives no product name."""
+
 
 def readings_from(snapshot: Snapshot) -> list[Reading]:
     """All readings of a snapshot; the same snapshot gives the same readings.
@@ -101,7 +104,8 @@ class _ReadingContext:
             house=self.house.name if self.house else "",
             device_id=self.device_id,
             device=self.device.name if self.device else "",
-            model=self.device.model if self.device else "",
+            # Empty only if the device was not read: that is how later stages tell.
+            model=(self.device.model or _UNNAMED_MODEL) if self.device else "",
             quality=Quality.STALE if stale else Quality.GOOD,
             **point,
         )
@@ -124,7 +128,7 @@ def _volume(context: _ReadingContext, counter: Counter) -> Reading:
         Quantity.VOLUME,
         counter.value_l,
         point=Point.COUNTER,
-        point_id=str(counter.id),
+        point_id=counter.point_id,
         name=counter.name,
         line=counter.line,
         water=counter.water,

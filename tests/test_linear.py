@@ -18,7 +18,6 @@ from linear import LIMIT, Run, growth
 from sst_cloud import (
     Counter,
     Device,
-    DeviceType,
     House,
     Listing,
     NeptunProW,
@@ -137,7 +136,7 @@ def account(size: int, *, houses: int, several: int = 1) -> Snapshot:
         time=NOW,
         houses=tuple(House(id=at % houses, name="Home") for at in range(max(houses, several))),
         devices=tuple(
-            NeptunProW(id=id_, house_id=house, type=DeviceType.NEPTUN_PROW, name="Module",
+            NeptunProW(id=id_, house_id=house, name="Module",
                        sensors_lost=True, signal_level=1)
             for house, id_ in ids
         ),
@@ -401,7 +400,7 @@ CASES: Final[Mapping[str, tuple[int, Prepared]]] = {
     "html of what is unreadable": (200, of_snapshot(
         lambda it: Listing([], it.unreadable)._repr_html_(), ordinary)),
     "html of slots": (200, lambda size: NeptunSmart(
-        id=1, house_id=1, type=7, slots=(Slot(number=1),) * size)._repr_html_),
+        id=1, house_id=1, slots=(Slot(number=1),) * size)._repr_html_),
     "pandas": (200, of_readings(lambda readings: readings_frame(readings, library="pandas"))),
     "polars": (300, of_readings(lambda readings: readings_frame(readings, library="polars"))),
     "tree": (10, of_snapshot(lambda it: drawn(tree._tree(it)), ordinary)),

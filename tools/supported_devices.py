@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Final
 
 import payload_files as files
-from sst_cloud import CommandError, Device, DeviceType, ThermostatMode, ValveState, readings_from
+from sst_cloud import (
+    CommandError,
+    Device,
+    ThermostatMode,
+    UnknownDevice,
+    ValveState,
+    readings_from,
+)
 from sst_cloud.cloud import requests
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "devices.md"
@@ -45,8 +52,8 @@ def page() -> str:
 
 def _row(model: str) -> Iterator[str]:
     device = files.device(f"{model}/device")
-    is_known = isinstance(device.type, DeviceType)
-    yield f"{device.type:d}" if is_known else "any other"
+    is_known = not isinstance(device, UnknownDevice)
+    yield f"{device.raw['type']}" if is_known else "any other"
     yield device.model if is_known else "—"
     yield f"[`{type(device).__name__}`](reference.md#sst_cloud.models.{type(device).__name__})"
     yield ", ".join(f"`{quantity}`" for quantity in _quantities(model))
@@ -85,7 +92,7 @@ def _cases() -> Iterator[str]:
     for model in files.MODELS:
         cases = [name.partition("/")[2] for name in files.ALL if files.folder(name) == model]
         device = files.device(f"{model}/device")
-        title = device.model if isinstance(device.type, DeviceType) else "Any other type"
+        title = device.model if model != "unknown" else "Any other type"
         yield f"* {title}: " + ", ".join(f"`{case}`" for case in cases)
 
 

@@ -48,7 +48,8 @@ from . import requests
 from .auth import TOKEN_VARIABLES, Auth, PasswordAuth, TokenAuth
 from .command_runner import CommandRunner
 from .devices.wireless_sensor import sensor_list_fields
-from .structuring import Structurer
+from .request_limiter import RequestLimiter
+from .structuring import shared_structurer
 from .transport import BASE_URL, Transport
 
 if TYPE_CHECKING:
@@ -87,15 +88,17 @@ class SSTCloud:
         timeout: float = 60.0,
         connect_timeout: float = 10.0,
         max_concurrency: int = 8,
+        limiter: RequestLimiter | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = random.random,
     ) -> None:
         """Send nothing yet; the first request logs in if necessary.
 
         `timeout` and `connect_timeout` are in seconds per request: responses taking 10 to 30 s
-        have been seen. At most `max_concurrency` requests run at a time. `clock` and `random` set
-        the delays between retries. Raises ValueError for an invalid `base_url`, or a
-        `max_concurrency` below 1.
+        have been seen. At most `max_concurrency` requests run at a time; a `limiter`, which other
+        clients may share, sets it for all of them instead. `clock` and `random` set the delays
+        between retries. Raises ValueError for an invalid `base_url`, or a `max_concurrency`
+        below 1.
         """
         self._auth = auth
         self._base_url = base_url or BASE_URL
@@ -105,11 +108,10 @@ class SSTCloud:
             session=session,
             timeout=timeout,
             connect_timeout=connect_timeout,
-            max_concurrency=max_concurrency,
+            limiter=limiter or RequestLimiter(max_concurrency),
             clock=self._clock,
             random=random,
         )
-        self._structurer = Structurer()
         self._runner = CommandRunner(self._request, self.device, self._clock)
 
     @classmethod
@@ -372,7 +374,7 @@ class SSTCloud:
 
     async def _get_one(self, type_: type[E], path: str, **known_fields: Any) -> E:
         def read(payload: Any) -> E:
-            return self._structurer.one(payload, type_, path, **known_fields)
+            return shared_structurer().one(payload, type_, path, **known_fields)
 
         return await self._request("GET", path, read=read)
 
@@ -387,7 +389,7 @@ class SSTCloud:
 
         def read(payload: Any) -> Listing[E]:
             own_fields = element_fields(payload) if element_fields else None
-            return self._structurer.listing(
+            return shared_structurer().listing(
                 payload, type_, path, element_fields=own_fields, **known_fields
             )
 

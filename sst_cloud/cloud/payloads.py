@@ -8,11 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sst_cloud import tlv_frame
-from sst_cloud.enums import (
-    AccessStatus,
-    DeviceType,
-    Water,
-)
+from sst_cloud.enums import AccessStatus, Water
 from sst_cloud.models import (
     Counter,
     Device,
@@ -23,6 +19,7 @@ from sst_cloud.models import (
     WirelessSensor,
 )
 
+from .device_types import DeviceType
 from .devices.neptun_prow import neptun_prow_fields
 from .devices.neptun_smart import neptun_smart_fields
 from .devices.thermostat import thermostat_fields
@@ -31,7 +28,6 @@ from .payload_values import (
     Read,
     flag,
     parse_embedded_json,
-    whole_number,
 )
 
 _DEVICE_CLASSES: Final[Mapping[int, type[Device]]] = {
@@ -46,10 +42,9 @@ _DEVICE_CLASSES: Final[Mapping[int, type[Device]]] = {
 }
 
 
-def device_class(type_: Any) -> type[Device]:
+def device_class(number: int) -> type[Device]:
     """The class of a device, by its type number."""
-    number = whole_number(type_)
-    return UnknownDevice if number is None else _DEVICE_CLASSES.get(number, UnknownDevice)
+    return _DEVICE_CLASSES.get(number, UnknownDevice)
 
 
 def model_fields(payload: Mapping[str, Any], type_: type, read: Read) -> dict[str, Any]:
@@ -88,7 +83,6 @@ def _common_fields(
     device_id = read(parsed.get("device_id"), str) or frame.device_id or ""
     digits = device_id[2:]
     return {
-        "parsed_configuration": parsed,
         "access_status": read(parsed.get("access_status"), AccessStatus | str),
         "signal_level": read(parsed.get("signal_level"), int),
         "firmware": ".".join(digits) if digits.isdecimal() and digits.isascii() else None,

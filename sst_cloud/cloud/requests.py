@@ -13,9 +13,11 @@ from sst_cloud.controls import (
     as_thermostat,
     describe,
 )
-from sst_cloud.enums import DeviceType, Grouping, ThermostatMode, ValveState
+from sst_cloud.enums import Grouping, ThermostatMode, ValveState
 from sst_cloud.errors import CommandError
 from sst_cloud.models import Device, NeptunSmart
+
+from .device_types import DeviceType, product_name
 
 
 @attrs.frozen
@@ -136,7 +138,7 @@ def set_target_temperature(thermostat: Device, celsius: float) -> Command:
 
 def set_brightness(thermostat: Device, level: int) -> Command:
     """Set the brightness of the display."""
-    if thermostat.type != DeviceType.ECOSMART_25:
+    if thermostat.model != product_name(DeviceType.ECOSMART_25):
         raise CommandError(
             f"{describe(thermostat)} has no brightness setting; only EcoSmart 25 has one"
         )

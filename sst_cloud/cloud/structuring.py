@@ -35,6 +35,7 @@ from sst_cloud.models import (
 )
 
 from . import payloads
+from .device_types import DeviceType, product_name
 from .payload_values import MAX_ELEMENTS, Read, whole_number
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ _KEYS: Final[Mapping[type, Mapping[str, str]]] = {
 }
 """Field name → the cloud's key, where they differ; subclasses included."""
 
+_NOT_FROM_KEYS: Final = frozenset({"raw", "point_id"})
+"""Fields that no key of a payload fills, even one of the same name."""
 _INT64: Final = 2**63
 _MAX_UNREADABLE: Final = 1_000
 """Elements of one list that each get an `Unreadable` of their own."""
@@ -90,7 +93,7 @@ def _model_fields(type_: Any) -> _ModelFields:
         model_field = _Field(field.name, keys.get(field.name, field.name), field.type)
         if field.default is attrs.NOTHING:
             required.append(model_field)
-        elif field.name != "raw":
+        elif field.name not in _NOT_FROM_KEYS:
             optional[model_field.key] = model_field
     names = frozenset(model_field.name for model_field in (*required, *optional.values()))
     return _ModelFields(required, optional, names)
@@ -149,16 +152,6 @@ def _time_of_day(value: Any, _: object) -> time:
         raise _UnreadableValueError("not a time of day") from None
 
 
-def _mapping(value: Any, _: object) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _UnreadableValueError("not an object")
-    return value
-
-
-def _is_mapping(type_: Any) -> bool:
-    return get_origin(type_) is Mapping
-
-
 def _is_tuple(type_: Any) -> bool:
     return get_origin(type_) is tuple
 
@@ -191,7 +184,7 @@ class Structurer:
     def __init__(self) -> None:
         self._logged: set[tuple[str, str]] = set()
         self._lock = Lock()
-        self._converter = converter = cattrs.Converter(detailed_validation=False)
+        self._converter = converter = cattrs.BaseConverter(detailed_validation=False)
         converter.register_structure_hook(int, _integer)
         converter.register_structure_hook(float, _number)
         converter.register_structure_hook(bool, _boolean)
@@ -199,7 +192,6 @@ class Structurer:
         converter.register_structure_hook(datetime, _moment)
         converter.register_structure_hook(time, _time_of_day)
         converter.register_structure_hook(tlv_frame.Frame, _frame)
-        converter.register_structure_hook_func(_is_mapping, _mapping)
         converter.register_structure_hook_func(_is_tuple, self._tuple)
         converter.register_structure_hook_func(_is_union, self._union)
         converter.register_structure_hook_func(
@@ -259,19 +251,14 @@ class Structurer:
         if not isinstance(payload, Mapping):
             raise _UnreadableValueError("not an object")
         if issubclass(type_, Device):
-            type_ = cast(type[E], payloads.device_class(payload.get("type")))
+            number = self._required(payload, "type", DeviceType | int)
+            type_ = cast(type[E], payloads.device_class(number))
+            known_fields = {**known_fields, "model": product_name(number)}
         required, optional, names = _model_fields(cast(Any, type_))
         values: dict[str, Any] = {"raw": payload}
         for name, key, as_type in required:  # first: most of what is unreadable lacks one of them
-            if name in known_fields:
-                continue
-            value = payload.get(key)
-            if value is None:
-                raise _UnreadableValueError(f"`{key}` is missing")
-            try:
-                values[name] = self._converter.structure(value, as_type)
-            except _UnreadableValueError as error:
-                raise _UnreadableValueError(f"`{key}` is {error}") from None
+            if name not in known_fields:
+                values[name] = self._required(payload, key, as_type)
         values |= payloads.model_fields(payload, type_, self._lenient_reader(type_))
         values |= {name: known_fields[name] for name in known_fields if name in names}
         for key, value in payload.items():
@@ -283,6 +270,15 @@ class Structurer:
                 name = type_.__name__
                 self._log_once(name, key, "%s.%s is %s; ignored, see raw", name, key, error)
         return type_(**values)
+
+    def _required(self, payload: Mapping[str, Any], key: str, as_type: Any) -> Any:
+        value = payload.get(key)
+        if value is None:
+            raise _UnreadableValueError(f"`{key}` is missing")
+        try:
+            return self._converter.structure(value, as_type)
+        except _UnreadableValueError as error:
+            raise _UnreadableValueError(f"`{key}` is {error}") from None
 
     def _lenient_reader(self, type_: type) -> Read:
         def read(value: Any, as_type: Any) -> Any:
@@ -346,6 +342,12 @@ class Structurer:
                 return
             self._logged.add((owner, problem))
         _log.info(message, *args)
+
+
+@cache
+def shared_structurer() -> Structurer:
+    """That of all clients in this process: for many accounts, too, what is odd is logged once."""
+    return Structurer()
 
 
 def _id(payload: Any) -> int | None:

@@ -36,6 +36,8 @@ from sst_cloud.http_errors import failure_reason, seconds_until
 from sst_cloud.redaction import MASK, is_sensitive, redact_text
 from sst_cloud.sent_secrets import PlainHttpWarning, Secrets
 
+from .request_limiter import RequestLimiter
+
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -83,7 +85,7 @@ class Transport:
         session: aiohttp.ClientSession | None = None,
         timeout: float = 60.0,
         connect_timeout: float = 10.0,
-        max_concurrency: int = 8,
+        limiter: RequestLimiter | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -94,8 +96,6 @@ class Transport:
             raise ValueError(
                 f"the base URL must look like {BASE_URL}, without user, query or fragment"
             )
-        if max_concurrency < 1:
-            raise ValueError("max_concurrency must be at least 1")
         self._base = str(url).rstrip("/")
         self._host = url.host
         self._plain_http = PlainHttpWarning(url.scheme, url.host)
@@ -104,8 +104,7 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout)
-        self._slots = asyncio.Semaphore(max_concurrency)
-        self._large_response_lock = asyncio.Lock()
+        self._limiter = limiter or RequestLimiter()
         self._secrets = Secrets()
         """All that were ever sent: an error may repeat those of an earlier request."""
         self._tokens = Secrets()
@@ -165,7 +164,7 @@ class Transport:
         if token is not None:
             headers["Authorization"] = f"Token {token}"
         failure: SSTCloudError
-        async with self._slots:
+        async with self._limiter.slots().requests:
             session = self._open_session()
             started = perf_counter()
             try:
@@ -207,7 +206,7 @@ class Transport:
         body, is_whole = await read_body(response, _LARGE_BYTES)
         if is_whole:
             return self._parse(body, path, read)
-        async with self._large_response_lock:
+        async with self._limiter.slots().large_responses:
             rest, is_whole = await read_body(response, _MAX_BYTES - len(body))
             if not is_whole:
                 raise PayloadError(f"the response is longer than {_MAX_BYTES >> 20} MB", path)

@@ -1,10 +1,9 @@
 """How houses, devices, lists and snapshots are shown in a notebook.
 
-Everything from the cloud is escaped, secrets are masked, and nothing depends on colour: text takes
+Everything from a source is escaped, secrets are masked, and nothing depends on colour: text takes
 its colour from the page, so it is readable in light and dark notebooks.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time
 from enum import Enum
@@ -14,7 +13,7 @@ from typing import Any, Final
 
 import attrs
 
-from sst_cloud.enums import MODELS, DeviceType, Water
+from sst_cloud.enums import Water
 from sst_cloud.extraction import is_stale, readings_from
 from sst_cloud.models import (
     Counter,
@@ -28,7 +27,7 @@ from sst_cloud.models import (
 )
 from sst_cloud.models.thermostat import MINUTES_A_DAY
 from sst_cloud.readings import Quality, Reading
-from sst_cloud.redaction import MASK, is_sensitive, redact, redact_text
+from sst_cloud.redaction import MASK, is_sensitive, redact_text
 from sst_cloud.wording import count, label_of, point_of, problem_of, value_of
 
 from .grouping import DeviceReadings, by_house, by_point
@@ -132,7 +131,7 @@ def _listing(listing: Listing[Any]) -> str:
 def _card(model: Any) -> str:
     """A model's name and kind, then a row for each field that is known."""
     name = getattr(model, "name", None)
-    kind = model.model if isinstance(model, Device) else type(model).__name__
+    kind = getattr(model, "model", "") or type(model).__name__
     number = f" · {model.id}" if hasattr(model, "id") else ""
     head = f"{_strong(name)} {_pale(kind + number)}" if name else _strong(kind + number)
     head += f" {_alarm('leak')}" if isinstance(model, LeakModule) and model.alarm else ""
@@ -140,7 +139,7 @@ def _card(model: Any) -> str:
         f'<tr><th scope="row" style="{_LABEL}">{_escaped(_label(field))}</th>'
         f'<td style="{_CELL}">{_value(field, value)}</td></tr>'
         for field, value in _fields(model)
-        if field not in ("id", "name")
+        if field not in ("id", "name", "model")
     ]
     return f"<div>{head}</div>{_table(''.join(rows))}"
 
@@ -155,7 +154,7 @@ def _fields(model: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _has_value(value: Any) -> bool:
-    if isinstance(value, str | tuple | Mapping):
+    if isinstance(value, str | tuple):
         return any(part is not None for part in value)
     return value is not None
 
@@ -255,12 +254,10 @@ def _join(values: Sequence[Any]) -> str:
 
 _FORMATTERS: Final[Mapping[type, Callable[[Any], str]]] = {
     bool: lambda value: "yes" if value else "no",
-    DeviceType: lambda value: f"{value.value}, {MODELS[value]}",
     Enum: lambda value: str(value.value),
     datetime: lambda value: f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
     time: lambda value: f"{value:%H:%M}",
     tuple: _join,
-    Mapping: lambda value: json.dumps(redact(value), ensure_ascii=False, default=str),
 }
 
 

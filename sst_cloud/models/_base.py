@@ -42,6 +42,6 @@ def changed(item: T, **fields: Any) -> T:
 
 @model
 class Entity(NotebookView):
-    """An object of the cloud. `raw` is the original payload, including unknown fields."""
+    """An object of a source; `raw` is its original payload, including unknown fields."""
 
     raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)

@@ -1,5 +1,7 @@
 """A water meter, read by a leak module that counts its pulses."""
 
+import attrs
+
 from sst_cloud.enums import Water
 
 from ._base import Entity, model
@@ -14,6 +16,8 @@ class Counter(Entity):
     device_id: int
     value_l: int
     """The meter's cumulative total in litres."""
+    point_id: str = attrs.field(default=attrs.Factory(lambda self: str(self.id), takes_self=True))
+    """Stable within the device."""
     name: str | None = None
     line: int | None = None
     """The input line of the module that the meter is wired to."""

@@ -1,12 +1,8 @@
 """Devices, with the fields that all of them have."""
 
-from collections.abc import Mapping
 from datetime import datetime, time
-from typing import Any
 
-import attrs
-
-from sst_cloud.enums import MODELS, AccessStatus, DeviceType
+from sst_cloud.enums import AccessStatus
 
 from ._base import Entity, model
 
@@ -23,27 +19,27 @@ class TimeSetting(Entity):
 
 @model
 class Device(Entity):
-    """A leak module or thermostat. All fields but `id`, `house_id` and `type` may be missing."""
+    """A leak module or thermostat. All fields but `id` and `house_id` may be missing."""
 
     id: int
     house_id: int
-    type: DeviceType | int
-    """A `DeviceType`, or a plain number if the type is not known yet."""
     name: str = ""
+    model: str = ""
+    """The product name, such as `Neptun ProW+ WiFi`."""
     is_active: bool | None = None
     """Whether the device has been activated."""
     is_connected: bool | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     access_status: AccessStatus | str | None = None
-    """From inside `parsed_configuration`; anything but `available` means unreachable."""
+    """Anything but `available` means unreachable."""
     signal_level: int | None = None
     """0 to 4."""
     firmware: str | None = None
-    """For example `1.1.5`, from the digits of the device's own id."""
+    """For example `1.1.5`."""
     reported_at: datetime | None = None
-    """The device's own clock when it last reported, from its binary frame; UTC. It stops when the
-    device is gone, although the cloud keeps showing its last state."""
+    """The device's own clock when it last reported, UTC. It stops when the device is gone, even if
+    the source keeps showing its last state."""
     group_id: int | None = None
     active_network_id: int | None = None
     line_names: tuple[str | None, ...] = ()
@@ -62,17 +58,7 @@ class Device(Entity):
     """Degrees Celsius."""
     chart_temperature_economical: int | None = None
     """Degrees Celsius."""
-    specific_settings: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
     mac_address: str | None = None
-    configuration: str | None = None
-    """The device's own binary frame in base64, unchanged."""
-    parsed_configuration: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
-    """The JSON that the cloud keeps in a string, parsed; empty if there was none."""
-
-    @property
-    def model(self) -> str:
-        """The product name, such as `Neptun ProW+ WiFi`."""
-        return MODELS[self.type] if isinstance(self.type, DeviceType) else f"type {self.type}"
 
 
 @model

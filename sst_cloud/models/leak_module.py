@@ -22,7 +22,7 @@ class WiredLine:
     """An input line of a module."""
 
     point_id: str
-    """The cloud's own key for the line; stable within the device."""
+    """The source's own key for the line; stable within the device."""
     number: int
     """Its position, from 1."""
     name: str | None = None

@@ -1,4 +1,4 @@
-"""The state of an account at one moment."""
+"""What a source knows at one moment."""
 
 from datetime import datetime, timedelta
 

@@ -17,7 +17,7 @@ class WirelessSensor(Entity):
     point_id: str
     """Stable within the device. The serial number if there is one (Neptun Smart). Sensors of
     ProW+ modules have none, so it is the line and the name, `2/Shower`, with `#2`, `#3` … added,
-    in the cloud's order, if several share both. Renaming such a sensor makes it a new one."""
+    in the source's order, if several share both. Renaming such a sensor makes it a new one."""
     name: str | None = None
     line: int | None = None
     """The zone or line it belongs to; may be shared by several sensors."""
@@ -25,7 +25,7 @@ class WirelessSensor(Entity):
     lost: bool | None = None
     """Whether the link to it is lost. On ProW+ modules a signal level of 0 is the only sign."""
     battery: int | None = None
-    """As reported by the cloud: percent, or 0 to 4 from old firmware."""
+    """As the source reports it: percent, or 0 to 4 from old firmware."""
     battery_percent: int | None = None
     """Percent, or None if `battery` might be a level from old firmware."""
     battery_low: bool | None = None

@@ -121,7 +121,7 @@ def validate(
 
     A total may be as old as the source's `refresh` interval.
     """
-    counters_by_id = {(c.house_id, c.device_id, str(c.id)): c for c in counters}
+    counters_by_id = {(c.house_id, c.device_id, c.point_id): c for c in counters}
     meters = dict(state.meters)
     validated: list[Reading] = []
     redelivered: list[Reading] = []

@@ -1,6 +1,8 @@
 """Reading an account over real HTTP."""
 
 import asyncio
+import json
+import logging
 import socket
 from datetime import UTC, datetime
 
@@ -13,11 +15,11 @@ from yarl import URL
 from sst_cloud import (
     AccessStatus,
     ConnectionFailedError,
-    DeviceType,
     ManualClock,
     NotFoundError,
     PasswordAuth,
     PayloadError,
+    RequestLimiter,
     ServiceUnavailableError,
     SSTCloud,
     TokenAuth,
@@ -63,7 +65,6 @@ async def test_unknown_house_is_a_not_found_error(client: SSTCloud) -> None:
 async def test_devices_of_any_type_are_read(client: SSTCloud, fake: FakeCloud) -> None:
     fake.houses[0].devices.append(FakeDevice(name="Novelty", type=42, id=7, access_status="asleep"))
     bathroom, kitchen, floor, novelty = await client.devices(fake.houses[0].id)
-    assert bathroom.type is DeviceType.NEPTUN_SMART
     assert [device.model for device in (bathroom, kitchen, floor, novelty)] == [
         "Neptun Smart",
         "Neptun ProW+ WiFi",
@@ -71,12 +72,11 @@ async def test_devices_of_any_type_are_read(client: SSTCloud, fake: FakeCloud) -
         "type 42",
     ]
     assert bathroom.access_status is AccessStatus.AVAILABLE
-    assert (novelty.type, novelty.access_status) == (42, "asleep")
+    assert (novelty.raw["type"], novelty.access_status) == (42, "asleep")
     assert bathroom.updated_at is not None
-    assert bathroom.configuration is not None
-    assert bathroom.configuration.startswith("AlRBUg")
+    assert bathroom.raw["configuration"].startswith("AlRBUg")
     assert kitchen.line_names == ("Sink", "Dishwasher", "Cold", "Hot")
-    assert bathroom.parsed_configuration["device_id"] == "N5115"
+    assert json.loads(bathroom.raw["parsed_configuration"])["device_id"] == "N5115"
     assert bathroom.time_setting is not None
     assert len(bathroom.time_setting.workday_time_range) == 2
 
@@ -248,6 +248,37 @@ async def test_at_most_eight_requests_at_once() -> None:
         assert 1 < fake.most_at_once <= 3
 
 
+async def _snapshots_of_two_clients(limiter: RequestLimiter) -> int:
+    """The highest number of concurrent requests of two clients, one account each."""
+    houses = [FakeHouse(devices=[FakeDevice() for _ in range(3)]) for _ in range(5)]
+    async with FakeCloud([FakeAccount(houses=houses)]) as fake:
+        fake.inject(Latency(0.005))
+        async with (
+            SSTCloud(TokenAuth(fake.token), base_url=fake.url, limiter=limiter) as one,
+            SSTCloud(TokenAuth(fake.token), base_url=fake.url, limiter=limiter) as other,
+        ):
+            snapshots = await asyncio.gather(one.snapshot(), other.snapshot())
+        assert [len(snapshot.devices) for snapshot in snapshots] == [15, 15]
+        return fake.most_at_once
+
+
+def test_clients_with_one_limiter_share_its_requests_in_any_event_loop() -> None:
+    limiter = RequestLimiter(3)
+    for _ in range(2):
+        assert asyncio.run(_snapshots_of_two_clients(limiter)) == 3
+
+
+async def test_what_is_odd_is_logged_once_for_all_clients(
+    fake: FakeCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    fake.houses[0].devices.append(FakeDevice(name="Novelty", type=4711, id=7))
+    for _ in range(3):
+        async with SSTCloud(TokenAuth(fake.token), base_url=fake.url) as client:
+            await client.snapshot()
+    assert caplog.text.count("unknown DeviceType: '4711'") == 1
+
+
 async def test_an_injected_session_stays_open(fake: FakeCloud) -> None:
     async with aiohttp.ClientSession() as session:
         auth = PasswordAuth(fake.email, fake.password)
@@ -379,6 +410,8 @@ def test_invalid_base_urls_are_refused(url: str) -> None:
 def test_concurrency_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         SSTCloud(TokenAuth("x"), max_concurrency=0)
+    with pytest.raises(ValueError, match="at least 1"):
+        RequestLimiter(0)
 
 
 async def test_networks_groups_and_news_are_read(client: SSTCloud, fake: FakeCloud) -> None:

@@ -221,6 +221,20 @@ def test_unknown_fields_are_kept_only_in_raw() -> None:
     assert "blue" not in repr(extended)
 
 
+def test_model_and_point_id_are_never_taken_from_a_payload() -> None:
+    own = {"model": "Toaster", "point_id": "mine"}
+    assert Structurer().one(DEVICE | own, Device, "/").model == "Neptun Smart"
+    assert Structurer().one(COUNTER | own, Counter, "/", house_id=1).point_id == str(COUNTER["id"])
+
+
+@pytest.mark.parametrize(
+    ("type_", "reason"), [(None, "`type` is missing"), ("x", "`type` is not a whole number")]
+)
+def test_device_without_a_type_number_is_unreadable(type_: Any, reason: str) -> None:
+    listing = Structurer().listing([DEVICE | {"type": type_}], Device, "/", house_id=1)
+    assert [(bad.id, bad.reason) for bad in listing.unreadable] == [(DEVICE["id"], reason)]
+
+
 def test_unencodable_characters_in_a_name_are_replaced() -> None:
     counter = Structurer().one(COUNTER | {"name": "tap \ud800"}, Counter, "/", house_id=1)
     assert counter.name == "tap ?"

@@ -9,7 +9,7 @@ import ssl
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
@@ -31,6 +31,7 @@ from sst_cloud import (
     PasswordAuth,
     PayloadError,
     RateLimitedError,
+    RequestLimiter,
     RequestTimeoutError,
     ServiceUnavailableError,
     SSTCloud,
@@ -471,15 +472,20 @@ async def test_only_the_beginning_of_a_large_error_is_read(clock: ManualClock) -
             await client.houses()
 
 
-async def test_concurrent_large_answers_use_limited_memory(clock: ManualClock) -> None:
+@pytest.mark.parametrize("count", [1, 8])
+async def test_concurrent_large_answers_use_limited_memory(clock: ManualClock, count: int) -> None:
     body = b"[" + b" " * (6 * MB) + b"]"
-    async with (
-        Echo(lambda _: http(200, body)) as echo,
-        SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock) as client,
-    ):
+    limiter = RequestLimiter()
+    async with Echo(lambda _: http(200, body)) as echo, AsyncExitStack() as stack:
+        clients = [
+            SSTCloud(TokenAuth(SENT[0]), base_url=echo.url, clock=clock, limiter=limiter)
+            for _ in range(count)
+        ]
+        for client in clients:
+            await stack.enter_async_context(client)
         tracemalloc.start()
         try:
-            await asyncio.gather(*(client.houses() for _ in range(8)))
+            await asyncio.gather(*(client.houses() for client in clients * (8 // count)))
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

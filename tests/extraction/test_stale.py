@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 import payload_files as files
-from sst_cloud import Counter, Device, DeviceType, Quality, Quantity, Snapshot, readings_from
+from sst_cloud import Counter, Device, Quality, Quantity, Snapshot, readings_from
 
 OLD, NEW = timedelta(minutes=30, seconds=1), timedelta(minutes=30)
 
 
 def online(**signs: Any) -> tuple[list[object], Quality]:
     """The `online` readings of a device with these timestamps, and the quality of its total."""
-    device = Device(id=2, house_id=1, type=DeviceType.NEPTUN_SMART, **signs)
+    device = Device(id=2, house_id=1, **signs)
     counter = Counter(id=3, house_id=1, device_id=2, value_l=4)
     snapshot = Snapshot(time=files.NOW, devices=(device,), counters=(counter,))
     volume, *others = readings_from(snapshot)

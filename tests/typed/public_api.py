@@ -11,7 +11,6 @@ from sst_cloud import (
     CommandResult,
     Counter,
     Device,
-    DeviceType,
     Group,
     Grouping,
     History,
@@ -108,7 +107,6 @@ def fields(house: House, counter: Counter, sensor: WirelessSensor) -> None:
 
 def devices(device: Device) -> None:
     """`isinstance` narrows the type of a device."""
-    assert_type(device.type, DeviceType | int)
     assert_type(device.model, str)
     assert_type(device.reported_at, datetime | None)
     if isinstance(device, LeakModule):

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, cast
 
 import attrs
 
-from sst_cloud.enums import DeviceType
+from sst_cloud.cloud.device_types import DeviceType
 
 from .device import PROW, THERMOSTATS, Change, State
 from .leak_module import FakeModule

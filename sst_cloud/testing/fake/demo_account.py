@@ -1,6 +1,6 @@
 """Accounts with made-up houses and devices, for demos and tests."""
 
-from sst_cloud.enums import DeviceType
+from sst_cloud.cloud.device_types import DeviceType
 
 from .account import FakeAccount, FakeGroup, FakeHouse, FakeNews
 from .counter import FakeCounter

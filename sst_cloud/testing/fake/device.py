@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from sst_cloud.enums import DeviceType
+from sst_cloud.cloud.device_types import DeviceType
 
 from .counter import FakeCounter, django_time, last_refresh
 from .leak_module import LINES, FakeModule, FakeSensor

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from sst_cloud.enums import DeviceType
+from sst_cloud.cloud.device_types import DeviceType
 
 from .leak_module import on_off
 
