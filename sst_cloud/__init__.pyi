@@ -17,7 +17,6 @@ from .enums import Grouping as Grouping
 from .enums import LineKind as LineKind
 from .enums import Point as Point
 from .enums import Quality as Quality
-from .enums import Quantity as Quantity
 from .enums import SlotType as SlotType
 from .enums import TemperatureSensor as TemperatureSensor
 from .enums import ThermostatMode as ThermostatMode
@@ -82,6 +81,7 @@ from .plugins import open_sink as open_sink
 from .plugins import open_source as open_source
 from .polling import PollResult as PollResult
 from .polling import poll_once as poll_once
+from .quantities import Quantity as Quantity
 from .readings import Reading as Reading
 from .sink import History as History
 from .sink import Rejection as Rejection

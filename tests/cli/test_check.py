@@ -163,7 +163,7 @@ def test_exception_of_a_third_party_sink_is_reported(
     raised: Exception,
     message: str,
 ) -> None:
-    def load(_: InstalledPlugin) -> None:
+    def load(_: InstalledPlugin[object]) -> None:
         raise raised
 
     monkeypatch.setattr(InstalledPlugin, "load", load)
