@@ -15,18 +15,16 @@ import platformdirs
 from click.core import ParameterSource
 
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.cloud.auth import TOKEN_VARIABLES, Auth, StoredTokenAuth, TokenAuth
+from sst_cloud.cloud.auth import Auth
 from sst_cloud.cloud.client import SSTCloud
+from sst_cloud.cloud.credentials import Account, base_url, find_auth
+from sst_cloud.cloud.token_file import TokenFile
 from sst_cloud.cloud.transport import BASE_URL
-from sst_cloud.errors import SSTCloudError
 from sst_cloud.json_logging import JsonLines
 from sst_cloud.plugins import open_sink
-from sst_cloud.redaction import redact_text
+from sst_cloud.redaction import TOKEN_VARIABLES, redact_text
 from sst_cloud.sink import Sink
 from sst_cloud.wording import printable
-
-from . import credential_sources, token_store
-from .credential_sources import Account, CredentialsMissingError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,7 +113,7 @@ class Settings:
     @property
     def base_url(self) -> str:
         """The URL of the cloud."""
-        return next((account.url for account in self.accounts if account.url), BASE_URL)
+        return base_url(self.accounts)
 
     @property
     def is_local_cloud(self) -> bool:
@@ -124,25 +122,7 @@ class Settings:
 
     def auth(self) -> Auth:
         """The most explicit credentials, else the token saved by `login`."""
-        auth = credential_sources.first_auth(self.accounts)
-        if auth is not None:
-            return auth
-        token = token_store.load(self.base_url)
-        if token is None:
-            if missing := credential_sources.missing_credential(self.accounts):
-                raise CredentialsMissingError(f"not logged in to {self.base_url}; {missing}")
-            raise CredentialsMissingError(
-                f"not logged in to {self.base_url}. Run `sst-cloud login`, or set "
-                "SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD."
-            )
-        credential_sources.make_auth(TokenAuth, token)
-        return StoredTokenAuth(self._reload_saved_token)
-
-    async def _reload_saved_token(self) -> str:
-        """The token currently saved by `login`: a long-running program picks up a new one."""
-        if token := token_store.load(self.base_url):
-            return token
-        raise SSTCloudError(f"no longer logged in to {self.base_url}")
+        return find_auth(self.accounts, TokenFile.of_user())
 
     @property
     def secrets(self) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from typing import Final, Self
 from urllib.parse import quote, urlencode
 
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.cloud.auth import TOKEN_VARIABLES, Auth, StoredTokenAuth, TokenAuth
+from sst_cloud.cloud.auth import Auth, StoredTokenAuth, TokenAuth
 from sst_cloud.cloud.client import SSTCloud
 from sst_cloud.enums import Water
 from sst_cloud.errors import RequestTimeoutError, SinkRefusedError, SSTCloudError
@@ -22,6 +22,7 @@ from sst_cloud.extraction import readings_from
 from sst_cloud.models import Counter, House, Listing, Snapshot
 from sst_cloud.plugins import open_sink
 from sst_cloud.readings import Reading
+from sst_cloud.redaction import TOKEN_VARIABLES
 from sst_cloud.sink import Sink, SinkURL, WarmUp
 from sst_cloud.source import NO_HOUSES
 

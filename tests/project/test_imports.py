@@ -37,7 +37,7 @@ ALLOWED: Final = {
     "click": {"sst_cloud.cli"},
     "matplotlib": {"sst_cloud.display.plot"},
     "pandas": {"sst_cloud.display.dataframes"},
-    "platformdirs": {"sst_cloud.cli"},
+    "platformdirs": {"sst_cloud.cli", "sst_cloud.cloud.token_file"},
     "polars": {"sst_cloud.display.dataframes"},
     "prometheus_client": {"sst_cloud.collector.metrics"},
     "pytest": {"sst_cloud.testing.sink_contract"},
