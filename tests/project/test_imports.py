@@ -43,7 +43,7 @@ ALLOWED: Final = {
     "pytest": {"sst_cloud.testing.sink_contract"},
     "rich": {"sst_cloud.cli", "sst_cloud_sinks.stdout"},
     "sqlite3": {
-        "sst_cloud.cli.stored_readings",
+        "sst_cloud.collector.stored_readings",
         "sst_cloud.outbox",
         "sst_cloud_sinks.sqlite",
     },
