@@ -30,7 +30,9 @@ from .errors import BadCredentialsError as BadCredentialsError
 from .errors import CommandError as CommandError
 from .errors import CommandRejectedError as CommandRejectedError
 from .errors import ConnectionFailedError as ConnectionFailedError
+from .errors import CredentialsError as CredentialsError
 from .errors import NotFoundError as NotFoundError
+from .errors import NotLoggedInError as NotLoggedInError
 from .errors import OutboxError as OutboxError
 from .errors import OutboxInUseError as OutboxInUseError
 from .errors import OutboxMissingError as OutboxMissingError

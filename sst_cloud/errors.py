@@ -91,6 +91,14 @@ class PayloadError(SSTCloudError):
         return f"{self.path}: {self.reason}"
 
 
+class CredentialsError(SSTCloudError):
+    """The credentials are incomplete, or cannot be read or used."""
+
+
+class NotLoggedInError(CredentialsError):
+    """There are no credentials at all."""
+
+
 class CommandError(SSTCloudError):
     """A command could not be carried out."""
 

@@ -43,6 +43,19 @@ SENSITIVE_KEYS: Final = frozenset(
 )
 """Names, in lower case, whose values are never shown."""
 
+TOKEN_VARIABLES: Final = ("SST_CLOUD_TOKEN", "SST_CLOUT_TOKEN")
+"""Environment variables for the token. The second is a misspelling that is in use."""
+SECRET_VARIABLES: Final = frozenset(
+    {
+        *TOKEN_VARIABLES,
+        "SST_CLOUD_EMAIL",
+        "SST_CLOUD_PASSWORD",
+        "SST_CLOUD_SMTP",
+        "SST_CLOUD_SMTP_PASSWORD",
+    }
+)
+"""The environment variables with the secrets of this program itself."""
+
 MAC_ADDRESS: Final = re.compile(r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b")
 SECRET_PATTERNS: Final = (
     # E-mails, anchored at a word's start: a long word without @ is not scanned from every letter.

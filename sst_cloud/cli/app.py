@@ -17,6 +17,8 @@ from sst_cloud.errors import (
     AlarmActiveError,
     AuthenticationError,
     BadCredentialsError,
+    CredentialsError,
+    NotLoggedInError,
     OutboxInUseError,
     OutboxMissingError,
     ServiceUnavailableError,
@@ -64,6 +66,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 
 _EXIT_CODES: Final[Sequence[tuple[type[SSTCloudError], int]]] = (
     (AuthenticationError, 3),
+    (CredentialsError, 3),
     (TransportError, 4),
     (ServiceUnavailableError, 4),
     (UnknownSinkError, 2),
@@ -72,6 +75,16 @@ _EXIT_CODES: Final[Sequence[tuple[type[SSTCloudError], int]]] = (
     (SinkOptionsError, 2),
     (SSTCloudError, 1),
 )
+_HINTS: Final[Sequence[tuple[type[SSTCloudError], str]]] = (
+    (
+        NotLoggedInError,
+        "; run `sst-cloud login`, or set SST_CLOUD_TOKEN or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD",
+    ),
+    (AlarmActiveError, "; to open them anyway, use --despite-alarm"),
+    (OutboxInUseError, "; use another folder with --state"),
+    (OutboxMissingError, "; run `sst-cloud collect` first"),
+)
+"""What an error's message does not say: the command or option that helps."""
 _INTERRUPTED: Final = 130
 _PROGRAM: Final = "sst-cloud"
 _COMPLETE_VARIABLE: Final = "_SST_CLOUD_COMPLETE"
@@ -207,10 +220,5 @@ def _error_message(error: SSTCloudError) -> str:
         return f"the cloud refused the e-mail or the password: {error.detail}"
     if isinstance(error, TokenRejectedError):
         return f"the cloud refused the token: {error.detail} Run `sst-cloud login` for a new one."
-    if isinstance(error, AlarmActiveError):
-        return f"{error}; to open them anyway, use --despite-alarm"
-    if isinstance(error, OutboxInUseError):
-        return f"{error}; use another folder with --state"
-    if isinstance(error, OutboxMissingError):
-        return f"{error}; run `sst-cloud collect` first"
-    return str(error)
+    hints = (hint for kind, hint in _HINTS if isinstance(error, kind))
+    return f"{error}{next(hints, '')}"

@@ -11,10 +11,10 @@ from typing import Any, Final, TypeVar
 import attrs
 import click
 
-from sst_cloud.redaction import MASK
+from sst_cloud.cloud.credentials import Account, read_secret
+from sst_cloud.redaction import MASK, TOKEN_VARIABLES
 
 from .collect_options import options_of_file
-from .credential_sources import ACCOUNT_VARIABLES, Account, read_secret
 from .settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,6 +28,11 @@ _ACCOUNT_KEYS: Final = (
     "password_env",
 )
 _SECRET_KEYS: Final = ("token", "password")
+_ACCOUNT_VARIABLES: Final = {
+    **dict.fromkeys(TOKEN_VARIABLES, "token_file or token_env"),
+    "SST_CLOUD_EMAIL": "email",
+    "SST_CLOUD_PASSWORD": "password_file or password_env",
+}
 _TABLES: Final = ("account", "secrets", "handlers")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HARMLESS_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,40}")
@@ -194,9 +199,9 @@ class _Reader:
 
     def _sink_secrets(self, table: dict[str, Any]) -> dict[str, str]:
         for name in table:
-            if name in ACCOUNT_VARIABLES:
+            if name in _ACCOUNT_VARIABLES:
                 raise self._error(
-                    f"{name} does not belong in [secrets]: write {ACCOUNT_VARIABLES[name]} "
+                    f"{name} does not belong in [secrets]: write {_ACCOUNT_VARIABLES[name]} "
                     "in [account]"
                 )
         return self._secrets("secrets", table)

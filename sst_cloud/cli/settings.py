@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -16,20 +15,18 @@ import platformdirs
 from click.core import ParameterSource
 
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.cloud.auth import TOKEN_VARIABLES, Auth, StoredTokenAuth, TokenAuth
+from sst_cloud.cloud.auth import Auth
 from sst_cloud.cloud.client import SSTCloud
+from sst_cloud.cloud.credentials import Account, base_url, find_auth
+from sst_cloud.cloud.token_file import TokenFile
 from sst_cloud.cloud.transport import BASE_URL
-from sst_cloud.errors import SSTCloudError
 from sst_cloud.json_logging import JsonLines
 from sst_cloud.plugin_url import SourceURL
 from sst_cloud.plugins import open_sink, open_source
-from sst_cloud.redaction import redact_text
+from sst_cloud.redaction import TOKEN_VARIABLES, redact_text
 from sst_cloud.sink import Sink
 from sst_cloud.source import DEFAULT_SOURCE, FirstAnswering, SelectedHouses, Source
 from sst_cloud.wording import printable
-
-from . import credential_sources, token_store
-from .credential_sources import Account, CredentialsMissingError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -120,29 +117,12 @@ class Settings:
     @property
     def base_url(self) -> str:
         """The URL of the cloud."""
-        return next((account.url for account in self.accounts if account.url), BASE_URL)
+        return base_url(self.accounts)
 
     @property
     def is_local_cloud(self) -> bool:
         """Whether the cloud is a fake one on this machine."""
         return urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
-
-    def auth(self, base_url: str = "") -> Auth:
-        """The most explicit credentials, else the token saved by `login`."""
-        base_url = base_url or self.base_url
-        auth = credential_sources.first_auth(self.accounts)
-        if auth is not None:
-            return auth
-        token = token_store.load(base_url)
-        if token is None:
-            if missing := credential_sources.missing_credential(self.accounts):
-                raise CredentialsMissingError(f"not logged in to {base_url}; {missing}")
-            raise CredentialsMissingError(
-                f"not logged in to {base_url}. Run `sst-cloud login`, or set "
-                "SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD."
-            )
-        credential_sources.make_auth(TokenAuth, token)
-        return StoredTokenAuth(partial(_reload_saved_token, base_url))
 
     @property
     def secrets(self) -> Mapping[str, str]:
@@ -176,26 +156,19 @@ class Settings:
         source: Source
         if url.scheme == "cloud":  # its credentials have options of their own
             url.convert(SSTCloud.options)
-            source = self.client(base_url=url.target)
+            source = self.client(url=url.target)
         else:
             source = open_source(text, self.secrets)
         return SelectedHouses(source, house_names) if house_names else source
 
-    def client(self, auth: Auth | None = None, base_url: str = "") -> SSTCloud:
-        """A client of the cloud."""
-        base_url = base_url or self.base_url
-        auth = auth or self.auth(base_url)
+    def client(self, auth: Auth | None = None, url: str | None = None) -> SSTCloud:
+        """A client of the cloud: with the most explicit credentials, else with the saved token."""
+        accounts = (Account(url=url), *self.accounts)
+        auth = auth or find_auth(accounts, TokenFile.of_user())
         try:
-            return SSTCloud(auth, base_url=base_url, clock=self.clock)
+            return SSTCloud(auth, base_url=base_url(accounts), clock=self.clock)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--url") from None
-
-
-async def _reload_saved_token(base_url: str) -> str:
-    """The token currently saved by `login`: a long-running program picks up a new one."""
-    if token := token_store.load(base_url):
-        return token
-    raise SSTCloudError(f"no longer logged in to {base_url}")
 
 
 def _set_account_option(ctx: click.Context, param: click.Parameter, value: Any) -> None:

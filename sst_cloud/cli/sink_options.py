@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import click
 
-from sst_cloud.plugin_url import public_part
 from sst_cloud.redaction import display_name
 from sst_cloud.sink import Sink
 
@@ -22,11 +21,6 @@ sink_option = click.option(
 def sink_name(url: str) -> str:
     """The URL, or the part that may be shown, with a hash that tells similar ones apart."""
     return display_name(url, url)
-
-
-def refused_sink_name(url: str) -> str:
-    """The name for a URL that no sink accepts, which may have a secret in any part."""
-    return display_name(public_part(url), url)
 
 
 def open_sinks(urls: Sequence[str], settings: Settings) -> dict[str, Sink]:

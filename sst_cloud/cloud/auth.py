@@ -4,15 +4,12 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from sst_cloud.errors import PayloadError, TokenRejectedError
 from sst_cloud.redaction import MASK
 
 from .transport import LOGIN_PATH, Transport
-
-TOKEN_VARIABLES: Final = ("SST_CLOUD_TOKEN", "SST_CLOUT_TOKEN")
-"""Environment variables for the token. The second is a misspelling that is in use."""
 
 
 class Auth(ABC):

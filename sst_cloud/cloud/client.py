@@ -43,9 +43,10 @@ from sst_cloud.models import (
     User,
     WirelessSensor,
 )
+from sst_cloud.redaction import TOKEN_VARIABLES
 
 from . import requests
-from .auth import TOKEN_VARIABLES, Auth, PasswordAuth, TokenAuth
+from .auth import Auth
 from .command_runner import CommandRunner
 from .devices.wireless_sensor import sensor_list_fields
 from .request_limiter import RequestLimiter
@@ -116,20 +117,17 @@ class SSTCloud:
 
     @classmethod
     def from_url(cls, url: "SourceURL") -> Self:
-        """The account of `cloud:`, or of a cloud elsewhere. Raises `SourceOptionsError`.
+        """The account of `cloud:`, with credentials from the URL's secrets.
 
-        The secrets are a token, or e-mail and password.
+        They are named like the environment variables. Raises `CredentialsError`.
         """
+        from .credentials import Account, find_auth  # noqa: PLC0415  needed only here
+
         url.convert(cls.options)
-        token = next((token for name in TOKEN_VARIABLES if (token := url.secrets.get(name))), None)
-        email, password = (url.secrets.get(f"SST_CLOUD_{name}") for name in ("EMAIL", "PASSWORD"))
-        if not (token or (email and password)):
-            raise url.error(
-                "the cloud source needs SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD"
-            )
+        account = Account.from_environment(url.secrets)
+        auth = find_auth([account])
         try:
-            auth = TokenAuth(token) if token else PasswordAuth(email or "", password or "")
-            return cls(auth, base_url=url.target or url.secrets.get("SST_CLOUD_URL"))
+            return cls(auth, base_url=url.target or account.url)
         except ValueError as error:
             raise url.error(str(error)) from None
 

@@ -4,19 +4,8 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from sst_cloud.cloud.auth import TOKEN_VARIABLES
 from sst_cloud.plugins import declared_secrets
-
-OWN_SECRETS: Final = frozenset(
-    {
-        *TOKEN_VARIABLES,
-        "SST_CLOUD_EMAIL",
-        "SST_CLOUD_PASSWORD",
-        "SST_CLOUD_SMTP",
-        "SST_CLOUD_SMTP_PASSWORD",
-    }
-)
-"""The variables with the secrets of this program itself."""
+from sst_cloud.redaction import SECRET_VARIABLES
 
 _SHORT_VALUE: Final = 5
 """A variable with a value this short may have the value of a secret by chance."""
@@ -29,7 +18,7 @@ def environment(extra: Mapping[str, str], secrets: Mapping[str, str]) -> dict[st
 
     Secrets are those of this program, those in `secrets`, and those that installed sinks declare.
     """
-    names = {*OWN_SECRETS, *declared_secrets(), *secrets}
+    names = {*SECRET_VARIABLES, *declared_secrets(), *secrets}
     secret_values = (*secrets.values(), *(os.environ.get(name, "") for name in names))
     values = {value.strip() for value in secret_values if len(value.strip()) > _SHORT_VALUE}
     inherited = {

@@ -8,6 +8,8 @@ __all__, __getattr__, __dir__ = lazy_exports(
         "dead_letters": (
             "DeadLetter",
             "DeadLetters",
+            "ReplayResult",
+            "replay",
         ),
         "entries": (
             "Limits",

@@ -1,5 +1,7 @@
 from .dead_letters import DeadLetter as DeadLetter
 from .dead_letters import DeadLetters as DeadLetters
+from .dead_letters import ReplayResult as ReplayResult
+from .dead_letters import replay as replay
 from .entries import Limits as Limits
 from .entries import Start as Start
 from .state_folder import known_houses as known_houses

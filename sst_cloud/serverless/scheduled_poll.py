@@ -14,7 +14,7 @@ from typing import Final, Self
 from urllib.parse import quote, urlencode
 
 from sst_cloud.clock import Clock
-from sst_cloud.cloud.auth import TOKEN_VARIABLES, Auth, StoredTokenAuth, TokenAuth
+from sst_cloud.cloud.auth import Auth, StoredTokenAuth, TokenAuth
 from sst_cloud.cloud.client import SSTCloud
 from sst_cloud.enums import Water
 from sst_cloud.errors import RequestTimeoutError, SSTCloudError
@@ -22,6 +22,7 @@ from sst_cloud.models import Counter
 from sst_cloud.plugins import open_sink, open_source
 from sst_cloud.polling import PollResult, poll_once
 from sst_cloud.readings import Reading
+from sst_cloud.redaction import TOKEN_VARIABLES
 from sst_cloud.sink import Sink, SinkURL, WarmUp, WriteReport
 from sst_cloud.source import (
     DEFAULT_SOURCE,

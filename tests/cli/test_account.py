@@ -129,8 +129,8 @@ def test_failed_logout_still_deletes_the_saved_token(sst: Run, cloud: FakeCloud)
 @pytest.mark.parametrize(
     ("words", "missing"),
     [
-        (("--email", "me@example.com"), "--email needs --password or --password-file"),
-        (("--password", "secret"), "--password needs --email"),
+        (("--email", "me@example.com"), "the e-mail needs a password"),
+        (("--password", "secret"), "the password needs an e-mail"),
     ],
 )
 def test_incomplete_login_names_the_missing_part(
@@ -241,7 +241,8 @@ def test_login_without_a_terminal_needs_an_email(
 def test_command_without_login_explains_how_to_log_in(sst: Run, cloud: FakeCloud) -> None:
     status, _, err = sst("houses")
     assert status == 3
-    assert "Run `sst-cloud login`, or set SST_CLOUD_TOKEN" in err
+    assert f"not logged in to {cloud.url}: there is no token" in err
+    assert "; run `sst-cloud login`, or set SST_CLOUD_TOKEN" in err
 
 
 def test_revoked_token_is_reported(sst: Run, logged_in: FakeCloud) -> None:
@@ -349,7 +350,7 @@ def test_broken_credentials_file_is_an_error(sst: Run, cloud: FakeCloud) -> None
     file.write_text("{")
     status, _, err = sst("houses")
     assert status == 1
-    assert "remove it and run `sst-cloud login`" in err
+    assert "remove it and log in again" in err
 
 
 def test_uncreatable_config_folder_is_an_error(

@@ -79,7 +79,7 @@ def test_each_problem_has_its_own_line(
             "nonsense: failed - 'nonsense' is not a sink URL",
             "stdout:: ok",
             "failed - command '/nowhere/ring' not found or not executable",
-            "--on-event: failed - ",
+            "event handler: failed - ",
             "ok - not tested, as that would post something",
         ),
         strict=True,
@@ -136,8 +136,8 @@ def test_hanging_sink_does_not_block_the_other_checks(logged_in: FakeCloud, tmp_
     os.mkfifo(tmp_path / "pipe")
     program = (
         "import sys; from sst_cloud.cli import main, shutdown; "
-        "from sst_cloud.cli.commands import check; "
-        "check._TIMEOUT = shutdown._EXIT_TIMEOUT = 0.2; sys.exit(main())"
+        "from sst_cloud.collector import checks; "
+        "checks._TIMEOUT = shutdown._EXIT_TIMEOUT = 0.2; sys.exit(main())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "check", "--sink", "csv:pipe", "--state", "."],

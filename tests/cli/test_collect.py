@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sst_cloud.cli.credential_sources import Account
 from sst_cloud.cli.settings import Settings
+from sst_cloud.cloud.credentials import Account
 from sst_cloud.testing import FakeCloud, Status
 
 from .conftest import Run

@@ -13,8 +13,8 @@ import sst_cloud.cli
 from plugins import asking_sink
 from sst_cloud import Rejection
 from sst_cloud.cli.settings import account_options
-from sst_cloud.notify.environment import OWN_SECRETS
 from sst_cloud.outbox import DeadLetters
+from sst_cloud.redaction import SECRET_VARIABLES
 from sst_cloud.testing import FakeCloud
 from sst_cloud.testing.sink_contract import sample_reading
 
@@ -109,14 +109,14 @@ def test_account_secret_variables_are_all_listed() -> None:
         for variable in ([option.envvar] if isinstance(option.envvar, str) else option.envvar or ())
     }
     assert len(variables) == 4
-    assert variables <= OWN_SECRETS
+    assert variables <= SECRET_VARIABLES
 
 
 @pytest.fixture
 def with_secrets(folder: Path, logged_in: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Put secrets in every place that may hold one; returns their values."""
     variables = {
-        **{name: f"hunter2 of {name}" for name in OWN_SECRETS - {"SST_CLOUD_TOKEN"}},
+        **{name: f"hunter2 of {name}" for name in SECRET_VARIABLES - {"SST_CLOUD_TOKEN"}},
         "INFLUXDB_TOKEN": "hunter2 of InfluxDB",
         "AWS_SECRET_ACCESS_KEY": "hunter2 of AWS",
         "MY_TOKEN": "hunter2-of-token_env",

@@ -124,6 +124,7 @@ async def test_python_snippets_run(
     async with FakeCloud([account], clock=SystemClock()) as cloud:
         monkeypatch.setattr(transport, "BASE_URL", cloud.url)
         monkeypatch.setattr("sst_cloud.cloud.client.BASE_URL", cloud.url)
+        monkeypatch.setattr("sst_cloud.cloud.credentials.BASE_URL", cloud.url)
         await run_python(snippet, {"__name__": "snippet", "token": account.token})
 
 

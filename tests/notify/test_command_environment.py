@@ -11,9 +11,9 @@ from plugins import plugin
 from sst_cloud import ManualClock
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
 from sst_cloud.notify.command import CommandHandler
-from sst_cloud.notify.environment import OWN_SECRETS
 from sst_cloud.notify.environment import environment as environment_of
 from sst_cloud.notify.factory import handler_from
+from sst_cloud.redaction import SECRET_VARIABLES
 
 Environment = Callable[..., Any]
 
@@ -48,13 +48,13 @@ async def test_command_inherits_everything_but_secrets(
     plugin(plugins, "declaring-sink", "declaring = declaring_sink:Sink", declaring)
     plugin(plugins, "broken-sink", "broken = broken_sink:Sink", "raise RuntimeError")
     sinks = {"INFLUXDB_TOKEN", "INFLUXDB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "X"}
-    for name in OWN_SECRETS | sinks:
+    for name in SECRET_VARIABLES | sinks:
         monkeypatch.setenv(name, f"secret of {name}")
     monkeypatch.setenv("PLACE", "home")
     inherited = await environment()
     assert inherited["PLACE"] == "home"
     assert "PATH" in inherited
-    assert inherited.keys() & (OWN_SECRETS | sinks) == set()
+    assert inherited.keys() & (SECRET_VARIABLES | sinks) == set()
     assert "secret of" not in str(inherited)
 
 

@@ -1,42 +1,24 @@
 """`sst-cloud check`: whether `collect` would work."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Final
+from collections.abc import Sequence
 
-import attrs
 import click
 
-from sst_cloud.cli.collect_options import handler_from_option, on_event_option
+from sst_cloud.cli.collect_options import on_event_option
 from sst_cloud.cli.config import config_option
 from sst_cloud.cli.output import json_option, print_json, stdout_console
 from sst_cloud.cli.selection import house_option
 from sst_cloud.cli.settings import Settings, source_options, state_option
 from sst_cloud.cli.shutdown import ForcedExit
-from sst_cloud.cli.sink_options import refused_sink_name, sink_name
-from sst_cloud.errors import SSTCloudError
-from sst_cloud.notify.webhook import WebhookHandler
-from sst_cloud.outbox import read_status
-from sst_cloud.outbox.database import FILE
-from sst_cloud.plugin_url import public_part
-from sst_cloud.polling import read_source
-from sst_cloud.redaction import redact_text
-from sst_cloud.wording import count, printable
-
-_TIMEOUT: Final = 60.0
-"""Timeout for a sink in seconds. The source has its own timeouts."""
-
-
-@attrs.frozen
-class CheckResult:
-    """The result of one check; `detail` is the error, or a summary."""
-
-    name: str
-    ok: bool
-    detail: str = ""
+from sst_cloud.collector.checks import (
+    CheckResult,
+    check_folder,
+    check_handler,
+    check_sink,
+    check_source,
+)
+from sst_cloud.wording import printable
 
 
 @click.command()
@@ -84,10 +66,21 @@ async def _run_checks(  # noqa: PLR0913
 ) -> bool:
     """Run all checks and print the results, even if a sink hangs in a thread."""
     results = await asyncio.gather(
-        *(_check_source(url, settings, house_names) for url in settings.sources),
-        _run_check(str(settings.state), partial(_check_folder, settings.state)),
-        *(_check_sink(url, settings) for url in sinks),
-        *(_check_handler(text, settings) for text in on_event),
+        *(
+            check_source(url, lambda url: settings.open_source(url, house_names))
+            for url in settings.sources
+        ),
+        check_folder(settings.state),
+        *(check_sink(url, settings.secrets) for url in sinks),
+        *(
+            check_handler(
+                text,
+                env=settings.handler_env,
+                secrets=settings.withheld_secrets,
+                clock=settings.clock,
+            )
+            for text in on_event
+        ),
     )
     if as_json:
         print_json(results)
@@ -107,97 +100,3 @@ def _print_results(results: Sequence[CheckResult]) -> None:
         outcome = ("ok", "green") if result.ok else ("failed", "red")
         detail = result.detail and f" - {printable(result.detail)}"
         console.print(Text.assemble(f"{printable(result.name)}: ", outcome, detail), soft_wrap=True)
-
-
-async def _run_check(name: str, action: Callable[[], Awaitable[str]]) -> CheckResult:
-    try:
-        return CheckResult(redact_text(name), True, _one_line(await action()))
-    except Exception as error:  # noqa: BLE001  a third-party sink may raise anything
-        return _failed_result(name, error)
-
-
-def _failed_result(name: str, error: Exception) -> CheckResult:
-    if isinstance(error, click.ClickException):
-        reason = error.format_message()
-    elif isinstance(error, SSTCloudError):
-        reason = str(error)
-    elif isinstance(error, TimeoutError):
-        reason = f"no response within {_TIMEOUT:g} s"
-    else:
-        reason = f"{type(error).__name__}: {error}"
-    return CheckResult(redact_text(name), False, _one_line(reason))
-
-
-def _one_line(text: str) -> str:
-    return redact_text(" ".join(text.split()))
-
-
-async def _check_source(url: str, settings: Settings, house_names: Sequence[str]) -> CheckResult:
-    try:
-        source = settings.open_source(url, house_names)
-    except Exception as error:  # noqa: BLE001  a third-party source may raise anything
-        return _failed_result(public_part(url), error)
-
-    async def action() -> str:
-        async with source:
-            snapshot, readings = await read_source(source)
-        counts = [
-            count(len(snapshot.houses), "house"),
-            count(len(snapshot.devices), "device"),
-            count(len(readings), "reading"),
-        ]
-        if snapshot.unreadable:
-            counts.append(f"{len(snapshot.unreadable)} unreadable")
-        elif snapshot.problems:
-            raise SSTCloudError(*snapshot.problems)
-        return ", ".join(counts)
-
-    return await _run_check(source.name, action)
-
-
-async def _check_folder(folder: Path) -> str:
-    await asyncio.to_thread(_raise_if_unwritable, folder)
-    return ""
-
-
-def _raise_if_unwritable(folder: Path) -> None:
-    """Raise `ClickException` if a folder cannot hold an outbox; it may not exist yet."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    try:
-        TemporaryFile(dir=existing).close()  # has no name if the system supports that
-    except OSError as error:
-        raise click.ClickException(f"{existing} cannot be written to: {error.strerror}") from None
-    if (folder / FILE).exists():
-        read_status(folder)  # raises if it is damaged, or not an outbox
-
-
-async def _check_sink(url: str, settings: Settings) -> CheckResult:
-    try:
-        sink = settings.open_sink(url)
-    except Exception as error:  # noqa: BLE001  a third-party sink may raise anything
-        return _failed_result(refused_sink_name(url), error)
-
-    async def action() -> str:
-        async with asyncio.timeout(_TIMEOUT), sink:
-            await sink.check()
-        return ""
-
-    return await _run_check(sink_name(url), action)
-
-
-async def _check_handler(text: str, settings: Settings) -> CheckResult:
-    try:
-        handler = handler_from_option(text, settings)
-    except SSTCloudError as error:
-        return _failed_result("--on-event", error)
-
-    async def action() -> str:
-        async with handler:
-            await handler.check()
-        return (
-            "not tested, as that would post something"
-            if isinstance(handler, WebhookHandler)
-            else ""
-        )
-
-    return await _run_check(handler.name, action)

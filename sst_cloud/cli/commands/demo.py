@@ -12,10 +12,10 @@ from typing import Final
 
 import click
 
-from sst_cloud.cli.credential_sources import Account
 from sst_cloud.cli.output import stdout_console
 from sst_cloud.cli.settings import Settings, verbose_option
 from sst_cloud.clock import ManualClock
+from sst_cloud.cloud.credentials import Account
 from sst_cloud.redaction import redact_text
 from sst_cloud.testing import FakeCloud
 

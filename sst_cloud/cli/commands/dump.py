@@ -2,19 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from sst_cloud.cli.output import print_message
 from sst_cloud.cli.settings import Settings, account_options
 from sst_cloud.cloud.anonymize import anonymize
-from sst_cloud.cloud.client import SSTCloud
-from sst_cloud.errors import AuthenticationError, SSTCloudError
-
-_HOUSE_PAGES: Final = ("", "networks/", "groups/", "counters/", "devices/")
-_DEVICE_PAGES: Final = ("", "counters/", "wireless_sensors/")
+from sst_cloud.cloud.dump import dump as dump_account
 
 
 @click.command()
@@ -36,35 +31,4 @@ def dump(settings: Settings, *, redact: bool) -> None:
 
 async def _dump(settings: Settings) -> dict[str, Any]:
     async with settings.client() as cloud:
-        payloads = await _read_paths(cloud, ["/auth/user/", "/news/", "/houses/"])
-        houses = [f"/houses/{house}/" for house in _ids(payloads["/houses/"])]
-        payloads |= await _read_paths(
-            cloud, [house + page for house in houses for page in _HOUSE_PAGES]
-        )
-        devices = [
-            f"{house}devices/{device}/"
-            for house in houses
-            for device in _ids(payloads[f"{house}devices/"])
-        ]
-        pages = [device + page for device in devices for page in _DEVICE_PAGES]
-        return payloads | await _read_paths(cloud, pages)
-
-
-async def _read_paths(cloud: SSTCloud, paths: Iterable[str]) -> dict[str, Any]:
-    """Path → its response, or its error."""
-
-    async def read(path: str) -> tuple[str, Any]:
-        try:
-            return path, await cloud.raw(path)
-        except AuthenticationError:
-            raise
-        except SSTCloudError as error:
-            return path, {"error": f"{type(error).__name__}: {error}"}
-
-    return dict(await asyncio.gather(*map(read, paths)))
-
-
-def _ids(payload: Any) -> list[int]:
-    items = payload if isinstance(payload, list) else []
-    ids = [item.get("id") for item in items if isinstance(item, Mapping)]
-    return [id_ for id_ in ids if isinstance(id_, int)]
+        return await dump_account(cloud)

@@ -2,16 +2,14 @@
 
 import asyncio
 import os
-import re
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Final, Protocol, cast, runtime_checkable
+from typing import BinaryIO, Final, cast
 from urllib.parse import quote
 
-import attrs
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,29 +18,13 @@ from sst_cloud.cli.output import json_option, print_json, print_message
 from sst_cloud.cli.settings import Settings, verbose_option
 from sst_cloud.cli.shutdown import ForcedExit
 from sst_cloud.cli.sink_options import sink_name
-from sst_cloud.cli.stored_readings import StoredReadings
+from sst_cloud.clock import Clock
+from sst_cloud.collector.transfer import RowReader, TransferResult, transfer
 from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
-from sst_cloud.readings import Reading
-from sst_cloud.sink import Guarantee, Sink, SinkURL
+from sst_cloud.sink import Sink, SinkURL
 
-_CHUNK_SIZE: Final = 2_000
-_PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
-"""Seconds to wait before each retry while the sink is unavailable."""
-_MAX_REASONS: Final = 20
-"""Maximum number of different reasons, and of unreadable rows, to report."""
 _STANDARD_INPUT: Final = "-"
 _INTERRUPTED: Final = 130
-
-
-@runtime_checkable
-class _RowReader(Protocol):
-    """The CSV sink as a reader of rows."""
-
-    guarantee: ClassVar[Guarantee]
-
-    def rows(
-        self, on_unreadable: Callable[[int, str], None] | None = None, file: BinaryIO | None = None
-    ) -> AsyncIterator[Reading]: ...
 
 
 @click.command("import")
@@ -60,19 +42,21 @@ def import_(ctx: click.Context, *, file: str, url: str, as_json: bool) -> None:
     settings = ctx.ensure_object(Settings)
     sink = settings.open_sink(url)
     name = "standard input" if file == _STANDARD_INPUT else file
+    result = TransferResult()
     forced_exit = ForcedExit()
     forced_exit.status = _INTERRUPTED
     try:
         with _open(file, name) as source:
             if _is_output(source, url):
                 raise click.UsageError("the sink is the imported file itself: choose another")
-            csv_import = _Import(source, name, sink, forced_exit, settings)
-            asyncio.run(csv_import.run())
+            rows = cast("RowReader", settings.open_sink(f"csv:{quote(name)}"))
+            asyncio.run(_import(source, rows, sink, result, forced_exit, settings.clock))
     finally:
         forced_exit.cancel()
-    csv_import.raise_if_nothing_read()
-    csv_import.summarize(sink_name(url), as_json=as_json)
-    if csv_import.rejected_count or csv_import.unreadable_count:
+    if not result.read_count:
+        raise click.ClickException(f"no readings in {name}: {_reason_for_none(result)}")
+    _print_result(result, sink_name(url), as_json=as_json)
+    if result.rejected_count or result.unreadable_count:
         ctx.exit(1)
 
 
@@ -99,153 +83,85 @@ def _is_output(source: BinaryIO, url: str) -> bool:
     return False
 
 
-@attrs.define
-class _Import:
-    source: BinaryIO
-    name: str
-    sink: Sink
-    forced_exit: ForcedExit
-    settings: Settings
-    read_count: int = 0
-    """Rows that are readings."""
-    stored_count: int = 0
-    already_stored_count: int = 0
-    """Readings that the sink already had."""
-    rejected_count: int = 0
-    reasons: dict[str, tuple[int, str]] = attrs.field(factory=dict)
-    """Reason without its numbers → how often it occurred, and the first one in full."""
-    unreadable_count: int = 0
-    unreadable_rows: list[str] = attrs.field(factory=list)
-    """The first few rows that are not readings."""
-
-    async def run(self) -> None:
-        """Import everything; on failure, print how much was stored."""
-        async with self.sink as sink:
-            try:
-                await sink.check()
-                with closing(StoredReadings()) as stored_readings:
-                    if isinstance(sink, _RowReader) and sink.guarantee is Guarantee.APPENDS:
-                        await _load_stored(sink, stored_readings)
-                    await self._copy(sink, stored_readings)
-            except BaseException as error:
-                if isinstance(error, asyncio.CancelledError):
-                    self.forced_exit.start()  # even if a pipe sends nothing, or the store hangs
-                if self.read_count:
-                    self._print_stopped(error)
-                raise
-
-    async def _copy(self, sink: Sink, stored_readings: StoredReadings) -> None:
-        state = os.fstat(self.source.fileno())
-        size = state.st_size if stat.S_ISREG(state.st_mode) else 0
-        with _progress_bar() as bar:
-            task = bar.add_task("importing", total=size or None, rows=0)
-            async for chunk in self._chunks():
-                self.read_count += len(chunk)
-                new_readings = stored_readings.select_new(chunk)
-                self.already_stored_count += len(chunk) - len(new_readings)
-                if new_readings:
-                    await self._write(sink, new_readings)
-                position = size if self.source.closed else self.source.tell() if size else 0
-                bar.update(task, completed=position, rows=self.read_count + self.unreadable_count)
-
-    async def _chunks(self) -> AsyncIterator[list[Reading]]:
-        source = cast("_RowReader", self.settings.open_sink(f"csv:{quote(self.name)}"))
-        chunk: list[Reading] = []
-        async for reading in source.rows(self._add_unreadable, self.source):
-            chunk.append(reading)
-            if len(chunk) == _CHUNK_SIZE:
-                yield chunk
-                chunk = []
-        if chunk:
-            yield chunk
-
-    def _add_unreadable(self, line: int, reason: str) -> None:
-        self.unreadable_count += 1
-        if len(self.unreadable_rows) < _MAX_REASONS:
-            self.unreadable_rows.append(f"line {line}: {reason}")
-
-    async def _write(self, sink: Sink, readings: Sequence[Reading]) -> None:
-        for pause in (*_PAUSES, None):
-            try:
-                report = await sink.write(readings)
-                break
-            except SinkUnavailableError:
-                if pause is None:
-                    raise
-                await self.settings.clock.sleep(pause)
-        self.stored_count += report.accepted
-        for rejection in report.rejected:
-            self._add_rejection(rejection.reason)
-
-    def _add_rejection(self, text: str) -> None:
-        self.rejected_count += 1
-        kind = re.sub(r"\d+", "#", text)
-        if kind not in self.reasons and len(self.reasons) >= _MAX_REASONS:
-            kind = text = "other reasons"
-        count, example = self.reasons.get(kind, (0, text))
-        self.reasons[kind] = (count + 1, example)
-
-    def _print_stopped(self, error: BaseException) -> None:
-        transient = not isinstance(error, Exception) or isinstance(error, SinkUnavailableError)
-        hint = "; run the same command again to import the rest" if transient else ""
-        print_message(f"Stopped: this run has stored {self.stored_count:,} readings{hint}")
-
-    def raise_if_nothing_read(self) -> None:
-        """Raise `ClickException` if the file has no readings: it is probably the wrong one."""
-        if self.read_count:
-            return
-        if self.unreadable_count:
-            reason = f"none of its rows is a reading ({self.unreadable_rows[0]})"
-        else:
-            reason = "it is empty, or nothing but a header"
-        raise click.ClickException(f"no readings in {self.name}: {reason}")
-
-    def summarize(self, sink: str, *, as_json: bool) -> None:
-        """Print what this run has done."""
-        reasons = sorted(self.reasons.values(), reverse=True)
-        if (more := self.unreadable_count - len(self.unreadable_rows)) > 0:
-            self.unreadable_rows.append(f"and {more:,} more rows that cannot be read")
-        if as_json:
-            content: dict[str, Any] = {
-                "accepted": self.stored_count,
-                "rejected": self.rejected_count,
-                "already_stored": self.already_stored_count,
-                "reasons": [{"count": count, "reason": reason} for count, reason in reasons],
-                "unreadable": self.unreadable_rows,
-            }
-            print_json(content)
-            return
-        counts = [f"{self.stored_count:,} readings stored in {sink}"]
-        counts.append(f"{self.rejected_count:,} rejected")
-        if self.already_stored_count:
-            counts.append(f"{self.already_stored_count:,} already there")
-        click.echo(f"{', '.join(counts)}.")
-        for count, reason in reasons:
-            click.echo(f"  {count:,}: {reason}")
-        if self.unreadable_rows:
-            click.echo("Rows that are not readings:")
-            for line in self.unreadable_rows:
-                click.echo(f"  {line}")
+async def _import(  # noqa: PLR0913, PLR0917
+    source: BinaryIO,
+    csv: RowReader,
+    sink: Sink,
+    result: TransferResult,
+    forced_exit: ForcedExit,
+    clock: Clock,
+) -> None:
+    """Import everything; on failure, print how much was stored."""
+    async with sink:
+        try:
+            with _progress_bar(source) as on_progress:
+                readings = csv.rows(result.add_unreadable, source)
+                await transfer(readings, sink, result=result, on_progress=on_progress, clock=clock)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                forced_exit.start()  # even if a pipe sends nothing, or the store hangs
+            if result.read_count:
+                transient = not isinstance(error, Exception)
+                transient |= isinstance(error, SinkUnavailableError)
+                hint = "; run the same command again to import the rest" if transient else ""
+                print_message(
+                    f"Stopped: this run has stored {result.stored_count:,} readings{hint}"
+                )
+            raise
 
 
-async def _load_stored(sink: _RowReader, stored_readings: StoredReadings) -> None:
-    """Read what is already in a sink that would store it again."""
-    chunk: list[Reading] = []
-    # An incomplete last row is ignored: the next write repairs it.
-    async for reading in sink.rows(lambda *_: None):
-        chunk.append(reading)
-        if len(chunk) == _CHUNK_SIZE:
-            stored_readings.add(chunk)
-            chunk = []
-    stored_readings.add(chunk)
-
-
-def _progress_bar() -> Progress:
-    return Progress(
+@contextmanager
+def _progress_bar(source: BinaryIO) -> Iterator[Callable[[TransferResult], None]]:
+    """Shows how much of a file has been read, and how many rows."""
+    state = os.fstat(source.fileno())
+    size = state.st_size if stat.S_ISREG(state.st_mode) else 0
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[rows]:,} rows"),
         TimeRemainingColumn(),
         console=Console(file=sys.stderr),
         disable=not sys.stderr.isatty(),
-    )
+    ) as bar:
+        task = bar.add_task("importing", total=size or None, rows=0)
+
+        def on_progress(result: TransferResult) -> None:
+            position = size if source.closed else source.tell() if size else 0
+            bar.update(task, completed=position, rows=result.read_count + result.unreadable_count)
+
+        yield on_progress
+
+
+def _reason_for_none(result: TransferResult) -> str:
+    """Why a file has no readings: it is probably the wrong one."""
+    if result.unreadable_count:
+        return f"none of its rows is a reading ({result.unreadable_rows[0]})"
+    return "it is empty, or nothing but a header"
+
+
+def _print_result(result: TransferResult, sink: str, *, as_json: bool) -> None:
+    unreadable = result.unreadable_rows
+    if (more := result.unreadable_count - len(unreadable)) > 0:
+        unreadable = [*unreadable, f"and {more:,} more rows that cannot be read"]
+    if as_json:
+        print_json(
+            {
+                "accepted": result.stored_count,
+                "rejected": result.rejected_count,
+                "already_stored": result.already_stored_count,
+                "reasons": [{"count": n, "reason": reason} for n, reason in result.reasons],
+                "unreadable": unreadable,
+            }
+        )
+        return
+    counts = [f"{result.stored_count:,} readings stored in {sink}"]
+    counts.append(f"{result.rejected_count:,} rejected")
+    if result.already_stored_count:
+        counts.append(f"{result.already_stored_count:,} already there")
+    click.echo(f"{', '.join(counts)}.")
+    for number, reason in result.reasons:
+        click.echo(f"  {number:,}: {reason}")
+    if unreadable:
+        click.echo("Rows that are not readings:")
+        for line in unreadable:
+            click.echo(f"  {line}")

@@ -5,12 +5,12 @@ import sys
 
 import click
 
-from sst_cloud.cli import token_store
-from sst_cloud.cli.credential_sources import CredentialsMissingError, first_email, first_password
 from sst_cloud.cli.output import print_message
 from sst_cloud.cli.settings import Settings, account_options
-from sst_cloud.cloud.auth import PasswordAuth, TokenAuth
-from sst_cloud.errors import SSTCloudError
+from sst_cloud.cloud.auth import Auth, PasswordAuth, TokenAuth
+from sst_cloud.cloud.credentials import first_email, first_password, make_auth
+from sst_cloud.cloud.token_file import TokenFile
+from sst_cloud.errors import CredentialsError, SSTCloudError
 
 
 @click.command()
@@ -24,12 +24,10 @@ def login(settings: Settings) -> None:
     """
     email = first_email(settings.accounts) or _ask_email()
     password = first_password(settings.accounts) or _ask_password()
-    try:
-        auth = PasswordAuth(email, password)
-    except ValueError as error:
-        raise CredentialsMissingError(str(error)) from None
-    file = token_store.save(settings.base_url, asyncio.run(_log_in(settings, auth)))
-    print_message(f"Logged in to {settings.base_url}. The token is saved in {file}")
+    auth = make_auth(PasswordAuth, email, password)
+    file = TokenFile.of_user()
+    file.save(settings.base_url, asyncio.run(_log_in(settings, auth)))
+    print_message(f"Logged in to {settings.base_url}. The token is saved in {file.path}")
 
 
 @click.command()
@@ -41,12 +39,13 @@ def logout(settings: Settings, *, local: bool) -> None:
 
     It stops working for every program that uses it, including services.
     """
-    saved_token = token_store.load(settings.base_url)
+    file = TokenFile.of_user()
+    saved_token = file.load(settings.base_url)
     if saved_token is None:
         print_message(f"Not logged in to {settings.base_url}.")
         return
-    file = token_store.delete(settings.base_url)
-    message = f"Logged out of {settings.base_url}. The token was deleted from {file}"
+    file.delete(settings.base_url)
+    message = f"Logged out of {settings.base_url}. The token was deleted from {file.path}"
     if not local:
         try:
             asyncio.run(_log_out(settings, saved_token))
@@ -63,9 +62,9 @@ def token(settings: Settings) -> None:
 
     For a service, a container or a function: sst-cloud token > token
     """
-    saved_token = token_store.load(settings.base_url)
+    saved_token = TokenFile.of_user().load(settings.base_url)
     if saved_token is None:
-        raise CredentialsMissingError(
+        raise CredentialsError(
             f"there is no saved token for {settings.base_url}. Run `sst-cloud login` first."
         )
     click.echo(saved_token)
@@ -78,7 +77,7 @@ def _ask_email() -> str:
         if sys.stdin.isatty():
             raise
         print_message("")
-        raise CredentialsMissingError(
+        raise CredentialsError(
             "cannot ask without a terminal: pass --email, and the password on standard input"
         ) from None
     return answer
@@ -96,6 +95,6 @@ async def _log_out(settings: Settings, token: str) -> None:
         await cloud.logout()
 
 
-async def _log_in(settings: Settings, auth: PasswordAuth) -> str:
+async def _log_in(settings: Settings, auth: Auth) -> str:
     async with settings.client(auth) as cloud:
         return await cloud.login()
