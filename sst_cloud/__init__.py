@@ -95,6 +95,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
         ),
         "plugins": (
             "installed_sinks",
+            "open_history",
             "open_sink",
         ),
         "readings": ("Reading",),

@@ -73,6 +73,7 @@ from .models import WiredLine as WiredLine
 from .models import WirelessSensor as WirelessSensor
 from .models import Workdays as Workdays
 from .plugins import installed_sinks as installed_sinks
+from .plugins import open_history as open_history
 from .plugins import open_sink as open_sink
 from .readings import Reading as Reading
 from .sink import History as History

@@ -1,15 +1,15 @@
 """Plugins, found by their entry points."""
 
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from .errors import SinkOptionsError, UnknownSinkError
+from .errors import SinkOptionsError, SinkRefusedError, UnknownSinkError
 from .plugin_url import SinkURL
 from .redaction import redact_text
-from .sink import Sink, SinkType
+from .sink import CheckedHistory, History, Sink, SinkType
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -93,3 +93,21 @@ def open_sink(url: str, secrets: Mapping[str, str] | None = None) -> Sink:
         return sink_type.from_url(parsed)
     except SinkOptionsError as error:
         raise SinkOptionsError(redact_text(str(error))) from None
+
+
+@asynccontextmanager
+async def open_history(
+    url: str, secrets: Mapping[str, str] | None = None
+) -> AsyncIterator[History]:
+    """The sink that a URL names, open for reading: an async context manager.
+
+    Raises as `open_sink` does, and `SinkRefusedError` if it cannot be read, or if nothing has been
+    stored there yet.
+    """
+    async with open_sink(url, secrets) as sink:
+        if not isinstance(sink, History):
+            scheme = SinkURL.parse(url, secrets).scheme
+            raise SinkRefusedError(f"the {scheme} sink can only be written to, not read")
+        if isinstance(sink, CheckedHistory):
+            await sink.check_readable()
+        yield sink

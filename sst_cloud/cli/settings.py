@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -20,9 +20,9 @@ from sst_cloud.cloud.client import SSTCloud
 from sst_cloud.cloud.transport import BASE_URL
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.json_logging import JsonLines
-from sst_cloud.plugins import open_sink
+from sst_cloud.plugins import open_history, open_sink
 from sst_cloud.redaction import redact_text
-from sst_cloud.sink import Sink
+from sst_cloud.sink import History, Sink
 from sst_cloud.wording import printable
 
 from . import credential_sources, token_store
@@ -164,6 +164,10 @@ class Settings:
     def open_sink(self, url: str) -> Sink:
         """The sink that a URL names, with its secrets: the only way for commands to open one."""
         return open_sink(url, self.secrets)
+
+    def open_history(self, url: str) -> AbstractAsyncContextManager[History]:
+        """The same, for reading."""
+        return open_history(url, self.secrets)
 
     def client(self, auth: Auth | None = None) -> SSTCloud:
         """A client of the cloud."""

@@ -4,18 +4,11 @@ import asyncio
 
 import click
 
-from sst_cloud.cli.output import (
-    add_row,
-    format_minute,
-    json_option,
-    new_table,
-    print_json,
-    print_table,
-    warn_missing,
-)
+from sst_cloud.cli.output import json_option, print_json, print_rows, warn_missing
 from sst_cloud.cli.selection import house_option, read_account
 from sst_cloud.cli.settings import Settings, account_options
 from sst_cloud.models import House, Listing
+from sst_cloud.wording import format_minute
 
 
 @click.command()
@@ -28,11 +21,9 @@ def houses(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json(list(listing))
     else:
-        table = new_table("id", "name", "time zone", "occupied", right=("id",))
-        for house in listing:
-            in_home = {True: "yes", False: "no", None: ""}[house.in_home]
-            add_row(table, house.id, house.name, house.timezone, in_home)
-        print_table(table)
+        in_home = {True: "yes", False: "no", None: ""}
+        rows = ((it.id, it.name, it.timezone, in_home[it.in_home]) for it in listing)
+        print_rows(("id", "name", "time zone", "occupied"), rows, right=("id",))
     warn_missing(listing, listing.unreadable)
 
 
@@ -48,10 +39,8 @@ def devices(settings: Settings, *, house_names: tuple[str, ...], as_json: bool) 
         print_json(snapshot.devices)
     else:
         names = {house.id: house.name for house in snapshot.houses}
-        table = new_table("id", "house", "name", "model", "access", "updated", right=("id",))
-        for device in snapshot.devices:
-            add_row(
-                table,
+        rows = (
+            (
                 device.id,
                 names.get(device.house_id, device.house_id),
                 device.name,
@@ -59,7 +48,9 @@ def devices(settings: Settings, *, house_names: tuple[str, ...], as_json: bool) 
                 device.access_status,
                 format_minute(device.updated_at),
             )
-        print_table(table)
+            for device in snapshot.devices
+        )
+        print_rows(("id", "house", "name", "model", "access", "updated"), rows, right=("id",))
     warn_missing(snapshot.houses, snapshot.unreadable)
 
 
@@ -76,12 +67,8 @@ def counters(settings: Settings, *, house_names: tuple[str, ...], as_json: bool)
     else:
         house_names_by_id = {house.id: house.name for house in snapshot.houses}
         device_names_by_id = {device.id: device.name for device in snapshot.devices}
-        table = new_table(
-            "id", "house", "device", "name", "water", "line", "m³", right=("id", "m³")
-        )
-        for counter in snapshot.counters:
-            add_row(
-                table,
+        rows = (
+            (
                 counter.id,
                 house_names_by_id.get(counter.house_id, counter.house_id),
                 device_names_by_id.get(counter.device_id, counter.device_id),
@@ -90,7 +77,10 @@ def counters(settings: Settings, *, house_names: tuple[str, ...], as_json: bool)
                 counter.line,
                 f"{counter.value_m3:.3f}",
             )
-        print_table(table)
+            for counter in snapshot.counters
+        )
+        columns = ("id", "house", "device", "name", "water", "line", "m³")
+        print_rows(columns, rows, right=("id", "m³"))
     warn_missing(snapshot.houses, snapshot.unreadable)
 
 

@@ -10,15 +10,7 @@ import attrs
 import click
 
 from sst_cloud.cli.config import config_option
-from sst_cloud.cli.output import (
-    add_row,
-    format_minute,
-    json_option,
-    new_table,
-    print_json,
-    print_message,
-    print_table,
-)
+from sst_cloud.cli.output import json_option, print_json, print_message, print_rows
 from sst_cloud.cli.settings import Settings, state_folder, state_option, verbose_option
 from sst_cloud.cli.sink_options import sink_name
 from sst_cloud.errors import (
@@ -32,7 +24,7 @@ from sst_cloud.outbox.dead_letters import DeadLetter, DeadLetters
 from sst_cloud.readings import Quality, Quantity
 from sst_cloud.redaction import MASK
 from sst_cloud.sink import History, Sink
-from sst_cloud.wording import count, point_of, value_of
+from sst_cloud.wording import count, format_minute, point_of, value_of
 
 _BATCH_SIZE: Final = 2_000
 
@@ -65,20 +57,19 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
         print_message("There are no dead letters.")
         return
     columns = ("rejected", "sink", "reason", "name", "quantity", "value", "time")
-    table = new_table(*columns, right=("value",), whole=("rejected", "time"))
-    for letter in letters:
-        reading = letter.reading
-        add_row(
-            table,
+    rows = (
+        (
             format_minute(letter.time),
             letter.sink,
             letter.reason,
-            point_of(reading),
-            str(reading.quantity).replace("_", " "),
-            value_of(reading),
-            format_minute(reading.time),
+            point_of(letter.reading),
+            str(letter.reading.quantity).replace("_", " "),
+            value_of(letter.reading),
+            format_minute(letter.reading.time),
         )
-    print_table(table)
+        for letter in letters
+    )
+    print_rows(columns, rows, right=("value",), whole=("rejected", "time"))
 
 
 @dead_letters.command()

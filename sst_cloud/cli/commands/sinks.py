@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from sst_cloud.cli.output import add_row, json_option, new_table, print_json, stdout_console
+from sst_cloud.cli.output import json_option, print_json, stdout_console
 from sst_cloud.cli.settings import verbose_option
+from sst_cloud.display.terminal.tables import add_row, new_table
 from sst_cloud.errors import UnknownSinkError
 from sst_cloud.plugins import InstalledSink, installed_sinks, secret_names
 from sst_cloud.sink import History
