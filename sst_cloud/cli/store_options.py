@@ -1,9 +1,10 @@
 """What `latest`, `usage` and `report` share: stores, time zones, and houses."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfoNotFoundError
 
 import attrs
@@ -12,9 +13,13 @@ import click
 from sst_cloud.errors import OutboxError
 from sst_cloud.metering.plausibility import MAX_FLOW
 from sst_cloud.outbox.state_folder import known_houses
+from sst_cloud.sink import History
 
 from .output import print_message
 from .params import LITRES_PER_M3, FiniteRange, Zone
+from .settings import Settings
+
+T = TypeVar("T")
 
 
 def _require_store(ctx: click.Context, _param: click.Parameter, store: str | None) -> str:
@@ -37,6 +42,16 @@ flow_option: Final = click.option(
     callback=lambda _ctx, _param, m3: m3 * LITRES_PER_M3,
     help="Flow limit of the pipe in m³/h: a faster rise is not counted.",
 )
+
+
+def read_store(settings: Settings, store: str, read: Callable[[History], Awaitable[T]]) -> T:
+    """What a function reads from a store."""
+
+    async def opened() -> T:
+        async with settings.open_history(store) as history:
+            return await read(history)
+
+    return asyncio.run(opened())
 
 
 @attrs.frozen

@@ -1,7 +1,5 @@
 """`sst-cloud latest`: the newest readings of a store."""
 
-import asyncio
-from collections.abc import Sequence
 from datetime import tzinfo
 
 import click
@@ -9,11 +7,9 @@ import click
 from sst_cloud.cli.config import config_option
 from sst_cloud.cli.output import json_option, print_json, print_message, print_table
 from sst_cloud.cli.settings import Settings, state_option, verbose_option
-from sst_cloud.cli.store_options import HouseZones, store_argument, zone_option
+from sst_cloud.cli.store_options import HouseZones, read_store, store_argument, zone_option
 from sst_cloud.display.grouping import display_order
-from sst_cloud.display.terminal import readings_table
 from sst_cloud.enums import Quantity
-from sst_cloud.readings import Reading
 
 
 @click.command()
@@ -33,9 +29,10 @@ def latest(
     settings: Settings, *, store: str, quantity: str | None, zone: tzinfo | None, as_json: bool
 ) -> None:
     """Show the latest readings in a store, such as sqlite:home.db."""
+    newest = read_store(settings, store, lambda history: history.latest())
     readings = [
         reading
-        for reading in asyncio.run(_latest(settings, store))
+        for reading in sorted(newest, key=display_order)
         if quantity is None or reading.quantity == quantity
     ]
     if as_json:
@@ -44,11 +41,8 @@ def latest(
     if not readings:
         print_message("There are no such readings in the store.")
         return
+    from sst_cloud.display.terminal import readings_table  # noqa: PLC0415  needs rich
+
     house_zones = HouseZones.from_state_folder(settings.state, zone)
     house_zones.warn_if_zone_guessed({reading.house_id for reading in readings})
     print_table(readings_table(readings, house_zones.default, zones=house_zones.zones))
-
-
-async def _latest(settings: Settings, store: str) -> Sequence[Reading]:
-    async with settings.open_history(store) as history:
-        return sorted(await history.latest(), key=display_order)

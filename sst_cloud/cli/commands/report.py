@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import date, tzinfo
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import click
@@ -21,10 +21,16 @@ from sst_cloud.cli.output import (
 from sst_cloud.cli.params import Month
 from sst_cloud.cli.selection import house_option
 from sst_cloud.cli.settings import Settings, state_option, verbose_option
-from sst_cloud.cli.store_options import HouseZones, flow_option, store_argument, zone_option
+from sst_cloud.cli.store_options import (
+    HouseZones,
+    flow_option,
+    read_store,
+    store_argument,
+    zone_option,
+)
 from sst_cloud.errors import SinkOptionsError, SSTCloudError
 from sst_cloud.json_values import json_value
-from sst_cloud.metering.utility_report import MeterReport, Report, UtilityReports, utility_reports
+from sst_cloud.metering.utility_report import MeterReport, Report, utility_reports
 
 if TYPE_CHECKING:
     from sst_cloud.notify import Receiver
@@ -88,10 +94,11 @@ def report(  # noqa: PLR0913  one per option
     receivers = [_receiver(text, settings) for text in send_to]
     house_zones = HouseZones.from_state_folder(settings.state, zone)
     now = settings.clock.now()
-    result = asyncio.run(
-        _utility_reports(
-            settings,
-            store,
+    result = read_store(
+        settings,
+        store,
+        lambda history: utility_reports(
+            history,
             month=month,
             day=day,
             days=house_zones.days,
@@ -101,7 +108,7 @@ def report(  # noqa: PLR0913  one per option
             decimals=decimals,
             max_flow=max_flow,
             now=now,
-        )
+        ),
     )
     reports = result.reports
     house_zones.warn_if_zone_guessed({report.house_id for report in reports})
@@ -119,11 +126,6 @@ def report(  # noqa: PLR0913  one per option
     successes = [_send(receiver, reports) for receiver in receivers]
     if not all(successes):
         raise click.exceptions.Exit(1)
-
-
-async def _utility_reports(settings: Settings, store: str, **options: Any) -> UtilityReports:
-    async with settings.open_history(store) as history:
-        return await utility_reports(history, **options)
 
 
 def _receiver(text: str, settings: Settings) -> "Receiver":

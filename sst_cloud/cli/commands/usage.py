@@ -1,11 +1,10 @@
 """`sst-cloud usage`: water usage from the readings in a store."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import click
@@ -23,11 +22,17 @@ from sst_cloud.cli.output import (
 from sst_cloud.cli.params import Duration, Moment, format_duration
 from sst_cloud.cli.selection import house_option
 from sst_cloud.cli.settings import Settings, state_option, verbose_option
-from sst_cloud.cli.store_options import HouseZones, flow_option, store_argument, zone_option
+from sst_cloud.cli.store_options import (
+    HouseZones,
+    flow_option,
+    read_store,
+    store_argument,
+    zone_option,
+)
 from sst_cloud.cli.time_range import LAST_HELP, TimeRange, local_time
 from sst_cloud.enums import Water
 from sst_cloud.json_values import json_value
-from sst_cloud.metering.stored_usage import StoredUsage, stored_usage
+from sst_cloud.metering.stored_usage import stored_usage
 from sst_cloud.metering.usage import GAP, Period, Usage
 
 _COLUMNS: Final = tuple(field.name for field in attrs.fields(Usage) if field.name != "breaks")
@@ -107,10 +112,11 @@ def usage(  # noqa: PLR0913  one per option
         now=local_time(now, house_zones.default),
         unlimited=as_json or as_csv or plot is not None,
     )
-    result = asyncio.run(
-        _stored_usage(
-            settings,
-            store,
+    result = read_store(
+        settings,
+        store,
+        lambda history: stored_usage(
+            history,
             by=by,
             zone=house_zones.default,
             zones=house_zones.zones,
@@ -121,7 +127,7 @@ def usage(  # noqa: PLR0913  one per option
             gap=gap,
             max_flow=max_flow,
             now=now,
-        )
+        ),
     )
     usages = result.usages
     house_zones.warn_if_zone_guessed({usage.house_id for usage in usages})
@@ -163,11 +169,6 @@ def _plot_errors(error_type: type[click.ClickException]) -> Iterator[None]:
         raise click.ClickException(f"--plot: {error}") from None
     except ValueError as error:
         raise error_type(f"--plot: {error}") from None
-
-
-async def _stored_usage(settings: Settings, store: str, **options: Any) -> StoredUsage:
-    async with settings.open_history(store) as history:
-        return await stored_usage(history, **options)
 
 
 def _print_usages_as_csv(usages: Sequence[Usage]) -> None:
