@@ -31,7 +31,7 @@ async def volume_readings(
     since: datetime | None = None,
     until: datetime | None = None,
     *,
-    houses: Sequence[str] = (),
+    houses: Sequence[str | int] = (),
     now: datetime | None = None,
 ) -> AsyncIterator[Reading]:
     """The meters' totals between two moments, and the nearest before and after.
@@ -44,13 +44,14 @@ async def volume_readings(
     last = None if until is None else utc(until) + _ZONE_MARGIN
     limit = (now or datetime.now(UTC)) + _MAX_AHEAD
     ahead: list[datetime] = []
+    names = dict.fromkeys(map(str, houses))
     names_by_id: dict[int, str] = {}
     async for reading in totals_around(history, first, last, limit):
         if reading.time > limit:
             ahead.append(reading.time)
             continue
         names_by_id[reading.house_id] = reading.house
-        if not houses or reading.house in houses or str(reading.house_id) in houses:
+        if not names or {reading.house, str(reading.house_id)} & names.keys():
             yield reading
     if ahead:
         _log.warning(
@@ -59,7 +60,7 @@ async def volume_readings(
             "up to " * (len(ahead) > 1),
             f"{ahead[-1]:%Y-%m-%d}",
         )
-    for name in houses:
+    for name in names:
         if name not in names_by_id.values() and name not in map(str, names_by_id):
             listing = ", ".join(f"{house} ({id_})" for id_, house in names_by_id.items()) or "none"
             raise SSTCloudError(

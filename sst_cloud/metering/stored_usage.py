@@ -32,7 +32,7 @@ async def stored_usage(  # noqa: PLR0913  each is an option with a good default
     zones: Mapping[int, tzinfo] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    houses: Sequence[str] = (),
+    houses: Sequence[str | int] = (),
     water: str | None = None,
     gap: timedelta = GAP,
     max_flow: float = MAX_FLOW,

@@ -88,7 +88,7 @@ async def utility_reports(  # noqa: PLR0913  each is an option with a good defau
     days: Mapping[int, int] | None = None,
     zone: tzinfo = UTC,
     zones: Mapping[int, tzinfo] | None = None,
-    houses: Sequence[str] = (),
+    houses: Sequence[str | int] = (),
     decimals: int = 0,
     max_flow: float = MAX_FLOW,
     now: datetime | None = None,

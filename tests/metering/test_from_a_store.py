@@ -72,7 +72,7 @@ async def test_usage_of_a_period_is_that_of_all_readings(store: str) -> None:
 async def test_usage_by_house_and_water(store: str) -> None:
     by_water = await used(store, houses=["Home"], water="hot", zone=MOSCOW)
     assert {(use.house_id, use.point_id) for use in by_water.usages} == {(1, "4")}
-    for name in ("7", "Dacha"):
+    for name in (7, "7", "Dacha"):
         assert {use.house_id for use in (await used(store, houses=[name])).usages} == {7}
     both = await used(store, houses=["7", "Home"], zones={7: OMSK}, zone=MOSCOW)
     assert {(use.house_id, str(use.start.tzinfo)) for use in both.usages} == {
