@@ -101,6 +101,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
         "plugins": (
             "installed_sinks",
             "installed_sources",
+            "open_history",
             "open_sink",
             "open_source",
         ),

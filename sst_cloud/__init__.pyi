@@ -79,6 +79,7 @@ from .models import WirelessSensor as WirelessSensor
 from .models import Workdays as Workdays
 from .plugins import installed_sinks as installed_sinks
 from .plugins import installed_sources as installed_sources
+from .plugins import open_history as open_history
 from .plugins import open_sink as open_sink
 from .plugins import open_source as open_source
 from .polling import PollResult as PollResult

@@ -1,15 +1,15 @@
 """Plugins, found by their entry points: sources and sinks, ours and those of third parties."""
 
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
 
-from .errors import SSTCloudError, UnknownSinkError, UnknownSourceError
+from .errors import SinkRefusedError, SSTCloudError, UnknownSinkError, UnknownSourceError
 from .plugin_url import PluginURL, SinkURL, SourceURL
 from .redaction import redact_text
-from .sink import Sink, SinkType
+from .sink import CheckedHistory, History, Sink, SinkType
 from .source import Source, SourceType
 
 if TYPE_CHECKING:
@@ -86,6 +86,24 @@ def open_sink(url: str, secrets: Mapping[str, str] | None = None) -> Sink:
     """
     sink: Sink = _open(SINKS, url, secrets)
     return sink
+
+
+@asynccontextmanager
+async def open_history(
+    url: str, secrets: Mapping[str, str] | None = None
+) -> AsyncIterator[History]:
+    """The sink that a URL names, open for reading: an async context manager.
+
+    Raises as `open_sink` does, and `SinkRefusedError` if it cannot be read, or if nothing has been
+    stored there yet.
+    """
+    async with open_sink(url, secrets) as sink:
+        if not isinstance(sink, History):
+            scheme = SinkURL.parse(url, secrets).scheme
+            raise SinkRefusedError(f"the {scheme} sink can only be written to, not read")
+        if isinstance(sink, CheckedHistory):
+            await sink.check_readable()
+        yield sink
 
 
 def open_source(url: str, secrets: Mapping[str, str] | None = None) -> Source:

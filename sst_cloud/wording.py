@@ -1,6 +1,7 @@
 """Readings and their parts in words, and text that is safe for a terminal."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from .models.wireless_sensor import LOW_BATTERY
@@ -40,6 +41,35 @@ def problem_of(reading: Reading) -> str | None:
 def count(number: int, noun: str) -> str:
     """A number of things, with a plural in -s."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def format_minute(moment: datetime | None) -> str:
+    """A time in UTC, to the minute; empty for None."""
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%MZ}"
+
+
+def duration_in_words(duration: timedelta) -> str:
+    """An approximate duration in words."""
+    seconds = int(duration.total_seconds())
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def age_in_words(moment: datetime | None, now: datetime) -> str:
+    """The time since a moment in words; `never` for None."""
+    if moment is None:
+        return "never"
+    if moment > now:
+        return f"{duration_in_words(moment - now)} ahead"
+    return duration_in_words(now - moment)
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """How long ago something was, in words; `never` for None."""
+    age = age_in_words(moment, now)
+    return age if moment is None or moment > now else f"{age} ago"
 
 
 _BREAKS: Final = re.compile(r"[\t\n\r]+")

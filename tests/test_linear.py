@@ -36,14 +36,13 @@ from sst_cloud import (
     tlv_frame,
 )
 from sst_cloud.cli import selection
-from sst_cloud.cli.commands import tree
-from sst_cloud.cli.meter_titles import meter_titles, natural_key
 from sst_cloud.cli.output import print_json, warn_missing
-from sst_cloud.cli.usage_table import print_usage
 from sst_cloud.cloud.devices.wireless_sensor import sensor_list_fields
 from sst_cloud.cloud.structuring import Structurer
 from sst_cloud.collector.metrics import exposition
 from sst_cloud.display.grouping import by_house, by_point
+from sst_cloud.display.meter_titles import meter_titles, natural_key
+from sst_cloud.display.terminal import SnapshotTable, UsageTable, snapshot_tree
 from sst_cloud.metering.bracketing import totals_around
 from sst_cloud.metering.usage import Usage, usage
 from sst_cloud.metering.utility_report import report
@@ -403,10 +402,10 @@ CASES: Final[Mapping[str, tuple[int, Prepared]]] = {
         id=1, house_id=1, slots=(Slot(number=1),) * size)._repr_html_),
     "pandas": (200, of_readings(lambda readings: readings_frame(readings, library="pandas"))),
     "polars": (300, of_readings(lambda readings: readings_frame(readings, library="polars"))),
-    "tree": (10, of_snapshot(lambda it: drawn(tree._tree(it)), ordinary)),
-    "tree of many houses": (10, of_snapshot(lambda it: drawn(tree._tree(it)), scattered)),
-    "tree of one house repeated": (10, of_snapshot(lambda it: drawn(tree._tree(it)), repeated)),
-    "screen of watch": (8, of_snapshot(lambda it: drawn(tree._Screen(it)), scattered)),
+    "tree": (10, of_snapshot(lambda it: drawn(snapshot_tree(it)), ordinary)),
+    "tree of many houses": (10, of_snapshot(lambda it: drawn(snapshot_tree(it)), scattered)),
+    "tree of one house repeated": (10, of_snapshot(lambda it: drawn(snapshot_tree(it)), repeated)),
+    "screen of watch": (8, of_snapshot(lambda it: drawn(SnapshotTable(it)), scattered)),
     "json": (50, of_snapshot(lambda it: printed(lambda: print_json(it)), ordinary)),
     "warnings": (500, of_snapshot(
         lambda it: printed(lambda: warn_missing(it)), ordinary)),
@@ -424,7 +423,7 @@ CASES: Final[Mapping[str, tuple[int, Prepared]]] = {
     "report of one meter": (1_000, of_volumes(lambda readings: report(readings, NOW, NOW + HOUR))),
     "titles of meters": (1_000, of_volumes(meter_titles, polls=1)),
     "usage in a table": (50, of_volumes(
-        lambda readings: printed(lambda: print_usage(used(readings), "hour", HOUR)), polls=2)),
+        lambda readings: drawn(UsageTable(used(readings), "hour")), polls=2)),
     "natural order": (10_000, lambda size: lambda: natural_key("7" * size + "a7" * size)),
 }  # fmt: skip
 

@@ -10,10 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins import plugin
-from sst_cloud import SinkError, SinkOptionsError, UnknownSinkError, installed_sinks, open_sink
+from sst_cloud import (
+    SinkError,
+    SinkOptionsError,
+    SinkRefusedError,
+    UnknownSinkError,
+    installed_sinks,
+    open_history,
+    open_sink,
+)
 from sst_cloud.plugin_url import public_part
 from sst_cloud.plugins import declared_secrets
 from sst_cloud.sink import Option, SinkURL
+from sst_cloud.testing.sink_contract import sample_reading
 
 
 def test_builtin_sinks_are_installed() -> None:
@@ -171,3 +180,21 @@ def test_only_the_sink_asked_for_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['sst_cloud_sinks.stdout']"
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "csv"])
+async def test_history_is_a_store_that_exists(tmp_path: Path, scheme: str) -> None:
+    url = f"{scheme}:{tmp_path / 'home'}"
+    with pytest.raises(SinkRefusedError, match="does not exist; nothing has been stored there"):
+        async with open_history(url):
+            pass
+    async with open_sink(url) as sink:
+        await sink.write([sample_reading()])
+    async with open_history(url) as history:
+        assert [*await history.latest()] == [sample_reading()]
+
+
+async def test_history_of_a_sink_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(SinkRefusedError, match="the stdout sink can only be written to, not read"):
+        async with open_history("stdout:"):
+            pass

@@ -17,6 +17,7 @@ LISTING: Final = ROOT / "tests" / "typed" / "signatures.txt"
 EXPORTING: Final = (
     "sst_cloud",
     "sst_cloud.collector",
+    "sst_cloud.display.terminal",
     "sst_cloud.monitoring",
     "sst_cloud.notify",
     "sst_cloud.outbox",

@@ -8,25 +8,19 @@ import json
 import sys
 from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import click
 
 from sst_cloud.controls import CommandResult
+from sst_cloud.json_values import json_value
 from sst_cloud.models import Device, Snapshot
-from sst_cloud.redaction import is_sensitive
 from sst_cloud.wording import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_PAD: Final = 2
-"""Spaces between columns."""
 _MIN_WIDTH: Final = 5
 """Characters: text in a narrower column is unreadable."""
 _PIPE_WIDTH: Final = 250
@@ -55,42 +49,35 @@ def stdout_console() -> "Console":
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
 
 
-def new_table(*columns: str, right: Container[str] = (), whole: Container[str] = ()) -> "Table":
-    """A table without borders; columns in `right` contain numbers.
-
-    If space is short, text is wrapped, except numbers and the columns in `whole`.
-    """
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _PAD, 0, 0))
-    for column in columns:
-        table.add_column(
-            column,
-            justify="right" if column in right else "left",
-            no_wrap=column in right or column in whole,
-            overflow="fold",
-        )
-    return table
-
-
-def add_row(table: "Table", *cells: object) -> None:
-    """Add a row of plain text: names given by the owner are never treated as markup."""
-    from rich.text import Text  # noqa: PLC0415
-
-    table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in cells))
-
-
 def print_table(table: "Table") -> None:
     """Print a table, wider than the terminal if that is too narrow to be readable."""
     from rich.cells import cell_len  # noqa: PLC0415
+
+    from sst_cloud.display.terminal.tables import PAD  # noqa: PLC0415
 
     console = stdout_console()
     min_width = 0
     for column in table.columns:
         longest = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
-        min_width += _PAD + (longest if column.no_wrap else min(longest, _MIN_WIDTH))
+        min_width += PAD + (longest if column.no_wrap else min(longest, _MIN_WIDTH))
     console.width = max(console.width, min_width)
     console.print(table)
+
+
+def print_rows(
+    columns: Sequence[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    right: Container[str] = (),
+    whole: Container[str] = (),
+) -> None:
+    """Print rows of plain text as a table."""
+    from sst_cloud.display.terminal.tables import add_row, new_table  # noqa: PLC0415
+
+    table = new_table(*columns, right=right, whole=whole)
+    for row in rows:
+        add_row(table, *row)
+    print_table(table)
 
 
 def print_message(message: str) -> None:
@@ -99,14 +86,9 @@ def print_message(message: str) -> None:
         click.echo(printable(message), err=True)
 
 
-def format_minute(moment: datetime | None) -> str:
-    """A time in UTC, to the minute; empty for None."""
-    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%MZ}"
-
-
 def print_json(content: Any) -> None:
     """Print as JSON, without escaping non-ASCII names."""
-    click.echo(json.dumps(to_json_value(content), ensure_ascii=False, indent=2))
+    click.echo(json.dumps(json_value(content), ensure_ascii=False, indent=2))
 
 
 def print_command_results(
@@ -140,34 +122,6 @@ def warn_missing(snapshot: Snapshot) -> None:
     """Print to stderr what could not be read, or that there are no houses."""
     for problem in snapshot.problems:
         print_message(f"Warning: {problem}")
-
-
-def to_json_value(value: Any) -> Any:
-    """Models as plain JSON values, without secrets and raw payloads."""
-    if attrs.has(type(value)):
-        return {
-            field.name: to_json_value(getattr(value, field.name))
-            for field in attrs.fields(type(value))
-            if field.name != "raw" and not is_sensitive(field.name)
-        }
-    if isinstance(value, dict):
-        return {
-            key: to_json_value(item) for key, item in value.items() if not is_sensitive(str(key))
-        }
-    if isinstance(value, list | tuple):
-        return [to_json_value(item) for item in value]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, date | time):
-        return value.isoformat()
-    return _number(value) if isinstance(value, Decimal | timedelta) else value
-
-
-def _number(value: Decimal | timedelta) -> float:
-    """An int if it has no fraction, else a float; a duration in seconds."""
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return float(value) if value.as_tuple().exponent else int(value)
 
 
 csv_option: Final = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")

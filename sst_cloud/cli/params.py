@@ -49,15 +49,6 @@ def format_duration(duration: timedelta) -> str:
     return f"{seconds // _FORMATTED_UNITS[unit]}{unit}"
 
 
-def duration_in_words(duration: timedelta) -> str:
-    """An approximate duration in words."""
-    seconds = int(duration.total_seconds())
-    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
-
-
 LITRES_PER_M3: Final = 1_000
 _SIZE_UNITS: Final = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
 

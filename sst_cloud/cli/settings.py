@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -22,9 +22,9 @@ from sst_cloud.cloud.token_file import TokenFile
 from sst_cloud.cloud.transport import BASE_URL
 from sst_cloud.json_logging import JsonLines
 from sst_cloud.plugin_url import SourceURL
-from sst_cloud.plugins import open_sink, open_source
+from sst_cloud.plugins import open_history, open_sink, open_source
 from sst_cloud.redaction import TOKEN_VARIABLES, redact_text
-from sst_cloud.sink import Sink
+from sst_cloud.sink import History, Sink
 from sst_cloud.source import DEFAULT_SOURCE, FirstAnswering, SelectedHouses, Source
 from sst_cloud.wording import printable
 
@@ -144,6 +144,10 @@ class Settings:
     def open_sink(self, url: str) -> Sink:
         """The sink that a URL names, with its secrets: the only way for commands to open one."""
         return open_sink(url, self.secrets)
+
+    def open_history(self, url: str) -> AbstractAsyncContextManager[History]:
+        """The same, for reading."""
+        return open_history(url, self.secrets)
 
     def source(self, house_names: Collection[str] = ()) -> Source:
         """The sources as one, limited to some houses."""

@@ -8,7 +8,7 @@ import attrs
 import click
 
 from sst_cloud.metering.bracketing import utc
-from sst_cloud.metering.usage import Period
+from sst_cloud.metering.usage import Period, start_of_last
 
 LAST_HELP: Final = (
     "Only this long before --to, or before now, such as 7d or 4w. "
@@ -17,12 +17,6 @@ LAST_HELP: Final = (
 _DEFAULT_LENGTHS: Final[Mapping[Period, timedelta]] = {
     "hour": timedelta(days=2),
     "day": timedelta(days=31),
-}
-_PERIOD_LENGTHS: Final[Mapping[Period, timedelta]] = {
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-    "week": timedelta(days=7),
-    "month": timedelta(days=28),
 }
 _MAX_UTC_OFFSET: Final = timedelta(hours=14)
 
@@ -53,11 +47,11 @@ class TimeRange:
         if since is not None and until is not None and _is_after(since, until):
             raise click.UsageError("--from is after --to")
         if last is not None:
-            return cls(_start(until or now, last, by), until)
+            return cls(start_of_last(last, by, until or now), until)
         default_length = _DEFAULT_LENGTHS.get(by)
         if since is not None or until is not None or unlimited or default_length is None:
             return cls(since, until)
-        return cls(_start(now, default_length, by), None, default_length)
+        return cls(start_of_last(default_length, by, now), None, default_length)
 
     def starts_after(self, moment: datetime | None) -> bool:
         """Whether the range starts after a moment."""
@@ -82,13 +76,3 @@ def _is_after(moment: datetime, other: datetime) -> bool:
     """Whether a moment is after another, whatever zone a time without a zone is in."""
     comparable = (moment.tzinfo is None) == (other.tzinfo is None)
     return utc(moment) - utc(other) >= (timedelta(0) if comparable else _MAX_UTC_OFFSET)
-
-
-def _start(end: datetime, last: timedelta, by: Period) -> datetime:
-    """The start of the range: `last` before the end, rounded to whole periods."""
-    moment = end - timedelta(microseconds=1) - max(timedelta(0), last - _PERIOD_LENGTHS[by])
-    hour = moment.replace(minute=0, second=0, microsecond=0)
-    if by == "hour":
-        return hour
-    days = {"day": 0, "week": hour.weekday(), "month": hour.day - 1}[by]
-    return hour.replace(hour=0) - timedelta(days=days)

@@ -1,4 +1,4 @@
-"""The readings of a snapshot, by house, device and point."""
+"""Readings by house, device and point."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from sst_cloud.models import Device, House, Snapshot
 from sst_cloud.readings import Reading
+
+from .meter_titles import natural_key
 
 
 class DeviceReadings(NamedTuple):
@@ -37,3 +39,8 @@ def by_point(readings: Iterable[Reading]) -> list[Sequence[Reading]]:
     for reading in readings:
         points[reading.point, reading.point_id].append(reading)
     return list(points.values())
+
+
+def display_order(reading: Reading) -> tuple[object, ...]:
+    """A key that sorts readings by house, device, quantity and point, in natural order."""
+    return reading.house, reading.device, reading.quantity, natural_key(reading.point_id)

@@ -1,11 +1,13 @@
 """Meter totals of a period from a store, with each meter's nearest ones before and after it."""
 
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sst_cloud.enums import Quality
+from sst_cloud.errors import SSTCloudError
 from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading
 from sst_cloud.sink import History
@@ -13,10 +15,58 @@ from sst_cloud.source import DEFAULT_REFRESH
 
 from .totals import only_repeats
 
+_log = logging.getLogger(__name__)
+
+_ZONE_MARGIN: Final = timedelta(days=2)
+"""More than local times of two zones can differ."""
+_MAX_AHEAD: Final = timedelta(days=1)
+"""Readings dated further than this in the future were stored while a clock was wrong."""
 _SEARCH_RANGES: Final = (timedelta(days=7), timedelta(days=100), None)
 """How far to search for the nearest totals, one after the other; None means everything."""
 _TOTALS_NEEDED: Final = 4
 """Successive totals needed to recognise a glitch, each from another refresh of the source."""
+
+
+async def volume_readings(
+    history: History,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    *,
+    houses: Sequence[str | int] = (),
+    now: datetime | None = None,
+) -> AsyncIterator[Reading]:
+    """The meters' totals between two moments, and the nearest before and after.
+
+    They are oldest first per meter. Moments without a time zone are local time, in whatever zone.
+    `houses` are names or ids, and none means all; raises `SSTCloudError` at the end for one without
+    readings. Readings dated in the future are left out, with a warning in the log.
+    """
+    first = None if since is None else utc(since) - _ZONE_MARGIN
+    last = None if until is None else utc(until) + _ZONE_MARGIN
+    limit = (now or datetime.now(UTC)) + _MAX_AHEAD
+    ahead: list[datetime] = []
+    names = dict.fromkeys(map(str, houses))
+    names_by_id: dict[int, str] = {}
+    async for reading in totals_around(history, first, last, limit):
+        if reading.time > limit:
+            ahead.append(reading.time)
+            continue
+        names_by_id[reading.house_id] = reading.house
+        if not names or {reading.house, str(reading.house_id)} & names.keys():
+            yield reading
+    if ahead:
+        _log.warning(
+            "%s dated in the future (%s%s) and skipped; was a clock wrong?",
+            "1 reading is" if len(ahead) == 1 else f"{len(ahead)} readings are",
+            "up to " * (len(ahead) > 1),
+            f"{ahead[-1]:%Y-%m-%d}",
+        )
+    for name in names:
+        if name not in names_by_id.values() and name not in map(str, names_by_id):
+            listing = ", ".join(f"{house} ({id_})" for id_, house in names_by_id.items()) or "none"
+            raise SSTCloudError(
+                f"there are no readings of a house {name!r} in that time, only of: {listing}"
+            )
 
 
 async def totals_around(

@@ -93,6 +93,13 @@ def usage(  # noqa: PLR0913  each is an option with a good default
     return tally.usages()
 
 
+def start_of_last(length: timedelta, by: Period, end: datetime) -> datetime:
+    """The start of a range of this length up to `end`, rounded to whole periods."""
+    moment = end - timedelta(microseconds=1) - max(timedelta(0), length - _PERIOD_LENGTHS[by])
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    return hour if by == "hour" else _PERIOD_START[by](hour.replace(hour=0))
+
+
 @attrs.define(kw_only=True)
 class UsageTally:
     """`usage` for a stream of readings, oldest first."""
@@ -268,6 +275,12 @@ _PERIOD_START: Final[Mapping[Period, Callable[[datetime], datetime]]] = {
     "day": lambda midnight: midnight,
     "week": lambda midnight: midnight - timedelta(days=midnight.weekday()),
     "month": lambda midnight: midnight.replace(day=1),
+}
+_PERIOD_LENGTHS: Final[Mapping[Period, timedelta]] = {
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=28),
 }
 _INTO_NEXT_PERIOD: Final[Mapping[Period, timedelta]] = {
     "day": timedelta(days=1),

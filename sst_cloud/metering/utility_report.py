@@ -1,9 +1,9 @@
-"""The report to the water utility: meter totals on the report day. Pure functions."""
+"""The report to the water utility: meter totals on the report day."""
 
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, time, timedelta, tzinfo
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import ROUND_FLOOR, Decimal
 from itertools import takewhile
 from typing import Final
@@ -13,11 +13,15 @@ import attrs
 from sst_cloud.enums import Water
 from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading
+from sst_cloud.sink import History
+from sst_cloud.wording import printable
 
+from .bracketing import volume_readings
 from .plausibility import MAX_FLOW
 from .totals import Increment, MeterTrail
 from .usage import GAP
 
+_LONGEST_MONTH: Final = timedelta(days=31)
 _MAX_HOURS: Final = 48
 """Longer spans are given in days."""
 
@@ -60,6 +64,80 @@ class Report:
     cold_m3: Decimal
     """Usage of all cold meters."""
     hot_m3: Decimal
+
+    @property
+    def title(self) -> str:
+        """The house and the month in words: `Flat, October 2026`."""
+        house = printable(self.house or f"House {self.house_id}")
+        return f"{house}, {self.end - timedelta(days=1):%B %Y}"
+
+
+@attrs.frozen
+class UtilityReports:
+    """The reports of all houses."""
+
+    reports: tuple[Report, ...] = ()
+    reason: str = ""
+    """Why there are none: the period, and the time of the first reading."""
+
+
+async def utility_reports(  # noqa: PLR0913  each is an option with a good default
+    history: History,
+    *,
+    month: date | None = None,
+    day: int | None = None,
+    days: Mapping[int, int] | None = None,
+    zone: tzinfo = UTC,
+    zones: Mapping[int, tzinfo] | None = None,
+    houses: Sequence[str | int] = (),
+    decimals: int = 0,
+    max_flow: float = MAX_FLOW,
+    now: datetime | None = None,
+) -> UtilityReports:
+    """A report for each house of a store; by default of the latest month whose report day is over.
+
+    The report day of the month is `day`, or the house's own if it is in `days`, by house id, or the
+    last. A house in `zones` has its own time zone. `houses` are names or ids, and none means all;
+    raises `SSTCloudError` for one without readings.
+    """
+    now = now or datetime.now(UTC)
+    zones, days = zones or {}, days or {}
+
+    def period(house_id: int | None) -> tuple[datetime, datetime]:
+        house_zone = zone if house_id is None else zones.get(house_id, zone)
+        house_day = day or (None if house_id is None else days.get(house_id))
+        house_month = month or last_report_month(now, house_day, house_zone)
+        return report_period(house_month, house_day, house_zone)
+
+    first = (month or (now - timedelta(days=32)).date()).replace(day=1)
+    begin = datetime(first.year, first.month, 1, tzinfo=UTC)
+    until = begin + _LONGEST_MONTH if month else None
+    by_house: dict[int, list[Reading]] = defaultdict(list)
+    oldest: Reading | None = None
+    async for reading in volume_readings(
+        history, begin - _LONGEST_MONTH, until, houses=houses, now=now
+    ):
+        by_house[reading.house_id].append(reading)
+        if oldest is None or reading.time < oldest.time:
+            oldest = reading
+    reports = tuple(
+        house_report
+        for house_id, readings in sorted(by_house.items())
+        for house_report in report(
+            readings, *period(house_id), decimals=decimals, max_flow=max_flow, now=now
+        )
+    )
+    if reports:
+        return UtilityReports(reports)
+    start, end = period(oldest.house_id if oldest else None)
+    reason = (
+        f"No meter was read by the end of {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}, so there "
+        "is nothing to report"
+    )
+    if oldest is not None:
+        first_time = oldest.time.astimezone(end.tzinfo)
+        reason += f": the first reading is from {first_time:%Y-%m-%d %H:%M}"
+    return UtilityReports(reason=f"{reason}.")
 
 
 def report_period(month: date, day: int | None, zone: tzinfo) -> tuple[datetime, datetime]:

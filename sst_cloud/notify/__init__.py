@@ -1,4 +1,4 @@
-"""Where events go: commands and web addresses; and the mail server, for reports."""
+"""Where events and reports go: commands, web addresses, mailboxes."""
 
 from sst_cloud._lazy import lazy_exports
 
@@ -7,5 +7,11 @@ __all__, __getattr__, __dir__ = lazy_exports(
     {
         "base": ("Handler",),
         "factory": ("handler_from",),
+        "mail": ("Message",),
+        "receivers": (
+            "Receiver",
+            "receiver_from",
+            "report_message",
+        ),
     },
 )

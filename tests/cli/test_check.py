@@ -22,7 +22,7 @@ def test_working_setup_passes_every_check(
     status, out, err = sst("check", *sinks, "--on-event", "true --not-run")
     assert (status, err) == (0, "")
     cloud, folder, sqlite, csv, handler = out.splitlines()
-    assert cloud.startswith(f"{logged_in.url}: ok - 2 houses, 4 devices, ")
+    assert cloud.startswith(f"SST Cloud at {logged_in.url[7:]}: ok - 2 houses, 4 devices, ")
     assert cloud.endswith(" readings")
     assert folder.endswith("/sst-cloud: ok")
     assert (sqlite, csv) == ("sqlite:home.db: ok", "csv:readings.csv: ok")

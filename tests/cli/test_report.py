@@ -29,8 +29,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from echo import FORMS, leaked
 from sst_cloud import ManualClock, Reading, open_sink
 from sst_cloud.cli.app import run
-from sst_cloud.cli.meter_titles import natural_key
 from sst_cloud.cli.settings import Settings
+from sst_cloud.display.meter_titles import natural_key
 from sst_cloud.models import House
 from sst_cloud.outbox.entries import Commit
 from sst_cloud.outbox.outbox import Outbox

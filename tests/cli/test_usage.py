@@ -225,7 +225,7 @@ def test_readings_from_the_future_are_left_out(sst: Run, fill: Fill) -> None:
     status, out, err = sst(*words)
     assert status == 0
     assert err == (
-        "Note: 1 reading is dated in the future (2027-11-10) and skipped; was a clock wrong?\n"
+        "1 reading is dated in the future (2027-11-10) and skipped; was a clock wrong?\n"
     )
     assert len(json.loads(out)) == 3
     assert sst(*words, "--to", "2026-10").err == ""

@@ -121,6 +121,8 @@ async def test_python_snippets_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    async with open_sink("sqlite:home.db") as sink:
+        await sink.write(PAST)
     async with FakeCloud([account], clock=SystemClock()) as cloud:
         monkeypatch.setattr(transport, "BASE_URL", cloud.url)
         monkeypatch.setattr("sst_cloud.cloud.client.BASE_URL", cloud.url)

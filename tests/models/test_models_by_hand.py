@@ -27,7 +27,7 @@ from sst_cloud import (
     readings_frame,
     readings_from,
 )
-from sst_cloud.cli.commands import tree
+from sst_cloud.display.terminal import snapshot_tree
 
 TIME = datetime(2026, 11, 23, 9, 2, tzinfo=UTC)
 PROW = NeptunProW(
@@ -121,7 +121,7 @@ def test_snapshot_becomes_a_data_frame(snapshot: Snapshot, library: str) -> None
 
 def test_snapshot_is_drawn_as_a_tree(snapshot: Snapshot) -> None:
     console = Console(file=io.StringIO(), width=200)
-    console.print(tree._tree(snapshot))
+    console.print(snapshot_tree(snapshot))
     assert isinstance(console.file, io.StringIO)
     drawn = console.file.getvalue()
     for text in ("Cottage", "Boiler room  Neptun ProW+ 2027", "12.345 m³", "80 %", "24.5 °C"):

@@ -41,7 +41,7 @@ ALLOWED: Final = {
     "polars": {"sst_cloud.display.dataframes"},
     "prometheus_client": {"sst_cloud.collector.metrics"},
     "pytest": {"sst_cloud.testing.sink_contract"},
-    "rich": {"sst_cloud.cli", "sst_cloud_sinks.stdout"},
+    "rich": {"sst_cloud.cli", "sst_cloud.display.terminal", "sst_cloud_sinks.stdout"},
     "sqlite3": {
         "sst_cloud.collector.stored_readings",
         "sst_cloud.outbox",

@@ -44,6 +44,7 @@ from sst_cloud import (
     WiredLine,
     WirelessSensor,
     WriteReport,
+    open_history,
     open_sink,
     readings_frame,
     readings_from,
@@ -149,6 +150,8 @@ async def ports() -> None:
         source: Source = cloud
         readings = readings_from(await source.snapshot())
     assert_type(SSTCloud(TokenAuth("token")), SSTCloud)
+    async with open_history("sqlite:home.db") as history:
+        assert_type(history, History)
     async with open_sink("sqlite:home.db") as sink:
         assert_type(await sink.write(readings), WriteReport)
 

@@ -4,19 +4,12 @@ import asyncio
 
 import click
 
-from sst_cloud.cli.output import (
-    add_row,
-    format_minute,
-    json_option,
-    new_table,
-    print_json,
-    print_table,
-    warn_missing,
-)
+from sst_cloud.cli.output import json_option, print_json, print_rows, warn_missing
 from sst_cloud.cli.selection import house_option, read_source
 from sst_cloud.cli.settings import Settings, source_options
 from sst_cloud.models import Snapshot
 from sst_cloud.source import read_houses
+from sst_cloud.wording import format_minute
 
 
 @click.command()
@@ -29,11 +22,9 @@ def houses(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json(snapshot.houses)
     else:
-        table = new_table("id", "name", "time zone", "occupied", right=("id",))
-        for house in snapshot.houses:
-            in_home = {True: "yes", False: "no", None: ""}[house.in_home]
-            add_row(table, house.id, house.name, house.timezone, in_home)
-        print_table(table)
+        in_home = {True: "yes", False: "no", None: ""}
+        rows = ((it.id, it.name, it.timezone, in_home[it.in_home]) for it in snapshot.houses)
+        print_rows(("id", "name", "time zone", "occupied"), rows, right=("id",))
     warn_missing(snapshot)
 
 
@@ -49,10 +40,8 @@ def devices(settings: Settings, *, house_names: tuple[str, ...], as_json: bool) 
         print_json(snapshot.devices)
     else:
         names = {house.id: house.name for house in snapshot.houses}
-        table = new_table("id", "house", "name", "model", "access", "updated", right=("id",))
-        for device in snapshot.devices:
-            add_row(
-                table,
+        rows = (
+            (
                 device.id,
                 names.get(device.house_id, device.house_id),
                 device.name,
@@ -60,7 +49,9 @@ def devices(settings: Settings, *, house_names: tuple[str, ...], as_json: bool) 
                 device.access_status,
                 format_minute(device.updated_at),
             )
-        print_table(table)
+            for device in snapshot.devices
+        )
+        print_rows(("id", "house", "name", "model", "access", "updated"), rows, right=("id",))
     warn_missing(snapshot)
 
 
@@ -77,12 +68,8 @@ def counters(settings: Settings, *, house_names: tuple[str, ...], as_json: bool)
     else:
         house_names_by_id = {house.id: house.name for house in snapshot.houses}
         device_names_by_id = {device.id: device.name for device in snapshot.devices}
-        table = new_table(
-            "id", "house", "device", "name", "water", "line", "m³", right=("id", "m³")
-        )
-        for counter in snapshot.counters:
-            add_row(
-                table,
+        rows = (
+            (
                 counter.id,
                 house_names_by_id.get(counter.house_id, counter.house_id),
                 device_names_by_id.get(counter.device_id, counter.device_id),
@@ -91,7 +78,10 @@ def counters(settings: Settings, *, house_names: tuple[str, ...], as_json: bool)
                 counter.line,
                 f"{counter.value_m3:.3f}",
             )
-        print_table(table)
+            for counter in snapshot.counters
+        )
+        columns = ("id", "house", "device", "name", "water", "line", "m³")
+        print_rows(columns, rows, right=("id", "m³"))
     warn_missing(snapshot)
 
 

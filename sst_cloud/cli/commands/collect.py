@@ -12,7 +12,7 @@ import click
 from sst_cloud.cli.collect_options import collect_options, handler_from_option
 from sst_cloud.cli.config import config_option
 from sst_cloud.cli.output import print_message
-from sst_cloud.cli.params import LITRES_PER_M3, duration_in_words
+from sst_cloud.cli.params import LITRES_PER_M3
 from sst_cloud.cli.settings import Settings, account_options
 from sst_cloud.cli.shutdown import ForcedExit, handle_signals
 from sst_cloud.cli.sink_options import open_sinks
@@ -24,6 +24,7 @@ from sst_cloud.notify.base import Handler
 from sst_cloud.outbox import Limits, Start
 from sst_cloud.readings import Quality, Reading, format_time
 from sst_cloud.sink import Sink, WriteReport
+from sst_cloud.wording import duration_in_words
 
 _MIN_INTERVALS: Final = 0.5
 """Of the source's refresh: more frequent polls return nothing new, and burden its servers."""

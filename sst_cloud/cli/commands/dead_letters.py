@@ -6,15 +6,7 @@ from collections import Counter
 import click
 
 from sst_cloud.cli.config import config_option
-from sst_cloud.cli.output import (
-    add_row,
-    format_minute,
-    json_option,
-    new_table,
-    print_json,
-    print_message,
-    print_table,
-)
+from sst_cloud.cli.output import json_option, print_json, print_message, print_rows
 from sst_cloud.cli.settings import Settings, state_folder, state_option, verbose_option
 from sst_cloud.cli.sink_options import sink_name
 from sst_cloud.errors import OutboxMissingError, SinkOptionsError, SSTCloudError
@@ -22,7 +14,7 @@ from sst_cloud.outbox import DeadLetter, DeadLetters, ReplayResult
 from sst_cloud.outbox import replay as replay_letters
 from sst_cloud.outbox.consumer import as_library_error
 from sst_cloud.redaction import MASK
-from sst_cloud.wording import count, point_of, value_of
+from sst_cloud.wording import count, format_minute, point_of, value_of
 
 only_sink_option = click.option("--sink", metavar="URL", help="Only those for this sink.")
 
@@ -53,20 +45,19 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
         print_message("There are no dead letters.")
         return
     columns = ("rejected", "sink", "reason", "name", "quantity", "value", "time")
-    table = new_table(*columns, right=("value",), whole=("rejected", "time"))
-    for letter in letters:
-        reading = letter.reading
-        add_row(
-            table,
+    rows = (
+        (
             format_minute(letter.time),
             letter.sink,
             letter.reason,
-            point_of(reading),
-            str(reading.quantity).replace("_", " "),
-            value_of(reading),
-            format_minute(reading.time),
+            point_of(letter.reading),
+            str(letter.reading.quantity).replace("_", " "),
+            value_of(letter.reading),
+            format_minute(letter.reading.time),
         )
-    print_table(table)
+        for letter in letters
+    )
+    print_rows(columns, rows, right=("value",), whole=("rejected", "time"))
 
 
 @dead_letters.command()

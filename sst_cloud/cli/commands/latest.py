@@ -1,27 +1,20 @@
 """`sst-cloud latest`: the newest readings of a store."""
 
-import asyncio
-from collections.abc import Sequence
 from datetime import tzinfo
 
 import click
 
 from sst_cloud.cli.config import config_option
-from sst_cloud.cli.meter_titles import natural_key
-from sst_cloud.cli.output import (
-    add_row,
-    json_option,
-    new_table,
-    print_json,
-    print_message,
-    print_table,
-)
+from sst_cloud.cli.output import json_option, print_json, print_message, print_table
 from sst_cloud.cli.settings import Settings, state_option, verbose_option
-from sst_cloud.cli.store_options import HouseZones, require_history, store_argument, zone_option
-from sst_cloud.enums import Point
+from sst_cloud.cli.store_options import (
+    HouseZones,
+    read_store,
+    store_argument,
+    zone_option,
+)
+from sst_cloud.display.grouping import display_order
 from sst_cloud.quantities import Quantity
-from sst_cloud.readings import Reading
-from sst_cloud.wording import point_of, value_of
 
 
 @click.command()
@@ -41,9 +34,10 @@ def latest(
     settings: Settings, *, store: str, quantity: str | None, zone: tzinfo | None, as_json: bool
 ) -> None:
     """Show the latest readings in a store, such as sqlite:home.db."""
+    newest = read_store(settings, store, lambda history: history.latest())
     readings = [
         reading
-        for reading in asyncio.run(_latest(settings, store))
+        for reading in sorted(newest, key=display_order)
         if quantity is None or reading.quantity == quantity
     ]
     if as_json:
@@ -52,40 +46,8 @@ def latest(
     if not readings:
         print_message("There are no such readings in the store.")
         return
+    from sst_cloud.display.terminal import readings_table  # noqa: PLC0415  needs rich
+
     house_zones = HouseZones.from_state_folder(settings.state, zone)
     house_zones.warn_if_zone_guessed({reading.house_id for reading in readings})
-    rows = [_row(reading, house_zones.zone(reading.house_id)) for reading in readings]
-    if all(reading.point is Point.COUNTER for reading in readings):
-        for row in rows:
-            del row["quantity"]
-    columns = [column for column in rows[0] if any(row[column] for row in rows)]
-    table = new_table(*columns, right=("value",), whole=("time",))
-    for row in rows:
-        add_row(table, *(row[column] for column in columns))
-    print_table(table)
-
-
-def _row(reading: Reading, zone: tzinfo) -> dict[str, object]:
-    return {
-        "house": reading.house,
-        "device": reading.device or reading.device_id,
-        "name": point_of(reading),
-        "water": reading.water,
-        "quantity": str(reading.quantity).replace("_", " "),
-        "value": value_of(reading),
-        "time": f"{reading.time.astimezone(zone):%Y-%m-%d %H:%M}",
-    }
-
-
-async def _latest(settings: Settings, store: str) -> Sequence[Reading]:
-    async with settings.open_sink(store) as sink:
-        history = await require_history(sink, store)
-        return sorted(
-            await history.latest(),
-            key=lambda reading: (
-                reading.house,
-                reading.device,
-                reading.quantity,
-                natural_key(reading.point_id),
-            ),
-        )
+    print_table(readings_table(readings, house_zones.default, zones=house_zones.zones))

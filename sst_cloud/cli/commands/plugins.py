@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
-from sst_cloud.cli.output import add_row, json_option, new_table, print_json, stdout_console
+from sst_cloud.cli.output import json_option, print_json, stdout_console
 from sst_cloud.cli.settings import verbose_option
 from sst_cloud.controls import Controls
+from sst_cloud.display.terminal.tables import add_row, new_table
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.plugins import InstalledPlugin, installed_sinks, installed_sources, secret_names
 from sst_cloud.sink import History, SinkType

@@ -7,19 +7,12 @@ from typing import Final
 import click
 
 from sst_cloud.cli.config import config_option
-from sst_cloud.cli.output import (
-    add_row,
-    json_option,
-    new_table,
-    print_json,
-    print_table,
-    to_json_value,
-)
-from sst_cloud.cli.params import duration_in_words
+from sst_cloud.cli.output import json_option, print_json, print_rows
 from sst_cloud.cli.settings import Settings, state_option, verbose_option
+from sst_cloud.json_values import json_value
 from sst_cloud.outbox.state_folder import is_running, read_status
 from sst_cloud.outbox.status import DeliveryState, SinkStatus, SourceStatus, Status, Stream
-from sst_cloud.wording import printable
+from sst_cloud.wording import age_in_words, ago, duration_in_words, printable
 
 _STATES: Final = {
     DeliveryState.DELIVERING: "delivering",
@@ -49,7 +42,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
     """
     current, running = read_status(settings.state), is_running(settings.state)
     if as_json:
-        print_json({"running": running, "folder": str(settings.state), **to_json_value(current)})
+        print_json({"running": running, "folder": str(settings.state), **json_value(current)})
         return
     now = settings.clock.now()
     lines = [("running", "yes" if running else "no"), ("folder", str(settings.state))]
@@ -97,9 +90,9 @@ def _print_sinks(sinks: Sequence[SinkStatus], now: datetime, *, running: bool) -
             "sink": sink.name,
             "state": states[sink.state],
             "waiting": f"{sink.waiting:,}",
-            "oldest": _age(sink.oldest, now) if sink.waiting else "",
+            "oldest": age_in_words(sink.oldest, now) if sink.waiting else "",
             "delivered": f"{sink.delivered:,}",
-            "last delivery": _age(sink.last_success, now),
+            "last delivery": age_in_words(sink.last_success, now),
             "rejected": f"{sink.rejected:,}",
             "dropped": f"{sink.dropped:,}",
         }
@@ -111,10 +104,8 @@ def _print_sinks(sinks: Sequence[SinkStatus], now: datetime, *, running: bool) -
         for name in rows[0]
         if name not in default_cells or any(row[name] != default_cells[name] for row in rows)
     ]
-    table = new_table(*columns, right=columns[2:], whole=("state",))
-    for row in rows:
-        add_row(table, *(row[column] for column in columns))
-    print_table(table)
+    cells = ([row[column] for column in columns] for row in rows)
+    print_rows(columns, cells, right=columns[2:], whole=("state",))
     if any(sink.rejected and sink.stream is Stream.READINGS for sink in sinks):
         click.echo("\nSee what was rejected, and why: sst-cloud dead-letters list")
     for sink in sinks:
@@ -122,24 +113,6 @@ def _print_sinks(sinks: Sequence[SinkStatus], now: datetime, *, running: bool) -
             next_try = _next_try(sink, now) if running else "when a collector starts"
             click.echo(f"\n{printable(f'{sink.name}: {sink.error}')}")
             click.echo(f"First failed {ago(sink.error_since, now)}; next try {next_try}.")
-
-
-def ago(moment: datetime | None, now: datetime) -> str:
-    """How long ago something was, in words; `never` for None."""
-    if moment is None:
-        return "never"
-    return _age(moment, now) if moment > now else f"{_age(moment, now)} ago"
-
-
-def _age(moment: datetime | None, now: datetime) -> str:
-    if moment is None:
-        return "never"
-    elapsed = now - moment
-    return (
-        duration_in_words(elapsed)
-        if elapsed >= timedelta(0)
-        else f"{duration_in_words(-elapsed)} ahead"
-    )
 
 
 def _next_try(sink: SinkStatus, now: datetime) -> str:

@@ -1,7 +1,5 @@
 """`sst-cloud usage`: water usage from the readings in a store."""
 
-import asyncio
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
@@ -19,22 +17,23 @@ from sst_cloud.cli.output import (
     print_csv,
     print_json,
     print_message,
+    stdout_console,
 )
 from sst_cloud.cli.params import Duration, Moment, format_duration
 from sst_cloud.cli.selection import house_option
 from sst_cloud.cli.settings import Settings, state_option, verbose_option
 from sst_cloud.cli.store_options import (
-    HouseFilter,
     HouseZones,
     flow_option,
+    read_store,
     store_argument,
-    volume_readings,
     zone_option,
 )
 from sst_cloud.cli.time_range import LAST_HELP, TimeRange, local_time
 from sst_cloud.enums import Water
-from sst_cloud.metering.usage import GAP, Period, Usage, UsageTally
-from sst_cloud.readings import Reading
+from sst_cloud.json_values import json_value
+from sst_cloud.metering.stored_usage import stored_usage
+from sst_cloud.metering.usage import GAP, Period, Usage
 
 _COLUMNS: Final = tuple(field.name for field in attrs.fields(Usage) if field.name != "breaks")
 
@@ -113,17 +112,24 @@ def usage(  # noqa: PLR0913  one per option
         now=local_time(now, house_zones.default),
         unlimited=as_json or as_csv or plot is not None,
     )
-    tally = UsageTally(
-        by=by,
-        zone=house_zones.default,
-        zones=house_zones.zones,
-        since=time_range.since,
-        until=time_range.until,
-        gap=gap,
-        max_flow=max_flow,
+    result = read_store(
+        settings,
+        store,
+        lambda history: stored_usage(
+            history,
+            by=by,
+            zone=house_zones.default,
+            zones=house_zones.zones,
+            since=time_range.since,
+            until=time_range.until,
+            houses=house_names,
+            water=water,
+            gap=gap,
+            max_flow=max_flow,
+            now=now,
+        ),
     )
-    coverage = asyncio.run(_tally_readings(settings, store, tally, HouseFilter(house_names), water))
-    usages = tally.usages()
+    usages = result.usages
     house_zones.warn_if_zone_guessed({usage.house_id for usage in usages})
     if plot is not None:
         from sst_cloud.display.plot import draw  # noqa: PLC0415
@@ -136,14 +142,16 @@ def usage(  # noqa: PLR0913  one per option
     elif as_csv:
         _print_usages_as_csv(usages)
     elif not usages:
-        print_message(
-            time_range.reason_if_empty(now, coverage.oldest) or coverage.reason_if_empty()
-        )
+        print_message(time_range.reason_if_empty(now, result.oldest) or result.reason)
     elif plot is None:
-        from sst_cloud.cli.usage_table import print_usage  # noqa: PLC0415  needs rich
+        from sst_cloud.display.terminal import UsageTable  # noqa: PLC0415  needs rich
 
-        print_usage(usages, by, gap)
-        if time_range.default_length is not None and time_range.starts_after(coverage.oldest):
+        console, table = stdout_console(), UsageTable(usages, by, gap)
+        if not table.has_all_meters(console):
+            meters = len({usage.meter for usage in usages})
+            print_message(f"Note: {meters} meters do not fit; use --csv to see them all")
+        console.print(table, crop=False)
+        if time_range.default_length is not None and time_range.starts_after(result.oldest):
             print_message(
                 f"Note: showing the last {time_range.default_length.days} days; use --from for more"
             )
@@ -163,46 +171,9 @@ def _plot_errors(error_type: type[click.ClickException]) -> Iterator[None]:
         raise error_type(f"--plot: {error}") from None
 
 
-@attrs.define
-class _Coverage:
-    """How many readings each meter has, and when they start."""
-
-    oldest: datetime | None = None
-    counts: Counter[object] = attrs.field(factory=Counter)
-
-    def add(self, reading: Reading) -> None:
-        self.oldest = self.oldest or reading.time
-        self.counts[reading.series] += 1
-
-    def reason_if_empty(self) -> str:
-        max_count = max(self.counts.values(), default=0)
-        if max_count == 0:
-            return "There are no readings of such a meter in the store."
-        if max_count == 1:
-            return "Only one reading so far; usage needs at least two."
-        return "No meter has two readings in that time; usage needs at least two."
-
-
-async def _tally_readings(
-    settings: Settings, store: str, tally: UsageTally, house_filter: HouseFilter, water: str | None
-) -> _Coverage:
-    coverage = _Coverage()
-    now = settings.clock.now()
-    async for reading in volume_readings(settings, store, tally.since, tally.until, now):
-        if reading in house_filter and water in (None, reading.water):
-            tally.add(reading)
-            coverage.add(reading)
-    house_filter.raise_if_missing()
-    return coverage
-
-
 def _print_usages_as_csv(usages: Sequence[Usage]) -> None:
     rows = (
-        [
-            value.isoformat() if isinstance(value, datetime) else value
-            for value in (getattr(usage, column) for column in _COLUMNS)
-        ]
-        + [len(usage.breaks)]
+        [*(json_value(getattr(usage, column)) for column in _COLUMNS), len(usage.breaks)]
         for usage in usages
     )
     print_csv([*_COLUMNS, "breaks"], rows)

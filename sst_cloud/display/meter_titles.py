@@ -1,4 +1,4 @@
-"""Unique titles for meters."""
+"""Unique titles for meters, and their natural order."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Water usage as a table with bars, for a terminal or a pipe."""
+"""Water usage as a table with bars."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,17 +7,17 @@ from typing import Final
 
 import attrs
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.jupyter import JupyterMixin
 from rich.table import Table
 from rich.text import Text
 
+from sst_cloud.display.meter_titles import meter_titles
 from sst_cloud.enums import Water
-from sst_cloud.metering.usage import MAX_MISSING, Period, Usage
-from sst_cloud.wording import printable
+from sst_cloud.metering.usage import GAP, MAX_MISSING, Period, Usage
+from sst_cloud.wording import duration_in_words, printable
 
-from .meter_titles import meter_titles
-from .output import new_table, print_message, stdout_console
-from .params import duration_in_words
+from .tables import PAD, new_table
 
 MeterKey = tuple[int, int, str]
 
@@ -32,8 +32,6 @@ _MAX_BAR: Final = 24
 """Characters of the longest bar, if there is space for it."""
 _MIN_BAR: Final = 8
 """If there is less space, no bars are drawn."""
-_PAD: Final = 2
-"""Spaces between columns."""
 _WATER_ORDER: Final = (Water.COLD, None, Water.HOT)
 _STYLES: Final[Mapping[Water | None, str]] = {Water.COLD: "bright_blue", Water.HOT: "red"}
 _TITLE_WIDTH: Final = 16
@@ -103,28 +101,45 @@ def _usage_titles(usages: Sequence[Usage]) -> dict[MeterKey, str]:
     return by_meter
 
 
-def print_usage(usages: Sequence[Usage], by: Period, gap: timedelta) -> None:
-    """Print a row per period and a column per meter, or just hot and cold if too many."""
-    console = stdout_console()
-    rows = list(_rows(usages, by))
-    symbols = _symbols_for(console)
-    titles = _usage_titles(usages)
-    heading = _HEADINGS.get(by, by)
-    layout = _Layout(heading, rows, list(_meter_columns(rows, titles, symbols)))
-    if console.is_terminal and layout.width(wrapped=True) > console.width and len(titles) > 1:
-        layout = _Layout(heading, rows, list(_water_columns(rows, symbols)))
-        print_message(f"Note: {len(titles)} meters do not fit; use --csv to see them all")
-    table, console.width = _table(layout, console.width, symbols)
-    console.print(table)
-    console.print(_legend(usages, symbols, gap))
-    for usage in usages:
-        for break_ in usage.breaks:
-            name = " ".join(titles[usage.meter].split("\n"))
-            console.print(
-                f"{name}: {break_.before_l:,} L, then {break_.after_l:,} L on "
-                f"{break_.time:%Y-%m-%d %H:%M}; replaced? Usage in between is not counted.",
-                markup=False,
-            )
+@attrs.frozen
+class UsageTable(JupyterMixin):
+    """A row per period and a column per meter, or just hot and cold if a terminal is too narrow.
+
+    Numbers are never cut: print it with `crop=False`, and a line may be longer than the terminal.
+    """
+
+    usages: Sequence[Usage]
+    by: Period
+    gap: timedelta = GAP
+    """The one with which the usage was counted, for the legend."""
+
+    def has_all_meters(self, console: Console) -> bool:
+        """Whether there is space for a column per meter."""
+        layout, meters = self._meter_layout(_symbols_for(console)), len(_usage_titles(self.usages))
+        return not console.is_terminal or meters == 1 or layout.width(wrapped=True) <= console.width
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        symbols = _symbols_for(console)
+        layout = self._meter_layout(symbols)
+        if not self.has_all_meters(console):
+            columns = list(_water_columns(layout.rows, symbols))
+            layout = attrs.evolve(layout, columns=columns)
+        table, width = _table(layout, options.max_width, symbols)
+        yield from console.render(table, options.update(width=width))
+        yield _legend(self.usages, symbols, self.gap)
+        titles = _usage_titles(self.usages)
+        for usage in self.usages:
+            for break_ in usage.breaks:
+                name = " ".join(titles[usage.meter].split("\n"))
+                yield Text(
+                    f"{name}: {break_.before_l:,} L, then {break_.after_l:,} L on "
+                    f"{break_.time:%Y-%m-%d %H:%M}; replaced? Usage in between is not counted."
+                )
+
+    def _meter_layout(self, symbols: _Symbols) -> "_Layout":
+        rows = list(_rows(self.usages, self.by))
+        columns = _meter_columns(rows, _usage_titles(self.usages), symbols)
+        return _Layout(_HEADINGS.get(self.by, self.by), rows, list(columns))
 
 
 def _rows(usages: Sequence[Usage], by: Period) -> Iterator[_Row]:
@@ -172,7 +187,7 @@ class _Layout:
 
     def width(self, *, wrapped: bool) -> int:
         label = max(map(len, (self.heading, *self.labels)))
-        return label + sum(_PAD + width for width in self.widths(wrapped=wrapped))
+        return label + sum(PAD + width for width in self.widths(wrapped=wrapped))
 
 
 def _meter_columns(
@@ -221,11 +236,11 @@ def _table(layout: _Layout, console_width: int, symbols: _Symbols) -> tuple[Tabl
     """
     for wrapped in (False, True):
         width = layout.width(wrapped=wrapped)
-        bar_space = console_width - width - _PAD
+        bar_space = console_width - width - PAD
         if bar_space >= _MIN_BAR:
             break
     max_bar = min(bar_space, _MAX_BAR) if bar_space >= _MIN_BAR else 0
-    max_litres = max(row.litres for row in layout.rows) or 1
+    max_litres = max((row.litres for row in layout.rows), default=0) or 1
     table = new_table()
     table.add_column(layout.heading, no_wrap=True)
     for column, column_width in zip(layout.columns, layout.widths(wrapped=wrapped), strict=True):
@@ -239,7 +254,7 @@ def _table(layout: _Layout, console_width: int, symbols: _Symbols) -> tuple[Tabl
         table.add_row(row.label, *cells, *bar)
     totals = [column.cells[-1] for column in layout.columns]
     table.add_row(layout.labels[-1], *totals, style="bold")
-    return table, max(console_width, width + _PAD)
+    return table, max(console_width, width + PAD)
 
 
 def _cell(usages: Sequence[Usage], symbols: _Symbols) -> str:
