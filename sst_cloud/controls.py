@@ -53,7 +53,3 @@ def as_thermostat(device: Device) -> Thermostat:
     if not isinstance(device, Thermostat):
         raise CommandError(f"{describe(device)} is not a thermostat")
     return device
-
-
-class Controls:
-    """Stub until the merge."""
