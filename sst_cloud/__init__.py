@@ -23,7 +23,19 @@ __all__, __getattr__, __dir__ = lazy_exports(
         ),
         "cloud.client": ("SSTCloud",),
         "cloud.transport": ("Transport",),
-        "controls": ("CommandResult",),
+        "commands": (
+            "Command",
+            "SetBrightness",
+            "SetFloorWashing",
+            "SetMode",
+            "SetPower",
+            "SetTargetTemperature",
+            "SetValves",
+        ),
+        "controls": (
+            "CommandResult",
+            "Controls",
+        ),
         "display.dataframes": ("readings_frame",),
         "enums": (
             "AccessStatus",

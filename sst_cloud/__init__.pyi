@@ -8,7 +8,15 @@ from .cloud.auth import StoredTokenAuth as StoredTokenAuth
 from .cloud.auth import TokenAuth as TokenAuth
 from .cloud.client import SSTCloud as SSTCloud
 from .cloud.transport import Transport as Transport
+from .commands import Command as Command
+from .commands import SetBrightness as SetBrightness
+from .commands import SetFloorWashing as SetFloorWashing
+from .commands import SetMode as SetMode
+from .commands import SetPower as SetPower
+from .commands import SetTargetTemperature as SetTargetTemperature
+from .commands import SetValves as SetValves
 from .controls import CommandResult as CommandResult
+from .controls import Controls as Controls
 from .display.dataframes import readings_frame as readings_frame
 from .enums import AccessStatus as AccessStatus
 from .enums import DeviceType as DeviceType

@@ -129,8 +129,8 @@ def print_command_results(
     for device, action, result in () if as_json else results:
         outcome = {
             True: "confirmed by the device",
-            None: "accepted by the cloud",
-            False: "accepted by the cloud, but not confirmed by the device; is it online?",
+            None: "accepted",
+            False: "accepted, but not confirmed by the device; is it online?",
         }[result.confirmed]
         click.echo(printable(f"{device.name or device.id}: {action}, {outcome}."))
     if any(result.confirmed is False for _, _, result in results):

@@ -70,7 +70,7 @@ def test_valves_do_not_open_during_a_leak(sst: Run, immediate_cloud: FakeCloud) 
     assert immediate_cloud.commands == []
     words = ("valves", "open", "--device", "Bathroom", "--despite-alarm", "--no-wait")
     status, out, _ = sst(*words)
-    assert (status, out) == (0, "Bathroom: valves opened, accepted by the cloud.\n")
+    assert (status, out) == (0, "Bathroom: valves opened, accepted.\n")
 
 
 def test_unconfirmed_command_is_an_error(sst: Run, immediate_cloud: FakeCloud) -> None:
