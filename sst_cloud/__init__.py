@@ -25,7 +25,19 @@ __all__, __getattr__, __dir__ = lazy_exports(
         "cloud.device_types": ("DeviceType",),
         "cloud.request_limiter": ("RequestLimiter",),
         "cloud.transport": ("Transport",),
-        "controls": ("CommandResult",),
+        "commands": (
+            "Command",
+            "SetBrightness",
+            "SetFloorWashing",
+            "SetMode",
+            "SetPower",
+            "SetTargetTemperature",
+            "SetValves",
+        ),
+        "controls": (
+            "CommandResult",
+            "Controls",
+        ),
         "display.dataframes": ("readings_frame",),
         "enums": (
             "AccessStatus",

@@ -10,7 +10,15 @@ from .cloud.client import SSTCloud as SSTCloud
 from .cloud.device_types import DeviceType as DeviceType
 from .cloud.request_limiter import RequestLimiter as RequestLimiter
 from .cloud.transport import Transport as Transport
+from .commands import Command as Command
+from .commands import SetBrightness as SetBrightness
+from .commands import SetFloorWashing as SetFloorWashing
+from .commands import SetMode as SetMode
+from .commands import SetPower as SetPower
+from .commands import SetTargetTemperature as SetTargetTemperature
+from .commands import SetValves as SetValves
 from .controls import CommandResult as CommandResult
+from .controls import Controls as Controls
 from .display.dataframes import readings_frame as readings_frame
 from .enums import AccessStatus as AccessStatus
 from .enums import Grouping as Grouping

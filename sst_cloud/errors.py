@@ -104,11 +104,11 @@ class CommandError(SSTCloudError):
 
 
 class AlarmActiveError(CommandError):
-    """Valves were not opened because of a leak alarm."""
+    """Valves were not opened, or were closed again: there is a leak, or may be one."""
 
 
 class CommandRejectedError(CommandError):
-    """The cloud or the device refused the command."""
+    """The source or the device refused the command."""
 
 
 class SourceError(SSTCloudError):

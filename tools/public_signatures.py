@@ -102,7 +102,7 @@ def _lines(name: str, item: Item, class_paths: set[str]) -> Iterator[str]:
 
 
 def _is_public(member: str, item: Item) -> bool:
-    if member.startswith("__"):
+    if member.startswith("__") and member.endswith("__"):
         return item.is_function and member not in _DISPLAY_METHODS
     return not member.startswith("_")
 

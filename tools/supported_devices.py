@@ -9,14 +9,21 @@ from typing import Final
 
 import payload_files as files
 from sst_cloud import (
+    Command,
     CommandError,
     Device,
+    SetBrightness,
+    SetFloorWashing,
+    SetMode,
+    SetPower,
+    SetTargetTemperature,
+    SetValves,
     ThermostatMode,
     UnknownDevice,
     ValveState,
     readings_from,
 )
-from sst_cloud.cloud import requests
+from sst_cloud.cloud.requests import request_for
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "devices.md"
 EVIDENCE: Final = {
@@ -69,17 +76,17 @@ def _quantities(model: str) -> list[str]:
 
 def _commands(device: Device) -> Iterator[str]:
     """The commands that are not refused, by trying them."""
-    attempts: dict[str, Callable[[], object]] = {
-        "set_valves": lambda: requests.set_valves(device, ValveState.CLOSED, None),
-        "set_floor_washing": lambda: requests.set_floor_washing(device, on=True),
-        "set_power": lambda: requests.set_power(device, on=True),
-        "set_mode": lambda: requests.set_mode(device, ThermostatMode.CHART),
-        "set_target_temperature": lambda: requests.set_target_temperature(device, 21),
-        "set_brightness": lambda: requests.set_brightness(device, 5),
+    attempts: dict[str, Callable[[], Command]] = {
+        "set_valves": lambda: SetValves(device, ValveState.CLOSED),
+        "set_floor_washing": lambda: SetFloorWashing(device, on=True),
+        "set_power": lambda: SetPower(device, on=True),
+        "set_mode": lambda: SetMode(device, ThermostatMode.CHART),
+        "set_target_temperature": lambda: SetTargetTemperature(device, 21),
+        "set_brightness": lambda: SetBrightness(device, 5),
     }
     for name, attempt in attempts.items():
         try:
-            attempt()
+            request_for(attempt())
         except CommandError:
             continue
         yield name

@@ -12,18 +12,18 @@ from collections.abc import (
     Sequence,
 )
 from datetime import timedelta
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.controls import CommandResult, has_leak_alarm
-from sst_cloud.enums import ThermostatMode, ValveState
+from sst_cloud.commands import Command
+from sst_cloud.controls import Controls
 from sst_cloud.errors import (
-    AlarmActiveError,
+    ApiError,
     AuthenticationError,
+    CommandRejectedError,
     SSTCloudError,
     TokenRejectedError,
 )
@@ -38,23 +38,24 @@ from sst_cloud.models import (
     Network,
     News,
     Snapshot,
-    Thermostat,
     Unreadable,
     User,
     WirelessSensor,
 )
 from sst_cloud.redaction import TOKEN_VARIABLES
 
-from . import requests
 from .auth import Auth
-from .command_runner import CommandRunner
 from .devices.wireless_sensor import sensor_list_fields
 from .request_limiter import RequestLimiter
+from .requests import request_for
 from .structuring import shared_structurer
 from .transport import BASE_URL, Transport
 
 if TYPE_CHECKING:
     from sst_cloud.plugin_url import Option, SourceURL
+
+_REFUSALS: Final = frozenset({400, 404, 405, 409, 415, 422})
+"""Statuses that mean that a command was not carried out."""
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Entity)
@@ -66,7 +67,7 @@ def _unchanged(payload: Any) -> Any:
     return payload
 
 
-class SSTCloud:
+class SSTCloud(Controls):
     """An account of SST Cloud, also as a source: `cloud:`.
 
     Use it as an async context manager, or call `close()` when done. An injected aiohttp
@@ -113,7 +114,6 @@ class SSTCloud:
             clock=self._clock,
             random=random,
         )
-        self._runner = CommandRunner(self._request, self.device, self._clock)
 
     @classmethod
     def from_url(cls, url: "SourceURL") -> Self:
@@ -138,20 +138,9 @@ class SSTCloud:
             return "SST Cloud"
         return f"SST Cloud at {urlsplit(self._base_url).netloc.rpartition('@')[2]}"
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
     async def close(self) -> None:
-        """Close the connections this client opened."""
-        await self._runner.close()
+        """Cancel pending commands, and close the connections this client opened."""
+        await super().close()
         await self._transport.close()
 
     async def login(self) -> str:
@@ -285,90 +274,14 @@ class SSTCloud:
         )
         return devices, Listing.joined(sensors)
 
-    async def set_valves(  # noqa: PLR0913  the last three are options
-        self,
-        module: LeakModule,
-        state: ValveState,
-        group: int | None = None,
-        *,
-        despite_alarm: bool = False,
-        wait: bool = True,
-        limit: float = 60.0,
-    ) -> CommandResult:
-        """Open or close the valves of a leak module: one `group` (1 or 2) or all.
-
-        **Opening lets the water flow.** The module is read again first; during a leak alarm,
-        `AlarmActiveError` is raised unless `despite_alarm` is set.
-
-        All commands are sent only once. With `wait`, the device is polled until it shows the new
-        state, for at most `limit` seconds; the result says whether it did. A device that does not
-        support a command raises `CommandError` before any request; a refusal raises
-        `CommandRejectedError`.
-        """
-        command = requests.set_valves(module, state, group)
-        if command.opens_valves and not despite_alarm:
-            current = await self.device(module.house_id, module.id)
-            if has_leak_alarm(current, group):
-                refused = AlarmActiveError(
-                    f"{module.name or module.id} reports a leak, so its valves were not opened"
-                )
-                refused.add_note("To open them anyway, pass despite_alarm=True.")
-                raise refused
-        return await self._runner.carry_out(command, wait=wait, limit=limit)
-
-    async def set_floor_washing(
-        self,
-        module: LeakModule,
-        on: bool,  # noqa: FBT001  the command's object
-        *,
-        wait: bool = True,
-        limit: float = 60.0,
-    ) -> CommandResult:
-        """Switch the floor-washing mode of a leak module: while on, a leak closes no valves."""
-        command = requests.set_floor_washing(module, on=on)
-        return await self._runner.carry_out(command, wait=wait, limit=limit)
-
-    async def set_power(
-        self,
-        thermostat: Thermostat,
-        on: bool,  # noqa: FBT001  the command's object
-        *,
-        wait: bool = True,
-        limit: float = 60.0,
-    ) -> CommandResult:
-        """Switch a thermostat on or off."""
-        command = requests.set_power(thermostat, on=on)
-        return await self._runner.carry_out(command, wait=wait, limit=limit)
-
-    async def set_mode(
-        self,
-        thermostat: Thermostat,
-        mode: ThermostatMode,
-        *,
-        wait: bool = True,
-        limit: float = 60.0,
-    ) -> CommandResult:
-        """Have a thermostat follow its manual target or its schedule."""
-        command = requests.set_mode(thermostat, mode)
-        return await self._runner.carry_out(command, wait=wait, limit=limit)
-
-    async def set_target_temperature(
-        self, thermostat: Thermostat, celsius: float, *, wait: bool = True, limit: float = 60.0
-    ) -> CommandResult:
-        """Set the target of manual mode: 12 to 45 whole degrees Celsius.
-
-        If several targets are queued for one thermostat, only the last is sent, and all callers
-        get its result.
-        """
-        command = requests.set_target_temperature(thermostat, celsius)
-        return await self._runner.merge(command, wait=wait, limit=limit)
-
-    async def set_brightness(
-        self, thermostat: Thermostat, level: int, *, wait: bool = True, limit: float = 60.0
-    ) -> CommandResult:
-        """Set the display brightness, 0 to 9; EcoSmart 25 only."""
-        command = requests.set_brightness(thermostat, level)
-        return await self._runner.carry_out(command, wait=wait, limit=limit)
+    async def _send(self, command: Command) -> None:
+        request = request_for(command)
+        try:
+            await self._request(request.method, request.path, dict(request.body))
+        except ApiError as error:
+            if error.status in _REFUSALS:
+                raise CommandRejectedError(f"the cloud refused the command: {error}") from error
+            raise
 
     async def _get_one(self, type_: type[E], path: str, **known_fields: Any) -> E:
         def read(payload: Any) -> E:
