@@ -119,22 +119,6 @@ class SetValves(Command):
         states = {valves.state for valves in valve_groups if valves.number in self.groups}
         return states == {self.state}
 
-    def meets_leak(self, module: LeakModule) -> bool:
-        """Whether the module, read again, shows a leak where these valves are."""
-        are_joined = isinstance(module, NeptunSmart) and module.grouping is not Grouping.TWO_GROUPS
-        valve_groups = [
-            valves
-            for valves in module.valve_groups
-            if valves.number == self.group and not are_joined
-        ] or module.valve_groups
-        alarms = [valves.alarm for valves in valve_groups]
-        if any(alarms):
-            return True
-        # A wet line does not say which group it belongs to. While floors are washed, it is no leak.
-        are_all = len(valve_groups) == len(module.valve_groups) and not module.floor_washing
-        is_unknown = not alarms or None in alarms
-        return (are_all or is_unknown) and any(line.leak for line in module.lines)
-
 
 @attrs.frozen
 class SetFloorWashing(Command):

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Final, Self, final
@@ -22,9 +22,9 @@ from .commands import (
     as_leak_module,
     describe,
 )
-from .enums import AccessStatus, ThermostatMode, ValveState
+from .enums import AccessStatus, Grouping, ThermostatMode, ValveState
 from .errors import TRANSIENT, AlarmActiveError, CommandError, SSTCloudError
-from .models import Device, LeakModule, Thermostat
+from .models import Device, LeakModule, NeptunSmart, Thermostat
 
 _log = logging.getLogger(__name__)
 
@@ -144,13 +144,13 @@ class Controls(ABC):
         if command.state is ValveState.CLOSED or despite_alarm:
             return await self.__carry_out(command, wait=wait, limit=limit)
         current = as_leak_module(await self.__look(module))
-        if command.meets_leak(current):
+        if has_leak(current, command.groups if group is None else (group,)):
             raise _alarm(f"{_name(module)} reports a leak, so its valves were not opened")
         if _is_out_of_reach(current):
             raise _alarm(f"{_name(module)} is out of reach, so its valves were not opened")
         command = SetValves(current, state, group)  # its zones may have been joined or separated
         result = await self.__carry_out(command, wait=wait, limit=limit)
-        if isinstance(result.device, LeakModule) and command.meets_leak(result.device):
+        if isinstance(result.device, LeakModule) and has_leak(result.device, command.groups):
             await self.__close_again(attrs.evolve(command, state=ValveState.CLOSED))
         return result
 
@@ -251,7 +251,7 @@ class Controls(ABC):
             await self._send(command)
         except SSTCloudError as error:
             raise CommandError(f"{leak}, and closing them failed: close them. {error}") from error
-        raise _alarm(f"{leak}, so they were closed again")
+        raise _alarm(f"{leak}, so they are being closed")
 
     async def __confirm(
         self, command: Command, limit: float, is_superseded: Callable[[], bool] = lambda: False
@@ -286,6 +286,21 @@ def require_controls(source: object) -> Controls:
     if not isinstance(source, Controls):
         raise CommandError(f"{getattr(source, 'name', type(source).__name__)} takes no commands")
     return source
+
+
+def has_leak(module: LeakModule, groups: Container[int]) -> bool:
+    """Whether there is a leak in one of these valve groups, or in any if the zones are joined."""
+    are_joined = isinstance(module, NeptunSmart) and module.grouping is not Grouping.TWO_GROUPS
+    valve_groups = [
+        valves for valves in module.valve_groups if valves.number in groups and not are_joined
+    ] or module.valve_groups
+    alarms = [valves.alarm for valves in valve_groups]
+    if any(alarms):
+        return True
+    # A wet line does not say which group it belongs to. While floors are washed, it is no leak.
+    are_all = len(valve_groups) == len(module.valve_groups) and not module.floor_washing
+    is_unknown = not alarms or None in alarms
+    return (are_all or is_unknown) and any(line.leak for line in module.lines)
 
 
 def _name(device: Device) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from sst_cloud import (
     AlarmActiveError,
+    Command,
     CommandError,
     CommandRejectedError,
     Device,
@@ -307,6 +308,20 @@ async def test_unsupported_commands_are_refused_before_any_request(
         await client.set_valves(prow, odd)
     with pytest.raises(CommandError, match="manual or chart"):
         await client.set_mode(eco, odd)
+    assert len(home.fake.requests) == before
+
+
+async def test_a_command_of_other_sources_is_refused_before_any_request(
+    home: Home, client: SSTCloud
+) -> None:
+    class SetAlarmVolume(Command):
+        def is_in_effect(self, device: Device) -> bool:
+            return True
+
+    module = await home.read("ProW+", LeakModule)
+    before = len(home.fake.requests)
+    with pytest.raises(CommandError, match="SST Cloud has no command SetAlarmVolume"):
+        await client._send(SetAlarmVolume(module))
     assert len(home.fake.requests) == before
 
 

@@ -8,7 +8,9 @@ from typing import assert_type
 import polars as pl
 
 from sst_cloud import (
+    Command,
     CommandResult,
+    Controls,
     Counter,
     Device,
     Group,
@@ -25,6 +27,8 @@ from sst_cloud import (
     Quantity,
     Reading,
     Schedule,
+    SetTargetTemperature,
+    SetValves,
     Sink,
     Slot,
     Snapshot,
@@ -141,6 +145,19 @@ async def commands(cloud: SSTCloud, module: NeptunSmart, thermostat: Thermostat)
     assert_type(await cloud.set_mode(thermostat, ThermostatMode.CHART), CommandResult)
     assert_type(await cloud.set_target_temperature(thermostat, 21.0), CommandResult)
     assert_type(await cloud.set_brightness(thermostat, 5), CommandResult)
+
+
+async def commands_as_data(module: NeptunSmart, thermostat: Thermostat) -> None:
+    """The client obeys as any source does; commands are data for whoever sends them."""
+    controls: Controls = SSTCloud(TokenAuth("token"))
+    assert_type(await controls.set_power(thermostat, True), CommandResult)
+    command = SetValves(module, ValveState.CLOSED, 1)
+    assert_type(command.device, LeakModule)
+    assert_type(command.state, ValveState)
+    assert_type(command.groups, tuple[int, ...])
+    any_command: Command = command
+    assert_type(any_command.is_in_effect(module), bool)
+    assert_type(SetTargetTemperature(thermostat, 21.0).celsius, int)
 
 
 async def ports() -> None:
