@@ -132,8 +132,7 @@ class Controls(ABC):
         """Open or close the valves of a leak module: one `group` (1 or 2) or all.
 
         **Opening lets the water flow.** The module is read again first; during a leak alarm, or if
-        the module is out of reach, `AlarmActiveError` is raised unless `despite_alarm` is set. If
-        a leak shows only afterwards, while waiting, the valves are closed again and it is raised.
+        the module is out of reach, `AlarmActiveError` is raised unless `despite_alarm` is set.
 
         All commands are sent only once. With `wait`, the device is read until it shows the new
         state, for at most `limit` seconds; the result says whether it did. A device that does not
@@ -149,10 +148,7 @@ class Controls(ABC):
         if _is_out_of_reach(current):
             raise _alarm(f"{_name(module)} is out of reach, so its valves were not opened")
         command = SetValves(current, state, group)  # its zones may have been joined or separated
-        result = await self.__carry_out(command, wait=wait, limit=limit)
-        if isinstance(result.device, LeakModule) and has_leak(result.device, command.groups):
-            await self.__close_again(attrs.evolve(command, state=ValveState.CLOSED))
-        return result
+        return await self.__carry_out(command, wait=wait, limit=limit)
 
     @final
     async def set_floor_washing(
@@ -243,15 +239,6 @@ class Controls(ABC):
         if not wait:
             return CommandResult(None, command.device)
         return await self.__confirm(command, limit)
-
-    async def __close_again(self, command: SetValves) -> None:
-        """A leak that began between the look and the command would go on behind open valves."""
-        leak = f"{_name(command.device)} reports a leak since its valves were opened"
-        try:
-            await self._send(command)
-        except SSTCloudError as error:
-            raise CommandError(f"{leak}, and closing them failed: close them. {error}") from error
-        raise _alarm(f"{leak}, so they are being closed")
 
     async def __confirm(
         self, command: Command, limit: float, is_superseded: Callable[[], bool] = lambda: False

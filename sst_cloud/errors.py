@@ -104,7 +104,7 @@ class CommandError(SSTCloudError):
 
 
 class AlarmActiveError(CommandError):
-    """Valves were not opened, or were closed again: there is a leak, or may be one."""
+    """Valves were not opened: there is a leak, or may be one."""
 
 
 class CommandRejectedError(CommandError):

@@ -92,15 +92,15 @@ def zone(number: int = 1, *, alarm: bool | None = False) -> ValveGroup:
 
 
 def prow(*groups: ValveGroup, **fields: Any) -> NeptunProW:
-    return NeptunProW(**ids(type=2, name="Bath", valve_groups=groups or (zone(),), **fields))
+    return NeptunProW(**ids(name="Bath", valve_groups=groups or (zone(),), **fields))
 
 
 def smart(*groups: ValveGroup, **fields: Any) -> NeptunSmart:
-    return NeptunSmart(**ids(type=7, name="Bath", valve_groups=groups, **fields))
+    return NeptunSmart(**ids(name="Bath", valve_groups=groups, **fields))
 
 
 def thermostat(**fields: Any) -> Thermostat:
-    return Thermostat(**ids(id=2, type=0, name="Floor", **fields))
+    return Thermostat(**ids(id=2, name="Floor", **fields))
 
 
 def ids(**fields: Any) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from sst_cloud import (
     Device,
     Grouping,
     LeakModule,
-    ServiceUnavailableError,
     SetValves,
     Snapshot,
     ThermostatMode,
@@ -177,7 +176,7 @@ def test_a_command_that_the_device_cannot_carry_out_cannot_be_created(
 
 
 async def test_a_module_of_another_make_has_the_groups_that_it_reports() -> None:
-    module = LeakModule(id=1, house_id=5, type=99, valve_groups=(zone(1), zone(2)))
+    module = LeakModule(id=1, house_id=5, valve_groups=(zone(1), zone(2)))
     plant = Plant(module)
     for group in (None, 2):
         assert (await plant.set_valves(module, OPENED, group)).confirmed is True
@@ -235,7 +234,7 @@ async def test_valves_of_a_module_out_of_reach_are_closed_but_not_opened(
         (prow(lines=(wet_line(),), floor_washing=True), None, True),
         (prow(zone(alarm=None), lines=(wet_line(),), floor_washing=True), None, False),
         (prow(zone(alarm=None)), None, True),
-        (LeakModule(id=1, house_id=5, type=99, lines=(wet_line(),)), None, False),
+        (LeakModule(id=1, house_id=5, lines=(wet_line(),)), None, False),
         (smart(zone(1), zone(2), grouping=SEPARATE, lines=(wet_line(),)), None, False),
         (smart(zone(1), zone(2), grouping=SEPARATE, lines=(wet_line(),)), 1, True),
         (smart(zone(1), zone(2, alarm=None), grouping=SEPARATE, lines=(wet_line(),)), 2, False),
@@ -252,33 +251,6 @@ async def test_a_wet_line_counts_unless_its_group_is_known_to_be_dry(
         with pytest.raises(AlarmActiveError):
             await plant.set_valves(module, OPENED, group)
     assert bool(plant.sent) is opens
-
-
-async def test_valves_opened_while_a_leak_began_are_closed_again() -> None:
-    module = prow()
-    plant = Plant(module)
-    plant.before_send = lambda: plant.change(module, valve_groups=(zone(alarm=True),))
-    with pytest.raises(AlarmActiveError, match="a leak since its valves were opened") as caught:
-        await plant.set_valves(module, OPENED)
-    assert caught.value.__notes__ == ["To open them anyway, pass despite_alarm=True."]
-    assert plant.valves() == [(OPENED, (1,)), (CLOSED, (1,))]
-    await plant.set_valves(module, OPENED, despite_alarm=True)
-    assert len(plant.sent) == 3
-
-
-async def test_valves_that_cannot_be_closed_again_are_reported() -> None:
-    module = prow()
-    plant = Plant(module)
-
-    def fail_second_time() -> None:
-        plant.change(module, valve_groups=(zone(alarm=True),))
-        if plant.sent:
-            raise ServiceUnavailableError(503, "busy", "/")
-
-    plant.before_send = fail_second_time
-    with pytest.raises(CommandError, match=r"closing them failed: close them. .*busy") as caught:
-        await plant.set_valves(module, OPENED)
-    assert not isinstance(caught.value, AlarmActiveError)
 
 
 @pytest.mark.parametrize("other", [prow(id=9), prow(house_id=9)])
@@ -310,7 +282,7 @@ async def test_a_look_that_fails_opens_nothing() -> None:
 
 async def test_a_module_that_has_become_unreadable_is_neither_opened_nor_confirmed() -> None:
     module = prow()
-    unknown = UnknownDevice(id=1, house_id=5, type=77)
+    unknown = UnknownDevice(id=1, house_id=5)
     plant = Plant(module)
     plant.devices[1] = unknown
     with pytest.raises(CommandError, match="is not a leak module"):
