@@ -35,8 +35,8 @@ from sst_cloud import (
     readings_from,
     tlv_frame,
 )
-from sst_cloud.cli import selection
 from sst_cloud.cli.output import print_json, warn_missing
+from sst_cloud.cli.selection import Selection
 from sst_cloud.cloud.devices.wireless_sensor import sensor_list_fields
 from sst_cloud.cloud.structuring import Structurer
 from sst_cloud.collector.metrics import exposition
@@ -299,7 +299,7 @@ def joined(size: int) -> Run:
 def modules_by_house_name(snapshot: Snapshot) -> object:
     """The modules of all houses of one name."""
     return asyncio.run(
-        selection.find_devices(Cloud(snapshot), LeakModule, ["Home"], ["Module"], all_matching=True)
+        Selection(LeakModule, ["Home"], ["Module"], all_matching=True).devices(Cloud(snapshot))
     )
 
 

@@ -1,15 +1,23 @@
 """Choosing houses and devices: `--house` and `--device`."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Generic, TypeVar
 
+import attrs
 import click
 
+from sst_cloud.controls import CommandResult, Controls, require_controls
+from sst_cloud.errors import SSTCloudError
 from sst_cloud.models import Device, Snapshot
 from sst_cloud.source import Source, read_devices, read_snapshot
 
+from .output import print_message
 from .params import FiniteRange
 from .settings import Settings
+
+Results = list[tuple[str, CommandResult]]
+"""What was done, in words, and its outcome."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 D = TypeVar("D", bound=Device)
@@ -29,32 +37,70 @@ def device_options(command: F) -> F:
     return command
 
 
-async def find_devices(
-    source: Source,
-    kind: type[D],
-    house_names: Sequence[str],
-    device_names: Sequence[str],
-    *,
-    all_matching: bool,
-) -> list[D]:
-    """The matching devices; several only if each is named, or with `--all`."""
-    houses, devices = await read_devices(source, house_names)
-    names = {device.house_id: f"house {device.house_id}" for device in devices}
-    names |= {house.id: house.name for house in houses}
-    candidates = [device for device in devices if isinstance(device, kind)]
-    selected = [
-        device for device in candidates if not device_names or _is_named(device, device_names)
-    ]
-    missing = [
-        name for name in device_names if not any(_is_named(device, [name]) for device in candidates)
-    ]
-    listing = ", ".join(f"{d.name} ({d.id}, {names[d.house_id]})" for d in candidates) or "none"
-    if missing or not selected:
-        device_name = f"device {missing[0]!r}" if missing else "such device"
-        raise click.ClickException(f"there is no {device_name}; {source.name} has: {listing}")
-    if len(selected) > 1 and not all_matching and not device_names:
-        raise click.ClickException(f"choose one with --device, or use --all; there are: {listing}")
-    return selected
+@attrs.frozen
+class Selection(Generic[D]):
+    """Devices of a kind: several only if each is named, or with `--all`."""
+
+    kind: type[D]
+    house_names: Sequence[str]
+    device_names: Sequence[str]
+    all_matching: bool
+
+    async def devices(self, source: Source) -> list[D]:
+        """The matching devices of a source. Raises `ClickException` if there is none."""
+        houses, devices = await read_devices(source, self.house_names)
+        names = {device.house_id: f"house {device.house_id}" for device in devices}
+        names |= {house.id: house.name for house in houses}
+        candidates = [device for device in devices if isinstance(device, self.kind)]
+        selected = [
+            d for d in candidates if not self.device_names or _is_named(d, self.device_names)
+        ]
+        missing = [
+            name
+            for name in self.device_names
+            if not any(_is_named(device, [name]) for device in candidates)
+        ]
+        listing = ", ".join(f"{d.name} ({d.id}, {names[d.house_id]})" for d in candidates) or "none"
+        if missing or not selected:
+            device_name = f"device {missing[0]!r}" if missing else "such device"
+            raise click.ClickException(f"there is no {device_name}; {source.name} has: {listing}")
+        if len(selected) > 1 and not self.all_matching and not self.device_names:
+            raise click.ClickException(
+                f"choose one with --device, or use --all; there are: {listing}"
+            )
+        return selected
+
+
+async def carry_out(
+    settings: Settings,
+    selection: Selection[D],
+    action: Callable[[Controls, D], Awaitable[Results]],
+) -> list[tuple[Device, str, CommandResult]]:
+    """Send commands to devices, through the first source that takes commands and answers.
+
+    Once a command has been sent, no other source is tried. Raises `CommandError` if no source takes
+    commands.
+    """
+    sources = [settings.open_source(url) for url in dict.fromkeys(settings.sources)]
+    obeying = [source for source in sources if isinstance(source, Controls)]
+    if not obeying:
+        require_controls(sources[0])
+    for source in obeying:
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(source)
+                devices = await selection.devices(source)
+            except SSTCloudError as error:
+                if source is obeying[-1]:
+                    raise
+                print_message(f"Warning: {source.name}: {error}; asking the next source")
+            else:
+                return [
+                    (device, name, result)
+                    for device in devices
+                    for name, result in await action(source, device)
+                ]
+    return []
 
 
 def _is_named(device: Device, names: Sequence[str]) -> bool:

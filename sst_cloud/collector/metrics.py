@@ -179,7 +179,8 @@ def _reading_metrics(latest: Sequence[Reading]) -> Iterator["Metric"]:
     for reading in {reading.series: reading for reading in latest}.values():
         record = reading.as_dict()
         labels = ["" if record[name] is None else str(record[name]) for name in _POINT_LABELS]
-        if not (reading.quantity.is_total and reading.quality is Quality.SUSPECT):
+        is_reset = reading.quantity.is_total and reading.quality is Quality.SUSPECT
+        if reading.unit == reading.quantity.unit and not is_reset:  # a level is no percentage
             factor = 0.01 if reading.quantity.unit == "%" else 1
             values[reading.quantity].add_metric(labels, reading.value * factor)
         labels.insert(0, reading.quantity.value)

@@ -5,12 +5,17 @@ import asyncio
 import click
 
 from sst_cloud.cli.output import json_option, print_command_results
-from sst_cloud.cli.selection import device_options, find_devices, house_option
-from sst_cloud.cli.settings import Settings, account_options
-from sst_cloud.cloud.client import SSTCloud
-from sst_cloud.controls import CommandResult
+from sst_cloud.cli.selection import (
+    Results,
+    Selection,
+    carry_out,
+    device_options,
+    house_option,
+)
+from sst_cloud.cli.settings import Settings, source_options
+from sst_cloud.controls import Controls
 from sst_cloud.enums import ThermostatMode
-from sst_cloud.models import Device, Thermostat
+from sst_cloud.models import Thermostat
 
 
 @click.group()
@@ -26,7 +31,7 @@ def thermostat() -> None:
 @device_options
 @house_option
 @json_option
-@account_options
+@source_options
 @click.pass_obj
 def set_(  # noqa: PLR0913  one per option
     settings: Settings,
@@ -48,32 +53,24 @@ def set_(  # noqa: PLR0913  one per option
             "nothing to set: use --temperature, --mode, --on, --off or --brightness"
         )
 
-    async def apply_settings(
-        cloud: SSTCloud, device: Thermostat
-    ) -> list[tuple[str, CommandResult]]:
+    async def apply_settings(controls: Controls, device: Thermostat) -> Results:
         results = []
         if power is not None:
-            result = await cloud.set_power(device, power, wait=wait, limit=limit)
+            result = await controls.set_power(device, power, wait=wait, limit=limit)
             results.append(("switched on" if power else "switched off", result))
         if mode is not None:
-            result = await cloud.set_mode(device, ThermostatMode(mode), wait=wait, limit=limit)
+            result = await controls.set_mode(device, ThermostatMode(mode), wait=wait, limit=limit)
             results.append((f"mode {mode}", result))
         if temperature is not None:
-            result = await cloud.set_target_temperature(device, temperature, wait=wait, limit=limit)
+            result = await controls.set_target_temperature(
+                device, temperature, wait=wait, limit=limit
+            )
             results.append((f"target {temperature} °C", result))
         if brightness is not None:
-            result = await cloud.set_brightness(device, brightness, wait=wait, limit=limit)
+            result = await controls.set_brightness(device, brightness, wait=wait, limit=limit)
             results.append((f"brightness {brightness}", result))
         return results
 
-    async def run_commands() -> list[tuple[Device, str, CommandResult]]:
-        async with settings.client() as cloud:
-            return [
-                (device, action, result)
-                for device in await find_devices(
-                    cloud, Thermostat, house_names, device_names, all_matching=all_matching
-                )
-                for action, result in await apply_settings(cloud, device)
-            ]
-
-    print_command_results(asyncio.run(run_commands()), as_json=as_json)
+    selection = Selection(Thermostat, house_names, device_names, all_matching)
+    results = asyncio.run(carry_out(settings, selection, apply_settings))
+    print_command_results(results, as_json=as_json)
