@@ -82,16 +82,16 @@ async def carry_out(
     commands.
     """
     sources = [settings.open_source(url) for url in dict.fromkeys(settings.sources)]
-    obeying = [source for source in sources if isinstance(source, Controls)]
-    if not obeying:
+    controllable = [source for source in sources if isinstance(source, Controls)]
+    if not controllable:
         require_controls(sources[0])
-    for source in obeying:
+    for source in controllable:
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(source)
                 devices = await selection.devices(source)
             except SSTCloudError as error:
-                if source is obeying[-1]:
+                if source is controllable[-1]:
                     raise
                 print_message(f"Warning: {source.name}: {error}; asking the next source")
             else:
