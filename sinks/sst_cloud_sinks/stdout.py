@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TextIO
 
 from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
+from sst_cloud.extras import require
 from sst_cloud.readings import Quality, Reading
 from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport, choice
 from sst_cloud.wording import printable
@@ -97,13 +98,10 @@ def _json(reading: Reading) -> str:
 
 
 def _table(readings: Sequence[Reading]) -> "Table":
-    try:
-        from rich.table import Table  # noqa: PLC0415  only for tables
-        from rich.text import Text  # noqa: PLC0415
-    except ImportError:
-        raise SinkOptionsError(
-            "format=table needs one more package: pip install 'sst-cloud[cli]'"
-        ) from None
+    require("format=table", "rich", extra="cli", error=SinkOptionsError)
+    from rich.table import Table  # noqa: PLC0415  only for tables
+    from rich.text import Text  # noqa: PLC0415
+
     rows = [_row(reading) for reading in readings]
     columns = [column for column in _COLUMNS if any(row[column] for row in rows)]
     table = Table(box=None, pad_edge=False, title_justify="left", title_style="")

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ def test_piped_output_is_utf8_unless_configured_otherwise(
 def test_missing_cli_extra_is_explained(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sst_cloud.cli.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "rich", None)
     with pytest.raises(SystemExit) as caught:
         main(["houses"])
     assert "pip install 'sst-cloud[cli]'" in str(caught.value)
