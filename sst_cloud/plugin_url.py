@@ -38,6 +38,11 @@ def choice(*allowed: str) -> Callable[[str], str]:
     return convert
 
 
+def flag(text: str) -> bool:
+    """Converter for an option that is `yes` or `no`."""
+    return choice("yes", "no")(text) == "yes"
+
+
 def _read_only(secrets: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(secrets)
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, Self, runtime_checkable
 import attrs
 
 from .enums import Quantity
-from .plugin_url import Option, SinkURL, choice
+from .plugin_url import Option, SinkURL, choice, flag
 from .readings import Reading
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "WarmUp",
     "WriteReport",
     "choice",
+    "flag",
 ]
 
 

@@ -170,4 +170,4 @@ def test_only_the_sink_asked_for_is_imported() -> None:
         "print([m for m in sys.modules if m.startswith('sst_cloud_sinks.')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['sst_cloud_sinks.stdout']"
+    assert done.stdout.strip() == "['sst_cloud_sinks.base', 'sst_cloud_sinks.stdout']"

@@ -4,14 +4,15 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TextIO
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TextIO
 
 from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
 from sst_cloud.extras import require
 from sst_cloud.readings import Quality, Reading
-from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport, choice
+from sst_cloud.sink import Guarantee, Option, WriteReport, choice
 from sst_cloud.wording import printable
+
+from .base import BaseSink
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,13 +22,12 @@ _WIDTH_IF_NO_TERMINAL: Final = 250
 """Characters: in a pipe or a file, nothing is cut."""
 
 
-class StdoutSink:
+class StdoutSink(BaseSink):
     """Prints readings: one JSON object per line, or a table.
 
     Raises `BrokenPipeError` if the consumer closes the pipe.
     """
 
-    target: ClassVar[str] = ""
     options: ClassVar[Sequence[Option]] = (
         Option("format", "jsonl (default) or table", choice("jsonl", "table")),
     )
@@ -39,28 +39,10 @@ class StdoutSink:
         format: Literal["jsonl", "table"] = "jsonl",  # noqa: A002  the option's name
         stream: TextIO | None = None,
     ) -> None:
+        if format == "table":  # report a missing rich now, not after the first poll
+            require("format=table", "rich", extra="cli", error=SinkOptionsError)
         self._format = format
         self._stream = stream
-
-    @classmethod
-    def from_url(cls, url: SinkURL) -> Self:
-        """`stdout:` or `stdout:?format=table`."""
-        url.no_target()
-        values = url.convert(cls.options)
-        if values.get("format") == "table":
-            _table([])  # reports a missing rich now, not after the first poll
-        return cls(**values)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        return None
 
     async def check(self) -> None:
         """Raise `SinkUnavailableError` if standard output is closed."""
@@ -98,7 +80,6 @@ def _json(reading: Reading) -> str:
 
 
 def _table(readings: Sequence[Reading]) -> "Table":
-    require("format=table", "rich", extra="cli", error=SinkOptionsError)
     from rich.table import Table  # noqa: PLC0415  only for tables
     from rich.text import Text  # noqa: PLC0415
 
