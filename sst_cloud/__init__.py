@@ -61,6 +61,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "SinkOptionsError",
             "SinkRefusedError",
             "SinkUnavailableError",
+            "StoreMissingError",
             "TokenRejectedError",
             "TransportError",
             "UnknownSinkError",
@@ -100,6 +101,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
         "readings": ("Reading",),
         "sink": (
             "History",
+            "Provisioned",
             "Rejection",
             "Sink",
             "WriteReport",

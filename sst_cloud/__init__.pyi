@@ -43,6 +43,7 @@ from .errors import SinkError as SinkError
 from .errors import SinkOptionsError as SinkOptionsError
 from .errors import SinkRefusedError as SinkRefusedError
 from .errors import SinkUnavailableError as SinkUnavailableError
+from .errors import StoreMissingError as StoreMissingError
 from .errors import TokenRejectedError as TokenRejectedError
 from .errors import TransportError as TransportError
 from .errors import UnknownSinkError as UnknownSinkError
@@ -76,6 +77,7 @@ from .plugins import installed_sinks as installed_sinks
 from .plugins import open_sink as open_sink
 from .readings import Reading as Reading
 from .sink import History as History
+from .sink import Provisioned as Provisioned
 from .sink import Rejection as Rejection
 from .sink import Sink as Sink
 from .sink import WriteReport as WriteReport

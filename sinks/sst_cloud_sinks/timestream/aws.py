@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
+from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError, StoreMissingError
 from sst_cloud.extras import require
 from sst_cloud.http_bodies import EXCERPT_LENGTH
 from sst_cloud.sent_secrets import Secrets
@@ -243,7 +243,7 @@ class Connection:
         if code in _BAD_CREDENTIALS:
             return SinkRefusedError(f"AWS rejected the credentials {reason}; renew them")
         if code == "ResourceNotFoundException":
-            return SinkRefusedError(
+            return StoreMissingError(
                 f"there is no table {self.table} {reason}; check its name and region, or create it"
             )
         if code in ("AccessDeniedException", "AccessDenied"):

@@ -11,13 +11,13 @@ from urllib.parse import unquote
 
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
 from sst_cloud.readings import Quantity, Reading
-from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport, flag
+from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport, flag, retention
 from sst_cloud_sinks.base import BaseSink, BatchRefusedError
 
-from . import tables
 from .aws import CREDENTIALS, QUERY, WRITE, Connection, Refusal
 from .batches import BATCH_SIZE, Entry, plan, request_for
 from .history import history, newest, rows
+from .tables import Retention, create
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,256}")
 _TIME_REJECTED: Final = re.compile(
@@ -34,7 +34,8 @@ class TimestreamSink(BaseSink):
     """Writes readings to a table of Amazon Timestream, and reads them back.
 
     `location` is the value of that dimension, by default the house's name. `overwrite` lets later
-    values replace stored ones. `credentials` are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with
+    values replace stored ones. `memory`, `magnetic` and `magnetic_writes` are for `provision` only.
+    `credentials` are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with
     AWS_SESSION_TOKEN if there is one; by default they come from where AWS programs find them, as
     they do for a `profile`. `timeout` and `query_timeout` are in seconds per request, including
     retries; at most `concurrency` requests run at a time. An injected aiobotocore `client`
@@ -48,6 +49,9 @@ class TimestreamSink(BaseSink):
         Option("profile", "profile in ~/.aws/config"),
         Option("endpoint_url", "use this endpoint; AWS_ENDPOINT_URL is ignored"),
         Option("overwrite", "yes: replace stored values; no (default)", flag),
+        Option("memory", "to provision: greatest age of a new reading, default 30d", retention),
+        Option("magnetic", "to provision: how long to keep readings, default 10y", retention),
+        Option("magnetic_writes", "to provision: yes: accept older readings, too", flag),
     )
     guarantee: ClassVar[Guarantee] = Guarantee.IDEMPOTENT
     secrets: ClassVar[Sequence[str]] = CREDENTIALS
@@ -63,6 +67,9 @@ class TimestreamSink(BaseSink):
         profile: str | None = None,
         endpoint_url: str | None = None,
         overwrite: bool = False,
+        memory: timedelta = timedelta(days=30),
+        magnetic: timedelta = timedelta(days=3650),
+        magnetic_writes: bool = False,
         credentials: Mapping[str, str] | None = None,
         client: Any = None,
         query_client: Any = None,
@@ -82,6 +89,7 @@ class TimestreamSink(BaseSink):
         self._name = f"{database}/{table}"
         self._location = location
         self._overwrite = overwrite
+        self._retention = Retention.from_periods(memory, magnetic, writes=magnetic_writes)
         self._version = 0
         self.max_concurrency = concurrency
         clients = {WRITE: client, QUERY: query_client}
@@ -179,15 +187,12 @@ class TimestreamSink(BaseSink):
         """The newest reading of every series. Timestream scans the whole table for this."""
         return await newest(self._aws, self._quoted_table)
 
-    async def create(
-        self, *, memory: timedelta, magnetic: timedelta, magnetic_writes: bool = False
-    ) -> Sequence[str]:
+    async def provision(self) -> Sequence[str]:
         """Create database and table if missing; returns what was done, a sentence each.
 
         The retention of an existing table is never shortened: that would delete readings.
         """
-        retention = tables.Retention.from_periods(memory, magnetic, writes=magnetic_writes)
-        return await tables.create(self._aws, self._database, self._table, retention)
+        return await create(self._aws, self._database, self._table, self._retention)
 
     @property
     def _quoted_table(self) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 import attrs
 import click
 
+from sst_cloud.cli.app import error_message
 from sst_cloud.cli.collect_options import handler_from_option, on_event_option
 from sst_cloud.cli.config import config_option
 from sst_cloud.cli.output import json_option, print_json, stdout_console
@@ -120,7 +121,7 @@ def _failed_result(name: str, error: Exception) -> CheckResult:
     if isinstance(error, click.ClickException):
         reason = error.format_message()
     elif isinstance(error, SSTCloudError):
-        reason = str(error)
+        reason = error_message(error)
     elif isinstance(error, TimeoutError):
         reason = f"no response within {_TIMEOUT:g} s"
     else:
