@@ -57,6 +57,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "RequestTimeoutError",
             "SSTCloudError",
             "ServiceUnavailableError",
+            "SinkClosedError",
             "SinkError",
             "SinkOptionsError",
             "SinkRefusedError",

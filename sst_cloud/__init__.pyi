@@ -39,6 +39,7 @@ from .errors import RateLimitedError as RateLimitedError
 from .errors import RequestTimeoutError as RequestTimeoutError
 from .errors import SSTCloudError as SSTCloudError
 from .errors import ServiceUnavailableError as ServiceUnavailableError
+from .errors import SinkClosedError as SinkClosedError
 from .errors import SinkError as SinkError
 from .errors import SinkOptionsError as SinkOptionsError
 from .errors import SinkRefusedError as SinkRefusedError

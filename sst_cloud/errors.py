@@ -130,6 +130,10 @@ class SinkRefusedError(SinkError):
     """The store refuses the readings until something is fixed: do not retry."""
 
 
+class SinkClosedError(SinkRefusedError):
+    """Nobody will take readings from the sink again: the reader of a pipe has closed it."""
+
+
 class StoreMissingError(SinkRefusedError):
     """The store does not exist, and the sink can create it: see `Provisioned`."""
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, TextIO
 
-from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
+from sst_cloud.errors import SinkClosedError, SinkOptionsError, SinkUnavailableError
 from sst_cloud.extras import require
 from sst_cloud.readings import Quality, Reading
 from sst_cloud.sink import Guarantee, Option, WriteReport, choice
@@ -25,7 +25,7 @@ _WIDTH_IF_NO_TERMINAL: Final = 250
 class StdoutSink(BaseSink):
     """Prints readings: one JSON object per line, or a table.
 
-    Raises `BrokenPipeError` if the consumer closes the pipe.
+    Raises `SinkClosedError` once the reader of a pipe has closed it.
     """
 
     options: ClassVar[Sequence[Option]] = (
@@ -43,9 +43,12 @@ class StdoutSink(BaseSink):
             require("format=table", "rich", extra="cli", error=SinkOptionsError)
         self._format = format
         self._stream = stream
+        self._pipe_closed = False
 
     async def check(self) -> None:
         """Raise `SinkUnavailableError` if standard output is closed."""
+        if self._pipe_closed:
+            raise SinkClosedError("the reader has closed the pipe")
         is_closed = self._stream is None and sys.__stdout__ is None
         if is_closed or self._output.closed:
             raise SinkUnavailableError("standard output is closed")
@@ -53,8 +56,12 @@ class StdoutSink(BaseSink):
     async def write(self, readings: Sequence[Reading]) -> WriteReport:
         """Print and flush; a full pipe does not block other tasks."""
         await self.check()
-        if readings:
-            await asyncio.to_thread(self._print, readings)
+        try:
+            if readings:
+                await asyncio.to_thread(self._print, readings)
+        except BrokenPipeError:
+            self._pipe_closed = True
+        await self.check()
         return WriteReport(accepted=len(readings))
 
     @property

@@ -20,6 +20,7 @@ from sst_cloud.errors import (
     OutboxInUseError,
     OutboxMissingError,
     ServiceUnavailableError,
+    SinkClosedError,
     SinkOptionsError,
     SSTCloudError,
     StoreMissingError,
@@ -149,7 +150,7 @@ def _run(args: Sequence[str], settings: Settings) -> int:
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
             return _INTERRUPTED
-        except BrokenPipeError:
+        except (BrokenPipeError, SinkClosedError):
             _discard_output(sys.stdout)  # the reader has closed the pipe
         except SSTCloudError as error:
             print_message(f"Error: {error_message(error)}")

@@ -11,7 +11,7 @@ from sst_cloud.cli.output import json_option, print_message, warn_missing
 from sst_cloud.cli.selection import house_option, read_snapshot
 from sst_cloud.cli.settings import Settings, account_options
 from sst_cloud.cli.sink_options import open_sinks, sink_option
-from sst_cloud.errors import SSTCloudError
+from sst_cloud.errors import SinkClosedError, SSTCloudError
 from sst_cloud.extraction import readings_from
 from sst_cloud.sink import Sink
 
@@ -55,7 +55,7 @@ async def _read(settings: Settings, urls: Sequence[str], house_names: Sequence[s
                 point = f"{rejection.reading.quantity} of {rejection.reading.point_id}"
                 print_message(f"Warning: {name} rejected {point}: {rejection.reason}")
     if errors:
-        raise errors[0]
+        raise min(errors, key=lambda error: isinstance(error, SinkClosedError))
     if rejected:
         raise click.exceptions.Exit(1)
 
