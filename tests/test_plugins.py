@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from plugins import plugin
 from sst_cloud import SinkError, SinkOptionsError, UnknownSinkError, installed_sinks, open_sink
 from sst_cloud.plugin_url import public_part
 from sst_cloud.plugins import declared_secrets
-from sst_cloud.sink import Option, SinkURL
+from sst_cloud.sink import Option, SinkURL, retention
 
 
 def test_builtin_sinks_are_installed() -> None:
@@ -128,6 +129,20 @@ def test_any_text_opens_a_sink_or_raises_a_sink_error(text: str) -> None:
     else:
         message = "fine"
     assert message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("12h", timedelta(hours=12)), ("8w", timedelta(weeks=8)), ("10y", timedelta(days=3650))],
+)
+def test_retention_is_a_number_and_a_unit(text: str, expected: timedelta) -> None:
+    assert retention(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "30", "0d", "-1d", "1.5h", "1m", "1h30m", "9999999y", "٣d"])
+def test_other_retentions_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a time like 12h, 30d or 10y"):
+        retention(text)
 
 
 def test_options_are_converted() -> None:

@@ -53,6 +53,19 @@ def test_collector_ends_when_its_output_pipe_is_closed(logged_in: FakeCloud, fol
     assert (sink.delivered, sink.waiting) == (0, 52)
 
 
+@pytest.mark.parametrize("command", [["read"], ["collect", "--once", "--quiet", "--state", "s"]])
+def test_other_sinks_get_their_readings_if_the_output_pipe_is_closed(
+    logged_in: FakeCloud, folder: Path, command: list[str]
+) -> None:
+    first, second = os.pipe()
+    os.close(first)
+    words = [*PROGRAM, *command, "--sink", "stdout:", "--sink", "csv:home.csv"]
+    done = subprocess.run(words, stdout=second, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(second)
+    assert (done.returncode, "Error" in done.stderr) == (0, False)
+    assert len((folder / "home.csv").read_text().splitlines()) == 53
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("command", ["read", "counters", "houses --json", "sinks", "--help"])
 def test_full_disk_is_reported(logged_in: FakeCloud, command: str) -> None:
