@@ -49,12 +49,14 @@ from .errors import RateLimitedError as RateLimitedError
 from .errors import RequestTimeoutError as RequestTimeoutError
 from .errors import SSTCloudError as SSTCloudError
 from .errors import ServiceUnavailableError as ServiceUnavailableError
+from .errors import SinkClosedError as SinkClosedError
 from .errors import SinkError as SinkError
 from .errors import SinkOptionsError as SinkOptionsError
 from .errors import SinkRefusedError as SinkRefusedError
 from .errors import SinkUnavailableError as SinkUnavailableError
 from .errors import SourceError as SourceError
 from .errors import SourceOptionsError as SourceOptionsError
+from .errors import StoreMissingError as StoreMissingError
 from .errors import TokenRejectedError as TokenRejectedError
 from .errors import TransportError as TransportError
 from .errors import UnknownSinkError as UnknownSinkError
@@ -95,6 +97,7 @@ from .polling import poll_once as poll_once
 from .quantities import Quantity as Quantity
 from .readings import Reading as Reading
 from .sink import History as History
+from .sink import Provisioned as Provisioned
 from .sink import Rejection as Rejection
 from .sink import Sink as Sink
 from .sink import WriteReport as WriteReport

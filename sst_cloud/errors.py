@@ -150,6 +150,14 @@ class SinkRefusedError(SinkError):
     """The store refuses the readings until something is fixed: do not retry."""
 
 
+class SinkClosedError(SinkRefusedError):
+    """Nobody will take readings from the sink again: the reader of a pipe has closed it."""
+
+
+class StoreMissingError(SinkRefusedError):
+    """The store does not exist, and the sink can create it: see `Provisioned`."""
+
+
 class OutboxError(SSTCloudError):
     """The outbox cannot be used: it is not an outbox, is damaged, or the disk is full."""
 

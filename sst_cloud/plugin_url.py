@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Self
@@ -16,6 +17,8 @@ from .redaction import MASK, is_sensitive, redact, redact_text
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _OPTION: Final = re.compile(r"[a-z][a-z_-]{0,30}", re.IGNORECASE)
 """An option's name that messages may contain: other text may be a misplaced secret."""
+
+_HOURS_PER_UNIT: Final = {"h": 1, "d": 24, "w": 7 * 24, "y": 365 * 24}
 
 
 @attrs.frozen
@@ -36,6 +39,19 @@ def choice(*allowed: str) -> Callable[[str], str]:
         return text
 
     return convert
+
+
+def flag(text: str) -> bool:
+    """Converter for an option that is `yes` or `no`."""
+    return choice("yes", "no")(text) == "yes"
+
+
+def retention(text: str) -> timedelta:
+    """Converter for how long to keep something: `12h`, `30d`, `8w`, `10y` (of 365 days)."""
+    match = re.fullmatch(r"([1-9]\d{0,5})([hdwy])", text)
+    if not match:
+        raise ValueError("a time like 12h, 30d or 10y")
+    return timedelta(hours=int(match[1]) * _HOURS_PER_UNIT[match[2]])
 
 
 def _read_only(secrets: Mapping[str, str]) -> Mapping[str, str]:

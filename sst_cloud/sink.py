@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol, Self, runtime_checkable
 
 import attrs
 
-from .plugin_url import Option, SinkURL, choice
+from .plugin_url import Option, SinkURL, choice, flag, retention
 from .quantities import Quantity
 from .readings import Reading
 
@@ -17,6 +17,7 @@ __all__ = [
     "Guarantee",
     "History",
     "Option",
+    "Provisioned",
     "Rejection",
     "Sink",
     "SinkType",
@@ -24,6 +25,8 @@ __all__ = [
     "WarmUp",
     "WriteReport",
     "choice",
+    "flag",
+    "retention",
 ]
 
 
@@ -89,6 +92,15 @@ class WarmUp(Protocol):
 
     async def warm_up(self) -> None:
         """Do what the first write would otherwise have to do."""
+        ...
+
+
+@runtime_checkable
+class Provisioned(Protocol):
+    """A sink that can create its store; `StoreMissingError` says that there is none."""
+
+    async def provision(self) -> Sequence[str]:
+        """Create what is missing, and keep what there is; returns a message for each step."""
         ...
 
 

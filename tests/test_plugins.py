@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sst_cloud import (
 )
 from sst_cloud.plugin_url import public_part
 from sst_cloud.plugins import declared_secrets
-from sst_cloud.sink import Option, SinkURL
+from sst_cloud.sink import Option, SinkURL, retention
 from sst_cloud.testing.sink_contract import sample_reading
 
 
@@ -139,6 +140,20 @@ def test_any_text_opens_a_sink_or_raises_a_sink_error(text: str) -> None:
     assert message
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("12h", timedelta(hours=12)), ("8w", timedelta(weeks=8)), ("10y", timedelta(days=3650))],
+)
+def test_retention_is_a_number_and_a_unit(text: str, expected: timedelta) -> None:
+    assert retention(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "30", "0d", "-1d", "1.5h", "1m", "1h30m", "9999999y", "٣d"])
+def test_other_retentions_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a time like 12h, 30d or 10y"):
+        retention(text)
+
+
 def test_options_are_converted() -> None:
     url = SinkURL.parse("x:target?n=5&word=a%20b")
     assert url.convert([Option("n", "a number", int), Option("word", "a word")]) == {
@@ -179,7 +194,7 @@ def test_only_the_sink_asked_for_is_imported() -> None:
         "print([m for m in sys.modules if m.startswith('sst_cloud_sinks.')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['sst_cloud_sinks.stdout']"
+    assert done.stdout.strip() == "['sst_cloud_sinks.base', 'sst_cloud_sinks.stdout']"
 
 
 @pytest.mark.parametrize("scheme", ["sqlite", "csv"])

@@ -12,15 +12,15 @@ from functools import partial
 from io import FileIO
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, ClassVar, Final, Self
+from typing import Any, BinaryIO, ClassVar, Final
 
 from sst_cloud.atomic_files import sync_folder
 from sst_cloud.errors import SinkRefusedError, SinkUnavailableError
 from sst_cloud.readings import FIELDS, Quantity, Reading
-from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport
+from sst_cloud.sink import Guarantee, WriteReport
 
 from ._files import FileAccess, check_exists, check_writable, file_error
+from .base import BaseSink
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _CUT_OFF: Final = "unexpected end of data"
 """Python's reason where a file, cut by a crash, ends within a character."""
 
 
-class CsvSink:
+class CsvSink(BaseSink):
     """Appends readings to a CSV file, and reads them back.
 
     UTF-8 without BOM, CRLF, a single header, times in ISO 8601 UTC. Text that a spreadsheet would
@@ -42,7 +42,6 @@ class CsvSink:
     """
 
     target: ClassVar[str] = "PATH"
-    options: ClassVar[Sequence[Option]] = ()
     guarantee: ClassVar[Guarantee] = Guarantee.APPENDS
 
     def __init__(self, path: str | Path) -> None:
@@ -50,23 +49,6 @@ class CsvSink:
         self._lock = threading.Lock()
         self._last_identity: tuple[int, int, int] | None = None
         """The file and its size after the last write, by which changes from outside are noticed."""
-
-    @classmethod
-    def from_url(cls, url: SinkURL) -> Self:
-        """`csv:PATH`."""
-        url.convert(cls.options)
-        return cls(url.path())
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        return None
 
     async def check(self) -> None:
         """Check that the file has our columns and can be appended to, or could be created."""

@@ -4,13 +4,15 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TextIO
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TextIO
 
-from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
+from sst_cloud.errors import SinkClosedError, SinkOptionsError, SinkUnavailableError
+from sst_cloud.extras import require
 from sst_cloud.readings import Quality, Reading
-from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport, choice
+from sst_cloud.sink import Guarantee, Option, WriteReport, choice
 from sst_cloud.wording import printable
+
+from .base import BaseSink
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,13 +22,12 @@ _WIDTH_IF_NO_TERMINAL: Final = 250
 """Characters: in a pipe or a file, nothing is cut."""
 
 
-class StdoutSink:
+class StdoutSink(BaseSink):
     """Prints readings: one JSON object per line, or a table.
 
-    Raises `BrokenPipeError` if the consumer closes the pipe.
+    Raises `SinkClosedError` once the reader of a pipe has closed it.
     """
 
-    target: ClassVar[str] = ""
     options: ClassVar[Sequence[Option]] = (
         Option("format", "jsonl (default) or table", choice("jsonl", "table")),
     )
@@ -38,31 +39,16 @@ class StdoutSink:
         format: Literal["jsonl", "table"] = "jsonl",  # noqa: A002  the option's name
         stream: TextIO | None = None,
     ) -> None:
+        if format == "table":  # report a missing rich now, not after the first poll
+            require("format=table", "rich", extra="cli", error=SinkOptionsError)
         self._format = format
         self._stream = stream
-
-    @classmethod
-    def from_url(cls, url: SinkURL) -> Self:
-        """`stdout:` or `stdout:?format=table`."""
-        url.no_target()
-        values = url.convert(cls.options)
-        if values.get("format") == "table":
-            _table([])  # reports a missing rich now, not after the first poll
-        return cls(**values)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        return None
+        self._pipe_closed = False
 
     async def check(self) -> None:
         """Raise `SinkUnavailableError` if standard output is closed."""
+        if self._pipe_closed:
+            raise SinkClosedError("the reader has closed the pipe")
         is_closed = self._stream is None and sys.__stdout__ is None
         if is_closed or self._output.closed:
             raise SinkUnavailableError("standard output is closed")
@@ -70,8 +56,12 @@ class StdoutSink:
     async def write(self, readings: Sequence[Reading]) -> WriteReport:
         """Print and flush; a full pipe does not block other tasks."""
         await self.check()
-        if readings:
-            await asyncio.to_thread(self._print, readings)
+        try:
+            if readings:
+                await asyncio.to_thread(self._print, readings)
+        except BrokenPipeError:
+            self._pipe_closed = True
+        await self.check()
         return WriteReport(accepted=len(readings))
 
     @property
@@ -97,13 +87,9 @@ def _json(reading: Reading) -> str:
 
 
 def _table(readings: Sequence[Reading]) -> "Table":
-    try:
-        from rich.table import Table  # noqa: PLC0415  only for tables
-        from rich.text import Text  # noqa: PLC0415
-    except ImportError:
-        raise SinkOptionsError(
-            "format=table needs one more package: pip install 'sst-cloud[cli]'"
-        ) from None
+    from rich.table import Table  # noqa: PLC0415  only for tables
+    from rich.text import Text  # noqa: PLC0415
+
     rows = [_row(reading) for reading in readings]
     columns = [column for column in _COLUMNS if any(row[column] for row in rows)]
     table = Table(box=None, pad_edge=False, title_justify="left", title_style="")

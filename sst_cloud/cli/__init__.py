@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
+
+from sst_cloud.extras import require
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status."""
-    if any(find_spec(name) is None for name in ("click", "platformdirs", "rich")):
-        sys.exit("The command line needs additional packages: pip install 'sst-cloud[cli]'")
+    require("the command line", "click", "platformdirs", "rich", extra="cli", error=SystemExit)
     from .app import run  # noqa: PLC0415
 
     sys.exit(run(args))

@@ -22,9 +22,11 @@ from sst_cloud.errors import (
     OutboxInUseError,
     OutboxMissingError,
     ServiceUnavailableError,
+    SinkClosedError,
     SinkOptionsError,
     SourceOptionsError,
     SSTCloudError,
+    StoreMissingError,
     TokenRejectedError,
     TransportError,
     UnknownSinkError,
@@ -56,7 +58,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "usage": ("usage", "Show water usage by hour, day, week or month."),
     "report": ("report", "Show the meter readings for the water utility."),
     "import": ("import_csv", "Import a CSV file into any sink."),
-    "timestream": ("timestream", "Set up Amazon Timestream."),
+    "provision": ("provision", "Create the store of a sink, if it is missing."),
     "sinks": ("plugins", "List the installed sinks."),
     "sources": ("plugins", "List the installed sources."),
     "fake": ("fake", "Run a fake cloud on this machine."),
@@ -75,16 +77,15 @@ _EXIT_CODES: Final[Sequence[tuple[type[SSTCloudError], int]]] = (
     (SinkOptionsError, 2),
     (SSTCloudError, 1),
 )
-_HINTS: Final[Sequence[tuple[type[SSTCloudError], str]]] = (
-    (
-        NotLoggedInError,
-        "; run `sst-cloud login`, or set SST_CLOUD_TOKEN or SST_CLOUD_EMAIL and SST_CLOUD_PASSWORD",
-    ),
-    (AlarmActiveError, "; to open them anyway, use --despite-alarm"),
-    (OutboxInUseError, "; use another folder with --state"),
-    (OutboxMissingError, "; run `sst-cloud collect` first"),
-)
-"""What an error's message does not say: the command or option that helps."""
+_HINTS: Final[Mapping[type[SSTCloudError], str]] = {
+    NotLoggedInError: "; run `sst-cloud login`, or set SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and "
+    "SST_CLOUD_PASSWORD",
+    AlarmActiveError: "; to open them anyway, use --despite-alarm",
+    OutboxInUseError: "; use another folder with --state",
+    OutboxMissingError: "; run `sst-cloud collect` first",
+    StoreMissingError: ": run `sst-cloud provision` with the URL of the sink",
+}
+"""What the command line can do about an error."""
 _INTERRUPTED: Final = 130
 _PROGRAM: Final = "sst-cloud"
 _COMPLETE_VARIABLE: Final = "_SST_CLOUD_COMPLETE"
@@ -159,10 +160,10 @@ def _run(args: Sequence[str], settings: Settings) -> int:
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
             return _INTERRUPTED
-        except BrokenPipeError:
+        except (BrokenPipeError, SinkClosedError):
             _discard_output(sys.stdout)  # the reader has closed the pipe
         except SSTCloudError as error:
-            print_message(f"Error: {_error_message(error)}")
+            print_message(f"Error: {error_message(error)}")
             return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
         except OSError as error:
             _discard_output(sys.stdout)  # usually the cause: its disk is full
@@ -215,10 +216,11 @@ def _print_click_error(error: click.ClickException, args: Sequence[str]) -> None
         print_message(f"See: {error.ctx.command_path} --help")
 
 
-def _error_message(error: SSTCloudError) -> str:
+def error_message(error: SSTCloudError) -> str:
+    """What the error says, and which command or option helps."""
     if isinstance(error, BadCredentialsError):
         return f"the cloud refused the e-mail or the password: {error.detail}"
     if isinstance(error, TokenRejectedError):
         return f"the cloud refused the token: {error.detail} Run `sst-cloud login` for a new one."
-    hints = (hint for kind, hint in _HINTS if isinstance(error, kind))
-    return f"{error}{next(hints, '')}"
+    hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
+    return f"{error}{hint}"

@@ -182,26 +182,6 @@ class Month(click.ParamType[date]):
         return month
 
 
-_DAYS_PER_UNIT: Final = {"h": 1 / 24, "d": 1, "w": 7, "y": 365}
-
-
-class Retention(click.ParamType[timedelta]):
-    """`12h`, `30d`, `8w`, `10y` (years of 365 days)."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        """Parse a retention period."""
-        if isinstance(value, timedelta):
-            return value
-        match = re.fullmatch(r"([1-9]\d{0,5})([hdwy])", value)
-        if not match:
-            self.fail(f"{value!r} is not a duration; write 12h, 30d or 10y", param, ctx)
-        return timedelta(days=int(match[1]) * _DAYS_PER_UNIT[match[2]])
-
-
 class Address(click.ParamType[tuple[str, int]]):
     """`PORT` on localhost, or `HOST:PORT`."""
 

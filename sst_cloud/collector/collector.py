@@ -14,7 +14,13 @@ from typing import Final, Self
 import attrs
 
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.errors import TRANSIENT, AuthenticationError, OutboxError, SSTCloudError
+from sst_cloud.errors import (
+    TRANSIENT,
+    AuthenticationError,
+    OutboxError,
+    SinkClosedError,
+    SSTCloudError,
+)
 from sst_cloud.models import Snapshot
 from sst_cloud.monitoring.alarms import AlarmState, detect_alarms
 from sst_cloud.monitoring.events import Event
@@ -103,6 +109,7 @@ class Collector:
                 dead_letters=dead_letters,
                 clock=self._clock,
                 random=random,
+                on_failure=self._stop_if_all_sinks_are_closed,
             )
             for stream, consumers in ((Stream.READINGS, sinks), (Stream.EVENTS, handlers or {}))
             for name, consumer in consumers.items()
@@ -110,6 +117,8 @@ class Collector:
         self._commit_buffer = CommitBuffer(self._outbox, self._deliveries)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = asyncio.Event()
+        self._closed: SinkClosedError | None = None
+        """Why no sink takes readings any more."""
         self._poll_now = asyncio.Event()
         self._notes: dict[str, str] = {}
         self._validation = ValidationState()
@@ -174,7 +183,7 @@ class Collector:
 
         Temporary errors are retried forever. If no poll has ever succeeded, the first one raises
         errors that need fixing, such as wrong credentials. With `polls`, it returns when everything
-        is delivered or a sink has failed.
+        is delivered or a sink has failed. Raises `SinkClosedError` once all sinks are closed.
         """
         for number in count(1):
             last = number == polls
@@ -182,12 +191,15 @@ class Collector:
             self.polls_done += 1
             if last:
                 await self._run_unless_stopped(self._wait_idle())
+            if not last:
+                await wait_for_poll(
+                    self._clock, self._every, self._random, self._stopped, self._poll_now
+                )
+                self._poll_now.clear()
+            if self._closed is not None:
+                raise self._closed
             if last or self._stopped.is_set():
                 return
-            await wait_for_poll(
-                self._clock, self._every, self._random, self._stopped, self._poll_now
-            )
-            self._poll_now.clear()
 
     def stop(self) -> None:
         """Make `run` return soon; safe to call from a signal handler of the event loop."""
@@ -339,6 +351,13 @@ class Collector:
         for message in sorted(messages - self._logged_missing):
             _log.warning("%s", message)
         self._logged_missing = messages
+
+    def _stop_if_all_sinks_are_closed(self, error: SSTCloudError) -> None:
+        sinks = [each for each in self._deliveries if each.stream is Stream.READINGS]
+        are_closed = all(isinstance(sink.error, SinkClosedError) for sink in sinks)
+        if isinstance(error, SinkClosedError) and are_closed:
+            self._closed = error
+            self.stop()
 
     async def _wait_idle(self) -> None:
         """Wait until every sink has received everything, or has failed."""

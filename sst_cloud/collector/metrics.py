@@ -24,6 +24,7 @@ from sst_cloud._version import __version__
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.enums import Quality
 from sst_cloud.errors import SSTCloudError
+from sst_cloud.extras import require
 from sst_cloud.outbox.status import DeliveryState, Status
 from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading, format_time
@@ -78,12 +79,7 @@ def exposition(status: Status, latest: Iterable[Reading]) -> bytes:
 
 
 def _require_package() -> None:
-    try:
-        import prometheus_client  # noqa: F401, PLC0415
-    except ImportError:
-        raise SSTCloudError(
-            "metrics need one more package: pip install 'sst-cloud[metrics]'"
-        ) from None
+    require("the metrics page", "prometheus_client", extra="metrics", error=SSTCloudError)
 
 
 def _status_metrics(status: Status) -> Iterator["Metric"]:

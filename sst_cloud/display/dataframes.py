@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from sst_cloud.enums import Point, Quality, Water
 from sst_cloud.extraction import readings_from
+from sst_cloud.extras import require
 from sst_cloud.models import Snapshot
 from sst_cloud.quantities import Quantity
 from sst_cloud.readings import FIELDS, Reading, plain_fields
@@ -70,18 +72,9 @@ def _import_library(
     """The named library, or the first one installed, and the function that makes its frames."""
     if library is not None and library not in _LIBRARIES:
         raise ValueError(f"library must be 'pandas' or 'polars', not {library!r}")
-    for name in (library,) if library else _LIBRARIES:
-        try:
-            return import_module(name), _pandas if name == "pandas" else _polars
-        except ModuleNotFoundError as error:
-            if error.name != name:  # it is installed, but something it needs is not
-                raise
-    if library == "polars":
-        raise ModuleNotFoundError("polars is not installed: pip install polars", name=library)
-    raise ModuleNotFoundError(
-        f"data frames need {library or 'pandas or polars'}: pip install 'sst-cloud[notebook]'",
-        name=library or "pandas",
-    )
+    name = library or next(filter(find_spec, _LIBRARIES), _LIBRARIES[0])
+    require("a data frame", name, extra="notebook" if name == "pandas" else "")
+    return import_module(name), _pandas if name == "pandas" else _polars
 
 
 def _value_type(values: Sequence[Any]) -> str:

@@ -5,11 +5,11 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sst_cloud.enums import Water
+from sst_cloud.extras import require
 from sst_cloud.metering.usage import MAX_MISSING, Period, Usage
 from sst_cloud.wording import printable
 
@@ -50,10 +50,7 @@ PeriodStart = tuple[datetime, int]
 
 def check_plot(file: Path) -> None:
     """Raise the errors that `draw` would raise for this file, before there is anything to draw."""
-    if find_spec("matplotlib") is None:
-        raise ModuleNotFoundError(
-            "a plot needs matplotlib: pip install 'sst-cloud[plot]'", name="matplotlib"
-        )
+    require("a plot", "matplotlib", extra="plot")
     if file.suffix.lower() not in FORMATS:
         raise ValueError(f"a plot is {', '.join(FORMATS)}, not {file.name!r}")
     if not file.parent.is_dir():

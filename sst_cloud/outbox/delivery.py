@@ -12,7 +12,13 @@ from typing import Any, Final
 import attrs
 
 from sst_cloud.clock import Clock, sleep_unless
-from sst_cloud.errors import OutboxError, SinkRefusedError, SinkUnavailableError, SSTCloudError
+from sst_cloud.errors import (
+    OutboxError,
+    SinkClosedError,
+    SinkRefusedError,
+    SinkUnavailableError,
+    SSTCloudError,
+)
 
 from .consumer import Consumer, as_library_error, rejections_of
 from .dead_letters import DeadLetters
@@ -62,6 +68,7 @@ class Delivery:
         dead_letters: DeadLetters,
         clock: Clock,
         random: Callable[[], float] = random_module.random,
+        on_failure: Callable[[SSTCloudError], None] = lambda _: None,
     ) -> None:
         self.name = name
         self.error: SSTCloudError | None = None
@@ -72,6 +79,7 @@ class Delivery:
         self._dead_letters = dead_letters
         self._clock = clock
         self._random = random
+        self._on_failure = on_failure
         self._failures = 0
         self._unsettled: _Unsettled | None = None
         self._urgent: Sequence[Any] = ()
@@ -276,7 +284,9 @@ class Delivery:
         refused = isinstance(error, SinkRefusedError)
         pause = PAUSE if self.stream is Stream.READINGS else EVENTS_PAUSE
         if self.error is None or isinstance(self.error, SinkRefusedError) != refused:
-            if refused:
+            if isinstance(error, SinkClosedError):
+                _log.warning("%s: %s", self.name, error)
+            elif refused:
                 _log.error(
                     "%s refused, and is paused for %d min, or until a retry is requested: %s",
                     self.name,
@@ -290,6 +300,7 @@ class Delivery:
         self._failures += 1
         state = DeliveryState.PAUSED if refused else DeliveryState.RETRYING
         await self._record_failure(state, error, wait)
+        self._on_failure(error)
         return wait
 
     def _backoff(self, error: SSTCloudError) -> float:

@@ -12,17 +12,16 @@ from typing import Any, Final
 
 import attrs
 
-try:
-    import pytest
-except ModuleNotFoundError:
-    message = "SinkContract needs two more packages: pip install pytest pytest-asyncio"
-    raise ModuleNotFoundError(message, name="pytest") from None
-
 from sst_cloud.enums import Point, Quality, Water
 from sst_cloud.errors import SinkOptionsError
+from sst_cloud.extras import require
 from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading
 from sst_cloud.sink import Guarantee, History, Sink, SinkType, SinkURL, WriteReport
+
+require("SinkContract", "pytest", "pytest_asyncio")
+
+import pytest  # noqa: E402  installed, from here on
 
 START: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

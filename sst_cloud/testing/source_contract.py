@@ -10,18 +10,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-try:
-    import pytest
-except ModuleNotFoundError:
-    message = "SourceContract needs two more packages: pip install pytest pytest-asyncio"
-    raise ModuleNotFoundError(message, name="pytest") from None
-
 from sst_cloud.controls import Controls
 from sst_cloud.errors import SourceOptionsError, SSTCloudError
 from sst_cloud.extraction import readings_from
+from sst_cloud.extras import require
 from sst_cloud.models import Snapshot
 from sst_cloud.readings import Reading
 from sst_cloud.source import HouseSource, Source, SourceType, SourceURL, read_snapshot
+
+require("SourceContract", "pytest", "pytest_asyncio")
+
+import pytest  # noqa: E402  installed, from here on
 
 SourceFactory = Callable[[], Source]
 

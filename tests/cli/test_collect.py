@@ -102,7 +102,7 @@ def test_interval_must_be_a_valid_duration(
     [
         ("report", "sqlite:no.db", "--month", "0001-01"),
         ("report", "sqlite:no.db", "--month", "9999-12"),
-        ("timestream", "create", "home/meters", "--magnetic", "9999999y"),
+        ("provision", "timestream:home/meters?magnetic=9999999y"),
         ("collect", "--sink", "csv:b.csv", "--once", "--night", "01:00+03:00-05:00"),
     ],
 )

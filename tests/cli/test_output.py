@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,19 @@ def test_collector_ends_when_its_output_pipe_is_closed(logged_in: FakeCloud, fol
     assert "stdout:: the reader has closed the pipe" in done.stderr
     (sink,) = read_status(folder / "state").sinks
     assert (sink.delivered, sink.waiting) == (0, 52)
+
+
+@pytest.mark.parametrize("command", [["read"], ["collect", "--once", "--quiet", "--state", "s"]])
+def test_other_sinks_get_their_readings_if_the_output_pipe_is_closed(
+    logged_in: FakeCloud, folder: Path, command: list[str]
+) -> None:
+    first, second = os.pipe()
+    os.close(first)
+    words = [*PROGRAM, *command, "--sink", "stdout:", "--sink", "csv:home.csv"]
+    done = subprocess.run(words, stdout=second, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(second)
+    assert (done.returncode, "Error" in done.stderr) == (0, False)
+    assert len((folder / "home.csv").read_text().splitlines()) == 53
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -115,7 +129,7 @@ def test_piped_output_is_utf8_unless_configured_otherwise(
 def test_missing_cli_extra_is_explained(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sst_cloud.cli.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "rich", None)
     with pytest.raises(SystemExit) as caught:
         main(["houses"])
     assert "pip install 'sst-cloud[cli]'" in str(caught.value)

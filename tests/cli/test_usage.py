@@ -23,7 +23,6 @@ from matplotlib.colors import to_hex
 from sst_cloud import ManualClock, Quality, Reading, open_sink
 from sst_cloud.cli.app import run
 from sst_cloud.cli.settings import Settings
-from sst_cloud.display import plot
 from sst_cloud.models import House
 from sst_cloud.outbox.entries import Commit
 from sst_cloud.outbox.outbox import Outbox
@@ -772,7 +771,7 @@ def test_plot_errors_are_reported(sst: Run, stored: None, monkeypatch: pytest.Mo
     assert sst("usage", "--plot", "it.png").err.endswith(
         "it.png cannot be written: No such file or directory\n"
     )
-    monkeypatch.setattr(plot, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     status, _, err = sst("usage", "--plot", "it.png")
     assert (status, err) == (
         1,

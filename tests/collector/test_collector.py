@@ -18,6 +18,7 @@ from sst_cloud import (
     Reading,
     Rejection,
     ServiceUnavailableError,
+    SinkClosedError,
     SinkRefusedError,
     SinkUnavailableError,
     Snapshot,
@@ -46,6 +47,7 @@ START = datetime(2026, 3, 1, 12, 7, 11, tzinfo=UTC)
 AWAY = ServiceUnavailableError(503, "away", "/houses/")
 REFUSED = BadCredentialsError(400, "no", "/auth/login/")
 BUSY = SinkUnavailableError("busy")
+CLOSED = SinkClosedError("nobody reads it")
 
 
 @pytest.fixture(autouse=True)
@@ -429,6 +431,31 @@ async def test_retry_now_resumes_a_paused_sink(clock: ManualClock, tmp_path: Pat
         await collector.run(3)
     assert strict.values == [1, 2, 3]
     assert clock.now() - START < timedelta(hours=1)
+
+
+async def test_collector_ends_once_all_its_sinks_are_closed(
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Event handlers do not keep it going; what was not delivered is kept."""
+    source, sink, other = Meter(clock), MemorySink(None, CLOSED), MemorySink(CLOSED)
+    with pytest.raises(SinkClosedError, match="nobody reads"):
+        await collected(source, {"a": sink, "b": other}, tmp_path, 9, handlers={"h": Listener()})
+    assert (sink.values, other.values, len(source.times)) == ([1], [], 2)
+    messages = [record.getMessage() for record in caplog.records if "nobody" in record.message]
+    assert sorted(messages) == ["a: nobody reads it", "b: nobody reads it"]
+    assert {status.name: status.waiting for status in read_status(tmp_path).sinks} == {
+        "a": 1,
+        "b": 2,
+        "h": 0,
+    }
+
+
+async def test_collector_goes_on_for_a_sink_that_is_not_closed(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    sink = MemorySink()
+    await collected(Meter(clock), {"a": MemorySink(CLOSED), "b": sink}, tmp_path, 3)
+    assert sink.values == [1, 2, 3]
 
 
 async def test_rejected_reading_becomes_a_dead_letter_without_blocking(

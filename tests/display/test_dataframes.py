@@ -170,9 +170,9 @@ def test_polars_is_used_if_pandas_is_missing(hide_packages: Any) -> None:
 @pytest.mark.parametrize(
     ("library", "sentence"),
     [
-        (None, "data frames need pandas or polars: pip install 'sst-cloud[notebook]'"),
-        ("pandas", "data frames need pandas: pip install 'sst-cloud[notebook]'"),
-        ("polars", "polars is not installed: pip install polars"),
+        (None, "a data frame needs pandas: pip install 'sst-cloud[notebook]'"),
+        ("pandas", "a data frame needs pandas: pip install 'sst-cloud[notebook]'"),
+        ("polars", "a data frame needs polars: pip install polars"),
     ],
 )
 def test_missing_library_error_says_what_to_install(

@@ -62,6 +62,7 @@ FOR_SINKS: Final = frozenset(
     {
         "sst_cloud.errors",
         "sst_cloud.atomic_files",
+        "sst_cloud.extras",
         "sst_cloud.http_bodies",
         "sst_cloud.http_errors",
         "sst_cloud.readings",

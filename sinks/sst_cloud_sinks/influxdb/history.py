@@ -14,6 +14,7 @@ from yarl import URL
 
 from sst_cloud.readings import Quality, Quantity, Reading, Value, format_time
 from sst_cloud_sinks._history import keep_newest, without_duplicates
+from sst_cloud_sinks.base import run_concurrently
 
 from .http import Server
 from .line_protocol import FIRST, LAST, MEASUREMENTS, QUALITIES
@@ -66,23 +67,21 @@ async def history(
             yield reading
 
 
-async def newest(server: Server, endpoint: URL, slots: asyncio.Semaphore) -> Sequence[Reading]:
-    """The newest reading of every series; the server searches from the end."""
+async def newest(server: Server, endpoint: URL, limit: int) -> Sequence[Reading]:
+    """The newest reading of every series, by `limit` queries at a time.
+
+    The server searches from the end.
+    """
     newest_by_series: dict[object, Reading] = {}
 
     async def read_newest(quantity: Quantity) -> None:
         select = f'last("{quantity.name_with_unit}") AS "value", {_quality(quantity)}, {_TAGS}'
         statement = f"SELECT {select} FROM {', '.join(_QUOTED_MEASUREMENTS)} GROUP BY {_SERIES}"  # noqa: S608  our own names
-        async with slots, aclosing(_readings(server, endpoint, quantity, statement)) as readings:
+        async with aclosing(_readings(server, endpoint, quantity, statement)) as readings:
             async for reading in readings:
                 keep_newest(newest_by_series, reading)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for quantity in Quantity:
-                group.create_task(read_newest(quantity))
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0]  # noqa: B904  it has its own cause
+    await run_concurrently(read_newest, tuple(Quantity), limit)
     return tuple(newest_by_series.values())
 
 

@@ -2,18 +2,18 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from types import TracebackType
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final
 
 import aiohttp
 
 from sst_cloud.errors import SinkRefusedError
 from sst_cloud.http_bodies import ERROR_LIMIT
 from sst_cloud.readings import Quantity, Reading
-from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport, choice
+from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, choice, flag
+from sst_cloud_sinks.base import BaseSink
 
 from .history import history, newest
 from .http import PASSWORD, TOKEN, Server
@@ -31,7 +31,11 @@ _BYTES_PER_CHARACTER: Final = 4
 """Bytes of a response for every character of a line: it may be quoted twice, and escaped."""
 
 
-class InfluxDBSink:
+def _version(text: str) -> int:
+    return int(choice("1", "2")(text))
+
+
+class InfluxDBSink(BaseSink):
     """Writes readings to an InfluxDB 2 or 3 bucket or an InfluxDB 1 database; reads them back.
 
     One measurement for each kind of device part, tags that identify it, fields with the unit in
@@ -41,12 +45,10 @@ class InfluxDBSink:
     target: ClassVar[str] = "https://HOST:8086/BUCKET"
     options: ClassVar[Sequence[Option]] = (
         Option("org", "organization that owns the bucket (InfluxDB 2)"),
-        Option("version", "2 (also for InfluxDB 3; the default) or 1", choice("1", "2")),
+        Option("version", "2 (also for InfluxDB 3; the default) or 1", _version),
         Option("user", "user, with its password in INFLUXDB_PASSWORD (version=1)"),
         Option("retention_policy", "default: the database's own (version=1)"),
-        Option(
-            "names", "yes: store the names of house, device and point as tags", choice("yes", "no")
-        ),
+        Option("names", "yes: store the names of house, device and point as tags", flag),
     )
     guarantee: ClassVar[Guarantee] = Guarantee.IDEMPOTENT
     secrets: ClassVar[Sequence[str]] = (TOKEN, PASSWORD)
@@ -91,35 +93,21 @@ class InfluxDBSink:
             timeout=timeout,
         )
         self._names = names
-        self._batch_size = batch_size
-        self._slots = asyncio.Semaphore(max_concurrency)
+        self.batch_size = batch_size
+        self.max_concurrency = max_concurrency
 
     @classmethod
-    def from_url(cls, url: SinkURL) -> Self:
-        """`influxdb:https://HOST:8086/BUCKET?org=ORG`; token or password are in `url.secrets`."""
-        options = url.convert(cls.options)
-        address, bucket = address_and_bucket(url.target)
-        return cls(
-            address,
-            bucket,
-            org=options.get("org", ""),
-            version=int(options.get("version", "2")),
-            user=options.get("user", ""),
-            retention_policy=options.get("retention_policy", ""),
-            names=options.get("names") == "yes",
-            token=url.secrets.get(TOKEN, ""),
-            password=url.secrets.get(PASSWORD, ""),
-        )
+    def parse_target(cls, url: SinkURL) -> Sequence[str]:
+        """The server's address, and the bucket."""
+        return address_and_bucket(url.target)
 
-    async def __aenter__(self) -> Self:
-        return self
+    @classmethod
+    def pick_secrets(cls, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        """The token, and the password for a user."""
+        return {"token": secrets.get(TOKEN, ""), "password": secrets.get(PASSWORD, "")}
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def close(self) -> None:
+        """Close the connections to the server."""
         await self._server.close()
 
     async def check(self) -> None:
@@ -127,23 +115,6 @@ class InfluxDBSink:
         body = await self._post(_EMPTY_WRITE)
         if body and not body.mentions(_NO_LINES):
             raise SinkRefusedError(f"{self._server.host} does not accept readings: {body.message}")
-
-    async def write(self, readings: Sequence[Reading]) -> WriteReport:
-        """Store readings, one batch per request, a few requests at a time."""
-        size = self._batch_size
-        batches = [readings[start : start + size] for start in range(0, len(readings), size)]
-        if len(batches) > 1 and len({reading.key for reading in readings}) < len(readings):
-            # Of readings with the same key the last must win, so they never go in parallel.
-            results = [await self._write_batch(batch) for batch in batches]
-        else:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(self._write_batch(batch)) for batch in batches]
-            except ExceptionGroup as errors:
-                raise errors.exceptions[0]  # noqa: B904  it has its own cause
-            results = [task.result() for task in tasks]
-        rejected = tuple(rejection for rejections in results for rejection in rejections)
-        return WriteReport(len(readings) - len(rejected), rejected)
 
     def read(
         self, quantity: Quantity, since: datetime | None = None, until: datetime | None = None
@@ -153,18 +124,18 @@ class InfluxDBSink:
 
     async def latest(self) -> Sequence[Reading]:
         """The newest reading of every series."""
-        return await newest(self._server, self._endpoints.query, self._slots)
+        return await newest(self._server, self._endpoints.query, self.max_concurrency)
 
-    async def _write_batch(self, readings: Sequence[Reading]) -> list[Rejection]:
-        async with self._slots:
-            rejected: list[Rejection] = []
-            lines: list[Line] = []
-            for reading in readings:
-                try:
-                    lines.append(Line(to_line(reading, names=self._names), reading))
-                except ValueError as error:
-                    rejected.append(Rejection(reading, str(error)))
-            return rejected + (await self._store(lines) if lines else [])
+    async def write_batch(self, readings: Sequence[Reading]) -> list[Rejection]:
+        """Store readings with one request, or a few more if the server rejects some."""
+        rejected: list[Rejection] = []
+        lines: list[Line] = []
+        for reading in readings:
+            try:
+                lines.append(Line(to_line(reading, names=self._names), reading))
+            except ValueError as error:
+                rejected.append(Rejection(reading, str(error)))
+        return rejected + (await self._store(lines) if lines else [])
 
     async def _store(self, lines: Sequence[Line]) -> list[Rejection]:
         """Send lines until each is stored or rejected; every round splits them further."""

@@ -8,13 +8,13 @@ from datetime import datetime
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
 from sst_cloud.errors import SinkRefusedError
 from sst_cloud.readings import FIELDS, Quantity, Reading, format_time, plain_fields
-from sst_cloud.sink import Guarantee, Option, SinkURL, WriteReport
+from sst_cloud.sink import Guarantee, WriteReport
 from sst_cloud_sinks._files import check_exists
+from sst_cloud_sinks.base import BaseSink
 
 from .file import Reader, SqliteFile
 
@@ -74,7 +74,7 @@ _position_of = itemgetter(*(FIELDS.index(field) for field in _KEY[1:]))
 _series_of = itemgetter(*(FIELDS.index(field) for field in _SERIES))
 
 
-class SqliteSink:
+class SqliteSink(BaseSink):
     """Stores readings in the table `readings` of an SQLite file, one column per key.
 
     Times are ISO 8601 text in UTC, booleans 0 and 1. Every write is synced to disk, all of it in
@@ -82,29 +82,11 @@ class SqliteSink:
     """
 
     target: ClassVar[str] = "PATH"
-    options: ClassVar[Sequence[Option]] = ()
     guarantee: ClassVar[Guarantee] = Guarantee.IDEMPOTENT
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._file = SqliteFile(self._path, self._has_table, _BUSY)
-
-    @classmethod
-    def from_url(cls, url: SinkURL) -> Self:
-        """`sqlite:PATH`."""
-        url.convert(cls.options)
-        return cls(url.path())
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        return None
 
     async def check(self) -> None:
         """Check that the file is ours, not damaged, and can be written, or could be created."""

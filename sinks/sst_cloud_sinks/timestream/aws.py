@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import attrs
 
-from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError
+from sst_cloud.errors import SinkError, SinkRefusedError, SinkUnavailableError, StoreMissingError
+from sst_cloud.extras import require
 from sst_cloud.http_bodies import EXCERPT_LENGTH
 from sst_cloud.sent_secrets import Secrets
 
@@ -182,10 +183,6 @@ class Connection:
         try:
             client = await asyncio.to_thread(self._prepare_client, service)
             return await self._stack.enter_async_context(client)
-        except ImportError:
-            failure = SinkRefusedError(
-                "the timestream sink needs one more package: pip install 'sst-cloud[timestream]'"
-            )
         except Exception as error:
             if (known_error := self._client_error(error)) is None:
                 raise
@@ -194,6 +191,7 @@ class Connection:
 
     def _prepare_client(self, service: str) -> Any:
         """Do the slow parts: the import, and loading the service's description."""
+        require("the timestream sink", "aioboto3", extra="timestream", error=SinkRefusedError)
         import aioboto3  # noqa: PLC0415  a quarter of a second, and an extra
 
         if self._session is None:
@@ -245,7 +243,7 @@ class Connection:
         if code in _BAD_CREDENTIALS:
             return SinkRefusedError(f"AWS rejected the credentials {reason}; renew them")
         if code == "ResourceNotFoundException":
-            return SinkRefusedError(
+            return StoreMissingError(
                 f"there is no table {self.table} {reason}; check its name and region, or create it"
             )
         if code in ("AccessDeniedException", "AccessDenied"):

@@ -1,7 +1,7 @@
 """Batching readings for Timestream: full requests, common attributes sent once."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -33,15 +33,6 @@ _identity = attrgetter(
 )
 Entry = tuple[int, Series, str, str]
 """A reading to send: its index in the caller's sequence, its series, its time and value."""
-
-
-@attrs.frozen
-class Batch:
-    """The contents of one request; attributes common to all records are sent once."""
-
-    entries: Sequence[Entry]
-    common: Record
-    records: Sequence[Record]
 
 
 @attrs.define
@@ -85,14 +76,8 @@ def plan(readings: Sequence[Reading], indices: Sequence[int], location: str | No
     return result
 
 
-def batches(entries: Sequence[Entry], version: int | None) -> Iterator[Batch]:
-    """Split entries into full requests."""
-    for start in range(0, len(entries), BATCH_SIZE):
-        yield batch(entries[start : start + BATCH_SIZE], version)
-
-
-def batch(entries: Sequence[Entry], version: int | None) -> Batch:
-    """One request, with its records' common attributes hoisted."""
+def request_for(entries: Sequence[Entry], version: int | None) -> dict[str, Any]:
+    """The contents of one request; attributes common to all records are sent once."""
     all_series = list({id(series): series for _, series, _, _ in entries}.values())
     attributes = [_attributes(series) for series in all_series]
     shared = dict(
@@ -118,7 +103,7 @@ def batch(entries: Sequence[Entry], version: int | None) -> Batch:
     if "Time" in common:
         for record in records:
             del record["Time"]
-    return Batch(entries, common, records)
+    return {"CommonAttributes": common, "Records": records}
 
 
 def _attributes(series: Series) -> dict[tuple[str, bool], str]:

@@ -1,23 +1,23 @@
 """Readings in Amazon Timestream for LiveAnalytics, compatible with existing tables."""
 
-import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, ClassVar, Final, Self
+from functools import partial
+from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
 from sst_cloud.errors import SinkOptionsError, SinkRefusedError, SinkUnavailableError
 from sst_cloud.readings import Quantity, Reading
-from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport, choice
+from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport, flag, retention
+from sst_cloud_sinks.base import BaseSink, BatchRefusedError
 
-from . import tables
 from .aws import CREDENTIALS, QUERY, WRITE, Connection, Refusal
-from .batches import BATCH_SIZE, Batch, Entry, batch, batches, plan
+from .batches import BATCH_SIZE, Entry, plan, request_for
 from .history import history, newest, rows
+from .tables import Retention, create
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,256}")
 _TIME_REJECTED: Final = re.compile(
@@ -28,15 +28,14 @@ _OLD_READINGS_HINT: Final = (
 )
 _RECENT_REQUESTS: Final = 100
 """Number of requests whose readings are kept, to recognise retries."""
-_SAME_REASON_LIMIT: Final = 10
-"""If so many records are invalid for the same reason, the table is at fault."""
 
 
-class TimestreamSink:
+class TimestreamSink(BaseSink):
     """Writes readings to a table of Amazon Timestream, and reads them back.
 
     `location` is the value of that dimension, by default the house's name. `overwrite` lets later
-    values replace stored ones. `credentials` are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with
+    values replace stored ones. `memory`, `magnetic` and `magnetic_writes` are for `provision` only.
+    `credentials` are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with
     AWS_SESSION_TOKEN if there is one; by default they come from where AWS programs find them, as
     they do for a `profile`. `timeout` and `query_timeout` are in seconds per request, including
     retries; at most `concurrency` requests run at a time. An injected aiobotocore `client`
@@ -49,10 +48,14 @@ class TimestreamSink:
         Option("region", "AWS region; default: from the profile or AWS_DEFAULT_REGION"),
         Option("profile", "profile in ~/.aws/config"),
         Option("endpoint_url", "use this endpoint; AWS_ENDPOINT_URL is ignored"),
-        Option("overwrite", "yes: replace stored values; no (default)", choice("yes", "no")),
+        Option("overwrite", "yes: replace stored values; no (default)", flag),
+        Option("memory", "to provision: greatest age of a new reading, default 30d", retention),
+        Option("magnetic", "to provision: how long to keep readings, default 10y", retention),
+        Option("magnetic_writes", "to provision: yes: accept older readings, too", flag),
     )
     guarantee: ClassVar[Guarantee] = Guarantee.IDEMPOTENT
     secrets: ClassVar[Sequence[str]] = CREDENTIALS
+    batch_size = BATCH_SIZE
 
     def __init__(  # noqa: PLR0913  one keyword an option
         self,
@@ -64,6 +67,9 @@ class TimestreamSink:
         profile: str | None = None,
         endpoint_url: str | None = None,
         overwrite: bool = False,
+        memory: timedelta = timedelta(days=30),
+        magnetic: timedelta = timedelta(days=3650),
+        magnetic_writes: bool = False,
         credentials: Mapping[str, str] | None = None,
         client: Any = None,
         query_client: Any = None,
@@ -83,8 +89,9 @@ class TimestreamSink:
         self._name = f"{database}/{table}"
         self._location = location
         self._overwrite = overwrite
+        self._retention = Retention.from_periods(memory, magnetic, writes=magnetic_writes)
         self._version = 0
-        self._concurrency = concurrency
+        self.max_concurrency = concurrency
         clients = {WRITE: client, QUERY: query_client}
         self._aws = Connection(
             table=self._name,
@@ -99,24 +106,20 @@ class TimestreamSink:
         self._recent_requests: deque[Sequence[Reading]] = deque(maxlen=_RECENT_REQUESTS)
 
     @classmethod
-    def from_url(cls, url: SinkURL) -> Self:
-        """`timestream:DATABASE/TABLE?location=…&region=…`; credentials may be in `url.secrets`."""
-        values = url.convert(cls.options)
-        database, slash, table = unquote(url.target).partition("/")
-        if not slash or "/" in table:
-            raise SinkOptionsError(f"the {url.scheme} sink needs {url.scheme}:DATABASE/TABLE")
-        values["overwrite"] = values.get("overwrite") == "yes"
-        return cls(database, table, credentials=url.secrets, **values)
+    def parse_target(cls, url: SinkURL) -> Sequence[str]:
+        """Database and table."""
+        names = unquote(url.target).split("/")
+        if len(names) != 2:
+            raise SinkOptionsError(f"the {url.scheme} sink needs {url.scheme}:{cls.target}")
+        return names
 
-    async def __aenter__(self) -> Self:
-        return self
+    @classmethod
+    def pick_secrets(cls, secrets: Mapping[str, str]) -> Mapping[str, Any]:
+        """The credentials, if AWS programs do not find others."""
+        return {"credentials": secrets}
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def close(self) -> None:
+        """Close the clients that are its own."""
         await self._aws.close()
 
     async def warm_up(self) -> None:
@@ -159,13 +162,16 @@ class TimestreamSink:
         while remaining:
             next_plan = plan(readings, remaining, self._location)
             reasons |= next_plan.problems
-            reasons |= await self._send_all(readings, next_plan.entries)
+            send = partial(self._send, readings, self._next_version())
+            reasons |= await self.write_in_batches(
+                next_plan.entries, send, _rejected_entry, limit=self.max_concurrency
+            )
             reasons |= {
                 twin: reasons[first] for twin, first in next_plan.duplicates if first in reasons
             }
             remaining = next_plan.later
-        rejected = tuple(Rejection(readings[i], reason) for i, reason in sorted(reasons.items()))
-        return WriteReport(accepted=len(readings) - len(rejected), rejected=rejected)
+        rejections = tuple(Rejection(readings[i], reason) for i, reason in sorted(reasons.items()))
+        return WriteReport(len(readings) - len(rejections), rejections)
 
     async def read(
         self, quantity: Quantity, since: datetime | None = None, until: datetime | None = None
@@ -181,68 +187,51 @@ class TimestreamSink:
         """The newest reading of every series. Timestream scans the whole table for this."""
         return await newest(self._aws, self._quoted_table)
 
-    async def create(
-        self, *, memory: timedelta, magnetic: timedelta, magnetic_writes: bool = False
-    ) -> Sequence[str]:
+    async def provision(self) -> Sequence[str]:
         """Create database and table if missing; returns what was done, a sentence each.
 
         The retention of an existing table is never shortened: that would delete readings.
         """
-        retention = tables.Retention.from_periods(memory, magnetic, writes=magnetic_writes)
-        return await tables.create(self._aws, self._database, self._table, retention)
+        return await create(self._aws, self._database, self._table, self._retention)
 
     @property
     def _quoted_table(self) -> str:
         return f'"{self._database}"."{self._table}"'
 
-    async def _send_all(
-        self, readings: Sequence[Reading], entries: Sequence[Entry]
-    ) -> dict[int, str]:
-        """Send entries with bounded concurrency; returns the reasons of those rejected."""
+    async def _send(
+        self, readings: Sequence[Reading], version: int | None, entries: Sequence[Entry]
+    ) -> Iterable[tuple[int, str]]:
+        """Send a request; returns the indices of what could not be stored, with the reasons."""
         reasons: dict[int, str] = {}
-        requests = batches(entries, self._next_version())
-
-        async def send_requests() -> None:
-            for request in requests:
-                reasons.update(await self._send(readings, request))
-
+        sent = [readings[index] for index, *_ in entries]
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._concurrency, -(-len(entries) // BATCH_SIZE))):
-                    group.create_task(send_requests())
-        except BaseExceptionGroup as failures:
-            first = failures.exceptions[0]
-            raise first from first.__cause__
-        return reasons
-
-    async def _send(self, readings: Sequence[Reading], request: Batch) -> dict[int, str]:
-        """Send a request; returns the reasons of the readings it could not store."""
-        reasons: dict[int, str] = {}
-        sent = [readings[index] for index, *_ in request.entries]
-        try:
-            await self._write_records(CommonAttributes=request.common, Records=request.records)
+            await self._write_records(**request_for(entries, version))
         except Refusal as refusal:
-            if refusal.code == "RejectedRecordsException":
-                reasons = await self._rejection_reasons(readings, request, refusal)
-            else:
-                reasons = await self._isolate_invalid(readings, request, refusal)
-            sent = [readings[index] for index, *_ in request.entries if index not in reasons]
+            if refusal.code != "RejectedRecordsException":
+                sent = []
+                raise BatchRefusedError(refusal.message or refusal.code) from None
+            reasons = await self._rejection_reasons(readings, entries, version, refusal)
+            sent = [readings[index] for index, *_ in entries if index not in reasons]
         finally:
             self._recent_requests.append(sent)  # even without a response: it may have arrived
-        return reasons
+        return reasons.items()
 
     async def _rejection_reasons(
-        self, readings: Sequence[Reading], request: Batch, refusal: Refusal
+        self,
+        readings: Sequence[Reading],
+        entries: Sequence[Entry],
+        version: int | None,
+        refusal: Refusal,
     ) -> dict[int, str]:
         """The reasons of the rejected records, except those that are already stored."""
         reasons: dict[int, str] = {}
         maybe_stored: dict[int, Reading] = {}
         for record in refusal.rejected:
-            if record.index not in range(len(request.entries)):
+            if record.index not in range(len(entries)):
                 raise SinkUnavailableError(f"{self._name} rejected a record that was not sent")
-            index = request.entries[record.index][0]
+            index = entries[record.index][0]
             reasons[index] = _reason(record.reason, readings[index])
-            if record.existing_version == request.common.get("Version", 1):
+            if record.existing_version == (version or 1):
                 maybe_stored[index] = readings[index]
         if maybe_stored:
             stored = await self._already_stored(maybe_stored.values(), retried=refusal.retried)
@@ -279,20 +268,6 @@ class TimestreamSink:
             or (reading.key not in stored_keys and (retried or reading in sent_before))
         }
 
-    async def _isolate_invalid(
-        self, readings: Sequence[Reading], request: Batch, refusal: Refusal
-    ) -> dict[int, str]:
-        """Send an invalid request in halves, until the invalid records are isolated."""
-        if len(request.entries) == 1:
-            return {request.entries[0][0]: refusal.message or refusal.code}
-        reasons: dict[int, str] = {}
-        middle = len(request.entries) // 2
-        for half in (request.entries[:middle], request.entries[middle:]):
-            reasons |= await self._send(readings, batch(half, request.common.get("Version")))
-        if len(reasons) >= _SAME_REASON_LIMIT and set(reasons.values()) == {refusal.message}:
-            raise SinkRefusedError(f"{self._name} accepts no records at all: {refusal.message}")
-        return reasons
-
     async def _write_records(self, **request: Any) -> None:
         await self._aws.call(
             WRITE,
@@ -310,6 +285,10 @@ class TimestreamSink:
             return None
         self._version = max(self._version + 1, time.time_ns() // 1_000_000)
         return self._version
+
+
+def _rejected_entry(entry: Entry, reason: str) -> tuple[int, str]:
+    return entry[0], reason
 
 
 def _reason(reason: str, reading: Reading) -> str:

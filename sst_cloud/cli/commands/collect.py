@@ -1,11 +1,10 @@
 """`sst-cloud collect`: from the source into sinks, continuously."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import time, timedelta
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import click
 
@@ -18,12 +17,11 @@ from sst_cloud.cli.shutdown import ForcedExit, handle_signals
 from sst_cloud.cli.sink_options import open_sinks
 from sst_cloud.collector import Collector, Poll
 from sst_cloud.collector.supervision import Supervisor
-from sst_cloud.errors import SinkError, SinkOptionsError, SinkUnavailableError, SSTCloudError
+from sst_cloud.errors import SinkClosedError, SinkError, SinkOptionsError, SSTCloudError
 from sst_cloud.monitoring import AlarmRules, ValidationRules
 from sst_cloud.notify.base import Handler
 from sst_cloud.outbox import Limits, Start
-from sst_cloud.readings import Quality, Reading, format_time
-from sst_cloud.sink import Sink, WriteReport
+from sst_cloud.readings import Quality, format_time
 from sst_cloud.wording import duration_in_words
 
 _MIN_INTERVALS: Final = 0.5
@@ -116,10 +114,6 @@ async def _collect(  # noqa: PLR0913
     **options: Any,
 ) -> None:
     sinks = open_sinks(urls, settings)
-    pipe = None
-    if len(sinks) == 1 and urls[0].lower().startswith("stdout:"):
-        ((name, sink),) = sinks.items()
-        sinks = {name: (pipe := _PipeSink(sink, lambda: collector.stop()))}  # noqa: PLW0108  defined below
     handlers = [_parse_handler(text, settings) for text in on_event]
     supervisor = Supervisor(every=every, clock=settings.clock)
 
@@ -158,10 +152,8 @@ async def _collect(  # noqa: PLR0913
                 with _exit_after_error(forced_exit):  # closing the collector may take long
                     await collector.run(polls)
                 forced_exit.start(_undelivered_error(collector) if polls else None)
-        if pipe is not None and pipe.closed:
-            raise BrokenPipeError
-        if polls and collector.errors:
-            raise next(iter(collector.errors.values()))
+        if polls and (errors := collector.errors.values()):
+            raise min(errors, key=lambda error: isinstance(error, SinkClosedError))
 
 
 @contextmanager
@@ -169,7 +161,7 @@ def _exit_after_error(forced_exit: ForcedExit) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        forced_exit.start(error)
+        forced_exit.start(None if isinstance(error, SinkClosedError) else error)
         raise
 
 
@@ -194,38 +186,6 @@ async def _warn_if_unusable(handler: Handler) -> None:
         await handler.check()
     except SinkError as error:
         print_message(f"Warning: {handler.name}: {error}")
-
-
-class _PipeSink:
-    """Standard output as the only sink: stops when the reader closes the pipe."""
-
-    def __init__(self, sink: Sink, stop: Callable[[], None]) -> None:
-        self._sink = sink
-        self._stop = stop
-        self.closed = False
-
-    async def __aenter__(self) -> Self:
-        await self._sink.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        return await self._sink.__aexit__(exc_type, exc, traceback)
-
-    async def check(self) -> None:
-        await self._sink.check()
-
-    async def write(self, readings: Sequence[Reading]) -> WriteReport:
-        try:
-            return await self._sink.write(readings)
-        except BrokenPipeError:
-            self.closed = True
-            self._stop()
-            raise SinkUnavailableError("the reader has closed the pipe") from None
 
 
 def _print_poll(poll: Poll) -> None:

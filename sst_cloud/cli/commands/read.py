@@ -11,7 +11,7 @@ from sst_cloud.cli.output import json_option, print_message, warn_missing
 from sst_cloud.cli.selection import house_option
 from sst_cloud.cli.settings import Settings, source_options
 from sst_cloud.cli.sink_options import open_sinks, sink_option
-from sst_cloud.errors import SSTCloudError
+from sst_cloud.errors import SinkClosedError, SSTCloudError
 from sst_cloud.polling import read_source
 from sst_cloud.sink import Sink
 
@@ -54,7 +54,7 @@ async def _read(settings: Settings, urls: Sequence[str], house_names: Sequence[s
                 point = f"{rejection.reading.quantity} of {rejection.reading.point_id}"
                 print_message(f"Warning: {name} rejected {point}: {rejection.reason}")
     if errors:
-        raise errors[0]
+        raise min(errors, key=lambda error: isinstance(error, SinkClosedError))
     if rejected:
         raise click.exceptions.Exit(1)
 

@@ -2,13 +2,21 @@
 
 import io
 import json
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from sst_cloud import Quality, Quantity, SinkOptionsError, SinkUnavailableError, open_sink
+from sst_cloud import (
+    Quality,
+    Quantity,
+    SinkClosedError,
+    SinkOptionsError,
+    SinkUnavailableError,
+    open_sink,
+)
 from sst_cloud.testing.sink_contract import sample_reading
 from sst_cloud_sinks.stdout import StdoutSink
 
@@ -101,3 +109,17 @@ def test_table_without_rich_says_what_to_install(
     monkeypatch.setitem(sys.modules, "rich.table", None)
     with pytest.raises(SinkOptionsError, match=r"pip install 'sst-cloud\[cli\]'"):
         open_sink("stdout:?format=table")
+
+
+async def test_pipe_closed_by_its_reader_stays_closed() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w")
+    async with StdoutSink(stream=stream) as sink:
+        await sink.check()
+        for attempt in (sink.write([sample_reading()]), sink.check(), sink.write([])):
+            with pytest.raises(SinkClosedError, match="the reader has closed the pipe") as caught:
+                await attempt
+            assert caught.value.__cause__ is None
+    with pytest.raises(BrokenPipeError):
+        stream.close()

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -31,7 +30,7 @@ async def test_sink_writes_to_a_moto_server(moto: str) -> None:
         assert isinstance(sink, TimestreamSink)
         with pytest.raises(SinkRefusedError, match="there is no table mydb/meters"):
             await sink.write(readings)
-        await sink.create(memory=timedelta(days=1), magnetic=timedelta(days=365))
+        await sink.provision()
         assert (await sink.write(readings)).accepted == 150
         assert await sink.latest() == ()
     (table,) = [

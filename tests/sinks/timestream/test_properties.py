@@ -14,7 +14,7 @@ from sst_cloud import Reading
 from sst_cloud.enums import Point, Quality, Water
 from sst_cloud.quantities import Quantity
 from sst_cloud_sinks.timestream import TimestreamSink
-from sst_cloud_sinks.timestream.batches import batches, plan
+from sst_cloud_sinks.timestream.batches import BATCH_SIZE, plan, request_for
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 pytestmark = [pytest.mark.slow, pytest.mark.source]
@@ -94,14 +94,17 @@ def test_common_attributes_do_not_change_the_records(
     assert sorted([*handled, *(duplicate for duplicate, _ in request_plan.duplicates)]) == list(
         range(len(written))
     )
-    for batch in batches(request_plan.entries, version):
-        for (index, series, _, _), record in zip(batch.entries, batch.records, strict=True):
-            assert not (record.keys() & batch.common.keys()) - {"Dimensions"}
-            pairs = [*batch.common.get("Dimensions", []), *record.get("Dimensions", [])]
+    for start in range(0, len(request_plan.entries), BATCH_SIZE):
+        entries = request_plan.entries[start : start + BATCH_SIZE]
+        request = request_for(entries, version)
+        common = request["CommonAttributes"]
+        for (index, series, _, _), record in zip(entries, request["Records"], strict=True):
+            assert not (record.keys() & common.keys()) - {"Dimensions"}
+            pairs = [*common.get("Dimensions", []), *record.get("Dimensions", [])]
             dimensions = {pair["Name"]: pair["Value"] for pair in pairs}
             assert len(dimensions) == len(pairs)
             assert dimensions == series.dimensions
-            whole = batch.common | record
+            whole = common | record
             assert whole["MeasureName"] == written[index].quantity.value
             assert whole["Time"] == str(int(written[index].time.timestamp()))
             assert whole.get("Version") == version

@@ -1,9 +1,8 @@
 """A sink for sst-cloud that posts readings to a web address."""
 
 import json
-from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -13,7 +12,8 @@ from sst_cloud.http_bodies import EXCERPT_LENGTH, read_body
 from sst_cloud.http_errors import failure_reason
 from sst_cloud.readings import Reading
 from sst_cloud.sent_secrets import Secrets
-from sst_cloud.sink import Guarantee, Option, Rejection, SinkURL, WriteReport
+from sst_cloud.sink import Guarantee, Option, Rejection
+from sst_cloud_sinks.base import BaseSink
 
 _TRANSIENT = frozenset({408, 425, 429})
 _TIMEOUT = 30.0
@@ -29,7 +29,7 @@ def _batch_size(text: str) -> int:
     return int(text)
 
 
-class WebhookSink:
+class WebhookSink(BaseSink):
     """Posts readings as JSON to a web address."""
 
     target: ClassVar[str] = "https://HOST/PATH"
@@ -40,46 +40,35 @@ class WebhookSink:
     secrets: ClassVar[Sequence[str]] = ("WEBHOOK_TOKEN",)
 
     def __init__(self, address: str, *, batch: int = 100, token: str | None = None) -> None:
+        if not address.startswith(("http://", "https://")):
+            raise SinkOptionsError("the webhook sink needs an address: webhook:https://HOST/PATH")
         self._address = address
-        self._batch = batch
+        self.batch_size = batch
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._secrets = Secrets(token or "")
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
-    def from_url(cls, url: SinkURL) -> Self:
-        """`webhook:https://HOST/PATH`; the token is in `url.secrets`."""
-        values = url.convert(cls.options)
-        if not url.target.startswith(("http://", "https://")):
-            raise SinkOptionsError("the webhook sink needs an address: webhook:https://HOST/PATH")
-        return cls(url.target, token=url.secrets.get("WEBHOOK_TOKEN"), **values)
+    def pick_secrets(cls, secrets: Mapping[str, str]) -> Mapping[str, str | None]:
+        """The token."""
+        return {"token": secrets.get("WEBHOOK_TOKEN")}
 
-    async def __aenter__(self) -> Self:
+    async def open(self) -> None:
+        """Connections are kept between writes."""
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
         self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
-        return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def close(self) -> None:
+        """Close the connections."""
         if self._session is not None:
             await self._session.close()
 
     async def check(self) -> None:
         """Post an empty list of readings: a working receiver accepts that."""
-        await self._post([])
+        await self.write_batch([])
 
-    async def write(self, readings: Sequence[Reading]) -> WriteReport:
-        """Post the readings, batch by batch."""
-        rejected: list[Rejection] = []
-        for start in range(0, len(readings), self._batch):
-            rejected += await self._post(readings[start : start + self._batch])
-        return WriteReport(len(readings) - len(rejected), tuple(rejected))
-
-    async def _post(self, readings: Sequence[Reading]) -> list[Rejection]:
+    async def write_batch(self, readings: Sequence[Reading]) -> list[Rejection]:
+        """Post the readings of one batch."""
         if self._session is None:
             raise RuntimeError("use the sink as an async context manager")
         body = {"readings": [reading.as_dict() for reading in readings]}
