@@ -1,8 +1,7 @@
 """`sst-cloud collect`: from the cloud into sinks, continuously."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import time, timedelta
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,11 +14,11 @@ from sst_cloud.cli.output import print_message
 from sst_cloud.cli.params import LITRES_PER_M3, duration_in_words
 from sst_cloud.cli.selection import SelectedHouses
 from sst_cloud.cli.settings import Settings, account_options
-from sst_cloud.cli.shutdown import ForcedExit, handle_signals
 from sst_cloud.cli.sink_options import open_sinks
 from sst_cloud.collector import Collector, Poll
+from sst_cloud.collector.shutdown import ForcedExit, run_until_signal
 from sst_cloud.collector.supervision import Supervisor
-from sst_cloud.errors import SinkError, SinkOptionsError, SinkUnavailableError, SSTCloudError
+from sst_cloud.errors import SinkError, SinkOptionsError, SinkUnavailableError
 from sst_cloud.monitoring import AlarmRules, ValidationRules
 from sst_cloud.notify.base import Handler
 from sst_cloud.outbox import Limits, Start
@@ -80,8 +79,7 @@ def collect(  # noqa: PLR0913  one per option
         silence=silence,
         battery_percent=battery_low,
     )
-    forced_exit = ForcedExit()
-    try:
+    with ForcedExit() as forced_exit:
         asyncio.run(
             _collect(
                 settings,
@@ -99,8 +97,6 @@ def collect(  # noqa: PLR0913  one per option
                 alarm_rules=alarm_rules,
             )
         )
-    finally:
-        forced_exit.cancel()
 
 
 async def _collect(  # noqa: PLR0913
@@ -147,39 +143,11 @@ async def _collect(  # noqa: PLR0913
             on_poll=on_poll,
             **options,
         )
-
-        forced_exit.get_loss = lambda: collector.loss
-
-        def stop() -> None:
-            collector.stop()
-            forced_exit.start()
-
-        with handle_signals(stop, collector.retry_now), _exit_after_error(forced_exit):
-            async with collector, supervisor.supervise(collector, metrics):
-                with _exit_after_error(forced_exit):  # closing the collector may take long
-                    await collector.run(polls)
-                forced_exit.start(_undelivered_error(collector) if polls else None)
+        await run_until_signal(collector, supervisor, forced_exit, polls=polls, metrics=metrics)
         if pipe is not None and pipe.closed:
             raise BrokenPipeError
         if polls and collector.errors:
             raise next(iter(collector.errors.values()))
-
-
-@contextmanager
-def _exit_after_error(forced_exit: ForcedExit) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        forced_exit.start(error)
-        raise
-
-
-def _undelivered_error(collector: Collector) -> SSTCloudError | None:
-    """Print which sink did not receive everything; returns its error, if there is one."""
-    for name, error in collector.errors.items():
-        print_message(f"{name}: undelivered readings are kept for the next run.")
-        return error
-    return None
 
 
 def _parse_handler(text: str, settings: Settings) -> Handler:
