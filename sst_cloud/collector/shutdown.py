@@ -29,9 +29,9 @@ class ForcedExit:
     """
 
     def __init__(self) -> None:
-        self.status = 0
+        self.status: int = 0
         """The exit status to use."""
-        self.message = ""
+        self.message: str = ""
         """The message to print to stderr."""
         self.get_loss: Callable[[], Exception | None] = lambda: None
         """Returns the error to report if an exit now loses readings."""
