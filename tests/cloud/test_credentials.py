@@ -17,6 +17,7 @@ from sst_cloud import (
 )
 from sst_cloud.cloud.credentials import Account, base_url, find_auth, read_secret
 from sst_cloud.cloud.token_file import TokenFile
+from sst_cloud.redaction import SECRET_VARIABLES
 from sst_cloud.testing import FakeCloud
 
 
@@ -90,6 +91,28 @@ def test_account_of_the_environment(environ: dict[str, str], kind: type[Any]) ->
     account = Account.from_environment(environ)
     assert isinstance(find_auth([account]), kind)
     assert Account.from_environment({"SST_CLOUD_TOKEN_FILE": ""}) == Account()
+
+
+class Asked(dict[str, str]):
+    """An environment that remembers the names it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.names.add(key)
+        return default
+
+
+def test_secret_variables_of_the_account_are_all_listed() -> None:
+    """Commands of event handlers do not get them."""
+    environ = Asked()
+    Account.from_environment(environ)
+    others = {"SST_CLOUD_URL", "SST_CLOUD_TOKEN_FILE", "SST_CLOUD_PASSWORD_FILE"}
+    assert others < environ.names
+    assert len(environ.names - others) == 4
+    assert environ.names - others <= SECRET_VARIABLES
 
 
 async def test_files_of_the_environment(fake: FakeCloud, tmp_path: Path) -> None:
