@@ -1,5 +1,6 @@
 """Which credentials are used: those of the first account that has any, else the saved token."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,13 @@ def test_saved_token_replaces_an_incomplete_login(tokens: TokenFile) -> None:
     account = Account(url="https://cloud.example", email="me@example.com")
     tokens.save("https://cloud.example", "abc")
     assert find_auth([account], tokens) is not None
+
+
+def test_config_folder_of_the_user_needs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert TokenFile.of_user().path.name == "credentials.json"
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    with pytest.raises(SSTCloudError, match=r"pip install 'sst-cloud\[cli\]'"):
+        TokenFile.of_user()
 
 
 def test_damaged_token_file_is_an_error(tokens: TokenFile) -> None:
