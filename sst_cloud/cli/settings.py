@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import attrs
 import click
 import platformdirs
-from click.core import ParameterSource
 
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.cloud.auth import Auth
@@ -23,7 +22,7 @@ from sst_cloud.cloud.transport import BASE_URL
 from sst_cloud.json_logging import JsonLines
 from sst_cloud.plugin_url import SourceURL
 from sst_cloud.plugins import open_history, open_sink, open_source
-from sst_cloud.redaction import TOKEN_VARIABLES, redact_text
+from sst_cloud.redaction import redact_text
 from sst_cloud.sink import History, Sink
 from sst_cloud.source import DEFAULT_SOURCE, FirstAnswering, SelectedHouses, Source
 from sst_cloud.wording import printable
@@ -59,7 +58,7 @@ class Settings:
     """The settings of one run of the program."""
 
     command_line_account: Account = attrs.field(factory=Account)
-    environment_account: Account = attrs.field(factory=Account)
+    environment_account: Account = attrs.field(factory=Account.from_environment)
     config_account: Account = attrs.field(factory=Account)
     """From `--config`; the other two take precedence."""
     config_secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)
@@ -176,13 +175,9 @@ class Settings:
 
 
 def _set_account_option(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Store an option, given before or after the command, in the account of its source."""
-    settings = ctx.ensure_object(Settings)
-    name = param.name or ""
-    explicit = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    """Store an option, given before or after the command."""
     if value:
-        account = settings.command_line_account if explicit else settings.environment_account
-        setattr(account, name, value)
+        setattr(ctx.ensure_object(Settings).command_line_account, param.name or "", value)
 
 
 def _set_verbose(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
@@ -242,30 +237,12 @@ def account_options(command: F) -> F:
     file_type: Any = click.Path(dir_okay=False, path_type=Path)
     for option in (
         verbose_option,
-        click.option(
-            "--password-file",
-            envvar="SST_CLOUD_PASSWORD_FILE",
-            type=file_type,
-            help="File with the password.",
-            **common,
-        ),
-        click.option(
-            "--password", envvar="SST_CLOUD_PASSWORD", help="Password for --email.", **common
-        ),
-        click.option(
-            "--email", envvar="SST_CLOUD_EMAIL", help="Log in with this e-mail.", **common
-        ),
-        click.option(
-            "--token-file",
-            envvar="SST_CLOUD_TOKEN_FILE",
-            type=file_type,
-            help="File with the token.",
-            **common,
-        ),
-        click.option(
-            "--token", envvar=TOKEN_VARIABLES, help="Token from an earlier login.", **common
-        ),
-        click.option("--url", envvar="SST_CLOUD_URL", help=f"Default: {BASE_URL}", **common),
+        click.option("--password-file", type=file_type, help="File with the password.", **common),
+        click.option("--password", help="Password for --email.", **common),
+        click.option("--email", help="Log in with this e-mail.", **common),
+        click.option("--token-file", type=file_type, help="File with the token.", **common),
+        click.option("--token", help="Token from an earlier login.", **common),
+        click.option("--url", help=f"Default: {BASE_URL}", **common),
     ):
         command = option(command)
     return command

@@ -24,7 +24,8 @@ class TokenFile:
             import platformdirs  # noqa: PLC0415  an extra
         except ImportError as error:
             raise SSTCloudError(
-                "the user's config folder is known to a package: pip install 'sst-cloud[cli]'"
+                "finding the user's config folder needs one more package: "
+                "pip install 'sst-cloud[cli]'"
             ) from error
         return cls(platformdirs.user_config_path("sst-cloud") / "credentials.json")
 

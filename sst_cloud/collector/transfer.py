@@ -94,6 +94,8 @@ async def transfer(
     result = TransferResult() if result is None else result
     clock = clock or SystemClock()
     await sink.check()
+    if isinstance(source, CheckedHistory):
+        await source.check_readable()
     with closing(StoredReadings()) as stored_readings:
         if isinstance(sink, RowReader) and sink.guarantee is Guarantee.APPENDS:
             # An incomplete last row is ignored: the next write repairs it.
@@ -112,19 +114,17 @@ async def transfer(
     return result
 
 
-async def _readings(
+def _readings(
     source: AsyncIterable[Reading] | History, result: TransferResult
-) -> AsyncIterator[Reading]:
-    if isinstance(source, CheckedHistory):
-        await source.check_readable()
+) -> AsyncIterable[Reading]:
     if isinstance(source, RowReader):
-        source = source.rows(result.add_unreadable)
-    if isinstance(source, History):
-        for quantity in Quantity:
-            async for reading in source.read(quantity):
-                yield reading
-    else:
-        async for reading in source:
+        return source.rows(result.add_unreadable)
+    return _all_quantities(source) if isinstance(source, History) else source
+
+
+async def _all_quantities(history: History) -> AsyncIterator[Reading]:
+    for quantity in Quantity:
+        async for reading in history.read(quantity):
             yield reading
 
 

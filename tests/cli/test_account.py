@@ -311,6 +311,13 @@ def test_invalid_url_is_refused_without_showing_its_password(sst: Run) -> None:
     assert "hunter2" not in err
 
 
+@pytest.mark.parametrize("command", ["token", "logout"])
+def test_password_in_the_url_is_not_shown(sst: Run, command: str) -> None:
+    _, out, err = sst(command, "--url", "https://me:hunter2@cloud.example")
+    assert "***" in err
+    assert "hunter2" not in out + err
+
+
 def test_html_answer_is_an_error(sst: Run, logged_in: FakeCloud) -> None:
     logged_in.inject(Html(title="Technical works"))
     assert sst("houses") == (

@@ -135,8 +135,8 @@ def test_hanging_sink_does_not_block_the_other_checks(logged_in: FakeCloud, tmp_
     """The sink is a pipe without a reader, so opening it hangs."""
     os.mkfifo(tmp_path / "pipe")
     program = (
-        "import sys; from sst_cloud.cli import main, shutdown; "
-        "from sst_cloud.collector import checks; "
+        "import sys; from sst_cloud.cli import main; "
+        "from sst_cloud.collector import checks, shutdown; "
         "checks._TIMEOUT = shutdown._EXIT_TIMEOUT = 0.2; sys.exit(main())"
     )
     done = subprocess.run(

@@ -6,13 +6,11 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
 import pytest
 
 import sst_cloud.cli
 from plugins import asking_sink
 from sst_cloud import Rejection
-from sst_cloud.cli.settings import account_options
 from sst_cloud.outbox import DeadLetters
 from sst_cloud.redaction import SECRET_VARIABLES
 from sst_cloud.testing import FakeCloud
@@ -95,21 +93,6 @@ def test_sinks_are_opened_only_by_the_module_with_their_secrets() -> None:
     assert [file for file, names in imports.items() if "handler_from" in names] == [
         "collect_options.py"
     ]
-
-
-def test_account_secret_variables_are_all_listed() -> None:
-    @click.command()
-    @account_options
-    def command() -> None: ...
-
-    variables = {
-        variable
-        for option in command.params
-        if option.name in {"token", "email", "password"}
-        for variable in ([option.envvar] if isinstance(option.envvar, str) else option.envvar or ())
-    }
-    assert len(variables) == 4
-    assert variables <= SECRET_VARIABLES
 
 
 @pytest.fixture

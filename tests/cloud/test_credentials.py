@@ -1,5 +1,6 @@
 """Which credentials are used: those of the first account that has any, else the saved token."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sst_cloud import (
 )
 from sst_cloud.cloud.credentials import Account, base_url, find_auth, read_secret
 from sst_cloud.cloud.token_file import TokenFile
+from sst_cloud.redaction import SECRET_VARIABLES
 from sst_cloud.testing import FakeCloud
 
 
@@ -92,6 +94,28 @@ def test_account_of_the_environment(environ: dict[str, str], kind: type[Any]) ->
     assert Account.from_environment({"SST_CLOUD_TOKEN_FILE": ""}) == Account()
 
 
+class Asked(dict[str, str]):
+    """An environment that remembers the names it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.names.add(key)
+        return default
+
+
+def test_secret_variables_of_the_account_are_all_listed() -> None:
+    """Commands of event handlers do not get them."""
+    environ = Asked()
+    Account.from_environment(environ)
+    others = {"SST_CLOUD_URL", "SST_CLOUD_TOKEN_FILE", "SST_CLOUD_PASSWORD_FILE"}
+    assert others < environ.names
+    assert len(environ.names - others) == 4
+    assert environ.names - others <= SECRET_VARIABLES
+
+
 async def test_files_of_the_environment(fake: FakeCloud, tmp_path: Path) -> None:
     token = secret(tmp_path, "token", fake.token)
     account = Account.from_environment({"SST_CLOUD_TOKEN_FILE": str(token)})
@@ -123,6 +147,13 @@ def test_saved_token_replaces_an_incomplete_login(tokens: TokenFile) -> None:
     account = Account(url="https://cloud.example", email="me@example.com")
     tokens.save("https://cloud.example", "abc")
     assert find_auth([account], tokens) is not None
+
+
+def test_config_folder_of_the_user_needs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert TokenFile.of_user().path.name == "credentials.json"
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    with pytest.raises(SSTCloudError, match=r"pip install 'sst-cloud\[cli\]'"):
+        TokenFile.of_user()
 
 
 def test_damaged_token_file_is_an_error(tokens: TokenFile) -> None:

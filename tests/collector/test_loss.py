@@ -26,7 +26,8 @@ SIGNALS = pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=l
 IN_MEMORY = "readings are held in memory"
 LOCKED = """
 import asyncio
-from sst_cloud.cli import main, shutdown
+from sst_cloud.cli import main
+from sst_cloud.collector import shutdown
 from sst_cloud.collector.commit_buffer import CommitBuffer
 from sst_cloud.outbox import database
 

@@ -233,7 +233,8 @@ async def test_stop_during_startup(fake: FakeCloud, state: Path, tmp_path: Path)
 
 HANGING = """
 import asyncio, threading
-from sst_cloud.cli import main, shutdown
+from sst_cloud.cli import main
+from sst_cloud.collector import shutdown
 from sst_cloud.outbox import delivery
 from sst_cloud_sinks.csv import CsvSink
 

@@ -10,7 +10,6 @@ from sst_cloud.cli.config import config_option
 from sst_cloud.cli.output import json_option, print_json, stdout_console
 from sst_cloud.cli.selection import house_option
 from sst_cloud.cli.settings import Settings, source_options, state_option
-from sst_cloud.cli.shutdown import ForcedExit
 from sst_cloud.collector.checks import (
     CheckResult,
     check_folder,
@@ -18,6 +17,7 @@ from sst_cloud.collector.checks import (
     check_sink,
     check_source,
 )
+from sst_cloud.collector.shutdown import ForcedExit
 from sst_cloud.wording import printable
 
 
@@ -44,13 +44,10 @@ def check(
     every sink would accept readings, and checks the state folder and the --on-event handlers. The
     exit status is 0 if everything works.
     """
-    forced_exit = ForcedExit()
-    try:
+    with ForcedExit() as forced_exit:
         all_ok = asyncio.run(
             _run_checks(settings, sinks, on_event, house_names, forced_exit, as_json=as_json)
         )
-    finally:
-        forced_exit.cancel()
     if not all_ok:
         raise click.exceptions.Exit(1)
 

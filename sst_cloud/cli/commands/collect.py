@@ -1,8 +1,7 @@
 """`sst-cloud collect`: from the source into sinks, continuously."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import time, timedelta
 from typing import Any, Final
 
@@ -13,11 +12,11 @@ from sst_cloud.cli.config import config_option
 from sst_cloud.cli.output import print_message
 from sst_cloud.cli.params import LITRES_PER_M3
 from sst_cloud.cli.settings import Settings, account_options
-from sst_cloud.cli.shutdown import ForcedExit, handle_signals
 from sst_cloud.cli.sink_options import open_sinks
 from sst_cloud.collector import Collector, Poll
+from sst_cloud.collector.shutdown import ForcedExit, run_until_signal
 from sst_cloud.collector.supervision import Supervisor
-from sst_cloud.errors import SinkClosedError, SinkError, SinkOptionsError, SSTCloudError
+from sst_cloud.errors import SinkClosedError, SinkError, SinkOptionsError
 from sst_cloud.monitoring import AlarmRules, ValidationRules
 from sst_cloud.notify.base import Handler
 from sst_cloud.outbox import Limits, Start
@@ -77,8 +76,7 @@ def collect(  # noqa: PLR0913  one per option
         silence=silence,
         battery_percent=battery_low,
     )
-    forced_exit = ForcedExit()
-    try:
+    with ForcedExit() as forced_exit:
         asyncio.run(
             _collect(
                 settings,
@@ -96,8 +94,6 @@ def collect(  # noqa: PLR0913  one per option
                 alarm_rules=alarm_rules,
             )
         )
-    finally:
-        forced_exit.cancel()
 
 
 async def _collect(  # noqa: PLR0913
@@ -140,37 +136,9 @@ async def _collect(  # noqa: PLR0913
             on_poll=on_poll,
             **options,
         )
-
-        forced_exit.get_loss = lambda: collector.loss
-
-        def stop() -> None:
-            collector.stop()
-            forced_exit.start()
-
-        with handle_signals(stop, collector.retry_now), _exit_after_error(forced_exit):
-            async with collector, supervisor.supervise(collector, metrics):
-                with _exit_after_error(forced_exit):  # closing the collector may take long
-                    await collector.run(polls)
-                forced_exit.start(_undelivered_error(collector) if polls else None)
+        await run_until_signal(collector, supervisor, forced_exit, polls=polls, metrics=metrics)
         if polls and (errors := collector.errors.values()):
             raise min(errors, key=lambda error: isinstance(error, SinkClosedError))
-
-
-@contextmanager
-def _exit_after_error(forced_exit: ForcedExit) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        forced_exit.start(None if isinstance(error, SinkClosedError) else error)
-        raise
-
-
-def _undelivered_error(collector: Collector) -> SSTCloudError | None:
-    """Print which sink did not receive everything; returns its error, if there is one."""
-    for name, error in collector.errors.items():
-        print_message(f"{name}: undelivered readings are kept for the next run.")
-        return error
-    return None
 
 
 def _parse_handler(text: str, settings: Settings) -> Handler:

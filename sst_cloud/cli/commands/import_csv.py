@@ -16,9 +16,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sst_cloud.cli.output import json_option, print_json, print_message
 from sst_cloud.cli.settings import Settings, verbose_option
-from sst_cloud.cli.shutdown import ForcedExit
 from sst_cloud.cli.sink_options import sink_name
 from sst_cloud.clock import Clock
+from sst_cloud.collector.shutdown import ForcedExit
 from sst_cloud.collector.transfer import RowReader, TransferResult, transfer
 from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
 from sst_cloud.sink import Sink, SinkURL
@@ -43,16 +43,12 @@ def import_(ctx: click.Context, *, file: str, url: str, as_json: bool) -> None:
     sink = settings.open_sink(url)
     name = "standard input" if file == _STANDARD_INPUT else file
     result = TransferResult()
-    forced_exit = ForcedExit()
-    forced_exit.status = _INTERRUPTED
-    try:
-        with _open(file, name) as source:
-            if _is_output(source, url):
-                raise click.UsageError("the sink is the imported file itself: choose another")
-            rows = cast("RowReader", settings.open_sink(f"csv:{quote(name)}"))
-            asyncio.run(_import(source, rows, sink, result, forced_exit, settings.clock))
-    finally:
-        forced_exit.cancel()
+    with ForcedExit() as forced_exit, _open(file, name) as source:
+        forced_exit.status = _INTERRUPTED
+        if _is_output(source, url):
+            raise click.UsageError("the sink is the imported file itself: choose another")
+        rows = cast("RowReader", settings.open_sink(f"csv:{quote(name)}"))
+        asyncio.run(_import(source, rows, sink, result, forced_exit, settings.clock))
     if not result.read_count:
         raise click.ClickException(f"no readings in {name}: {_reason_for_none(result)}")
     _print_result(result, sink_name(url), as_json=as_json)

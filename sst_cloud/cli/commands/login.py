@@ -11,6 +11,7 @@ from sst_cloud.cloud.auth import Auth, PasswordAuth, TokenAuth
 from sst_cloud.cloud.credentials import first_email, first_password, make_auth
 from sst_cloud.cloud.token_file import TokenFile
 from sst_cloud.errors import CredentialsError, SSTCloudError
+from sst_cloud.redaction import redact_text
 
 
 @click.command()
@@ -42,7 +43,7 @@ def logout(settings: Settings, *, local: bool) -> None:
     file = TokenFile.of_user()
     saved_token = file.load(settings.base_url)
     if saved_token is None:
-        print_message(f"Not logged in to {settings.base_url}.")
+        print_message(f"Not logged in to {redact_text(settings.base_url)}.")
         return
     file.delete(settings.base_url)
     message = f"Logged out of {settings.base_url}. The token was deleted from {file.path}"
@@ -64,9 +65,8 @@ def token(settings: Settings) -> None:
     """
     saved_token = TokenFile.of_user().load(settings.base_url)
     if saved_token is None:
-        raise CredentialsError(
-            f"there is no saved token for {settings.base_url}. Run `sst-cloud login` first."
-        )
+        url = redact_text(settings.base_url)
+        raise CredentialsError(f"there is no saved token for {url}. Run `sst-cloud login` first.")
     click.echo(saved_token)
 
 
