@@ -8,7 +8,7 @@ from typing import BinaryIO, ClassVar, Final, Protocol, runtime_checkable
 import attrs
 
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.errors import SinkUnavailableError
+from sst_cloud.errors import SinkRefusedError, SinkUnavailableError
 from sst_cloud.quantities import Quantity
 from sst_cloud.readings import Reading
 from sst_cloud.sink import CheckedHistory, Guarantee, History, Rejection, Sink, WriteReport
@@ -78,7 +78,7 @@ class TransferResult:
 
 
 async def transfer(
-    source: AsyncIterable[Reading] | History,
+    source: AsyncIterable[Reading] | History | Sink,
     sink: Sink,
     *,
     result: TransferResult | None = None,
@@ -115,11 +115,15 @@ async def transfer(
 
 
 def _readings(
-    source: AsyncIterable[Reading] | History, result: TransferResult
+    source: AsyncIterable[Reading] | History | Sink, result: TransferResult
 ) -> AsyncIterable[Reading]:
     if isinstance(source, RowReader):
         return source.rows(result.add_unreadable)
-    return _all_quantities(source) if isinstance(source, History) else source
+    if isinstance(source, History):
+        return _all_quantities(source)
+    if not isinstance(source, AsyncIterable):
+        raise SinkRefusedError("readings cannot be read back from this sink; choose another source")
+    return source
 
 
 async def _all_quantities(history: History) -> AsyncIterator[Reading]:

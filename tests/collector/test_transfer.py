@@ -13,6 +13,7 @@ from sst_cloud.errors import SinkRefusedError, SinkUnavailableError
 from sst_cloud.testing.sink_contract import START, sample_reading, sample_readings
 from sst_cloud_sinks.csv import CsvSink
 from sst_cloud_sinks.sqlite import SqliteSink
+from sst_cloud_sinks.stdout import StdoutSink
 
 
 def minutes(count: int) -> list[Reading]:
@@ -114,6 +115,11 @@ async def test_missing_source_is_an_error(tmp_path: Path, kind: Any) -> None:
         with pytest.raises(SinkRefusedError, match="does not exist"):
             await transfer(source, CsvSink(tmp_path / "copy.csv"))
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_sink_that_keeps_nothing_is_no_source(tmp_path: Path) -> None:
+    with pytest.raises(SinkRefusedError, match="cannot be read back"):
+        await transfer(StdoutSink(), CsvSink(tmp_path / "copy.csv"))
 
 
 async def test_nothing_is_read_for_a_sink_that_cannot_be_written(tmp_path: Path) -> None:
