@@ -53,13 +53,7 @@ IDLE_LIMIT = 0.1
 RESIDENT_LIMIT = 1.35
 
 
-_COLLECT = """
-import sys
-sys.modules["tornado"] = None
-from sst_cloud.cli import main
-main()
-"""
-"""tenacity imports tornado where it is installed, as it is here, beside Jupyter: 2 MB."""
+_COLLECT = "from sst_cloud.cli import main; main()"
 
 
 class EmptySource:
