@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -177,6 +178,9 @@ def _run_in_process(*arguments: object) -> ProcessCost:
 
 def dead_sink(runs: int) -> Sequence[Figure]:
     """Delivery of new readings, with and without a dead sink that is a week behind."""
+    logging.getLogger("sst_cloud.outbox.delivery").setLevel(
+        logging.CRITICAL
+    )  # it warns of the sink
     with TemporaryDirectory(prefix="sst-cloud-") as name:
         full = Path(name) / "full"
         asyncio.run(_fill_with_dead(full))
