@@ -8,6 +8,7 @@ from .batches import BATCHES
 from .collector import DEAD, DRAIN, IDLE, POLL
 from .csv_import import HISTORY
 from .measure import Benchmark, Figure
+from .new_client import NEW_CLIENT
 from .package_import import IMPORTING
 from .polling import COUNTERS, SNAPSHOT
 from .serverless import COLD, HOUSES, WARM
@@ -15,6 +16,7 @@ from .sqlite import SQLITE
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     IMPORTING,
+    NEW_CLIENT,
     COUNTERS,
     SNAPSHOT,
     SQLITE,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -54,13 +55,7 @@ IDLE_LIMIT = 0.1
 RESIDENT_LIMIT = 1.35
 
 
-_COLLECT = """
-import sys
-sys.modules["tornado"] = None
-from sst_cloud.cli import main
-main()
-"""
-"""tenacity imports tornado where it is installed, as it is here, beside Jupyter: 2 MB."""
+_COLLECT = "from sst_cloud.cli import main; main()"
 
 
 class BenchmarkSource:
@@ -197,6 +192,9 @@ def _run_in_process(*arguments: object) -> ProcessCost:
 
 def dead_sink(runs: int) -> Sequence[Figure]:
     """Delivery of new readings, with and without a dead sink that is a week behind."""
+    logging.getLogger("sst_cloud.outbox.delivery").setLevel(
+        logging.CRITICAL
+    )  # it warns of the sink
     with TemporaryDirectory(prefix="sst-cloud-") as name:
         full = Path(name) / "full"
         asyncio.run(_fill_with_dead(full))

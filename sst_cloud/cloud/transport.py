@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import Any, Final, TypeVar
 
 import aiohttp
-import tenacity
 from yarl import URL
 
 from sst_cloud._version import __version__
@@ -139,22 +138,23 @@ class Transport:
         """
         repeatable = method == "GET" if repeatable is None else repeatable
 
-        def retry(error: BaseException) -> bool:
-            if isinstance(error, TransportError):
-                return not isinstance(error, _UntrustedCertificateError) and (
-                    repeatable or not error.request_sent
-                )
-            return repeatable and isinstance(error, ApiError) and error.status in _RETRIED_STATUSES
-
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(retry),
-            stop=_stop_retrying,
-            wait=self._retry_delay,
-            sleep=self._clock.sleep,
-            before_sleep=_log_retry,
-            reraise=True,
-        )
-        return await retrying(self._attempt, method, path, token, json, read)
+        waiting = 0.0
+        attempt = 1
+        while True:
+            try:
+                return await self._attempt(method, path, token, json, read)
+            except (TransportError, ApiError) as error:
+                delay = self._retry_delay(attempt, error)
+                waiting += delay
+                if (
+                    attempt == ATTEMPTS
+                    or waiting > MAX_WAITING
+                    or not _may_retry(error, repeatable=repeatable)
+                ):
+                    raise
+                _log.info("%s; attempt %d in %.1f s", error, attempt + 1, delay)
+            await self._clock.sleep(delay)
+            attempt += 1
 
     async def _attempt(
         self, method: str, path: str, token: str | None, json: Any, read: Callable[[Any], T]
@@ -258,12 +258,10 @@ class Transport:
                 lambda cookie: cookie.key in _SESSION_COOKIES and cookie["domain"] in domains
             )
 
-    def _retry_delay(self, state: tenacity.RetryCallState) -> float:
+    def _retry_delay(self, attempt: int, error: SSTCloudError) -> float:
         """Full jitter, but never less than the cloud's Retry-After."""
-        wait: float = self._random() * FIRST_WAIT * 2 ** (state.attempt_number - 1)
-        error = state.outcome.exception() if state.outcome else None
-        retry_after = getattr(error, "retry_after", None)
-        return wait if retry_after is None else max(wait, retry_after)
+        delay: float = self._random() * FIRST_WAIT * 2 ** (attempt - 1)
+        return max(delay, getattr(error, "retry_after", None) or 0.0)
 
     def _transport_error(self, error: Exception) -> TransportError:
         limit = self._timeout.total or 0
@@ -309,14 +307,12 @@ class _UntrustedCertificateError(ConnectionFailedError):
     """The certificate is not valid: an immediate retry would not help."""
 
 
-def _stop_retrying(state: tenacity.RetryCallState) -> bool:
-    waiting = state.idle_for + state.upcoming_sleep
-    return state.attempt_number >= ATTEMPTS or waiting > MAX_WAITING
-
-
-def _log_retry(state: tenacity.RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    _log.info("%s; attempt %d in %.1f s", error, state.attempt_number + 1, state.upcoming_sleep)
+def _may_retry(error: TransportError | ApiError, *, repeatable: bool) -> bool:
+    if isinstance(error, ApiError):
+        return repeatable and error.status in _RETRIED_STATUSES
+    return not isinstance(error, _UntrustedCertificateError) and (
+        repeatable or not error.request_sent
+    )
 
 
 def _sent_secrets(token: str | None, json: Any) -> list[str]:

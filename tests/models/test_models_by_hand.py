@@ -132,3 +132,18 @@ def test_models_compare_by_what_is_known() -> None:
     assert Counter(id=8, house_id=1, device_id=3, value_l=678, water=Water.HOT) == HOT
     assert hash(HOT) != hash(COLD)
     assert "point_id='8'" in repr(HOT)
+
+
+def test_models_of_different_classes_are_never_equal() -> None:
+    module, device = NeptunProW(id=2, house_id=1), Device(id=2, house_id=1)
+    assert module != device
+    assert device == Device(id=2, house_id=1, raw={"id": "2"})
+    assert len({module, device, Device(id=2, house_id=1)}) == 2
+
+
+def test_sensitive_fields_are_masked_in_a_repr() -> None:
+    assert repr(House(id=1, owner="me@example.com", raw={"id": 1})) == (
+        "House(id=1, name='', timezone=None, workdays=None, created_at=None, updated_at=None, "
+        "uid=None, in_home=None, behaviour=None, close_valves=None, report_date=None, "
+        "owner='***', users=())"
+    )

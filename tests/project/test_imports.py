@@ -47,7 +47,6 @@ ALLOWED: Final = {
         "sst_cloud.outbox",
         "sst_cloud_sinks.sqlite",
     },
-    "tenacity": {"sst_cloud.cloud.transport"},
     "tzlocal": {"sst_cloud.cli"},
     "yarl": {
         "sst_cloud.notify.webhook",

@@ -68,7 +68,7 @@ def test_wheel_has_only_five_base_dependencies(wheel: Path) -> None:
     metadata = Parser().parsestr(content(wheel)[f"{info}/METADATA"].decode())
     needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = sorted(line.split(">")[0].strip() for line in needed)
-    assert names == ["aiohttp", "attrs", "cattrs", "tenacity", "yarl"]
+    assert names == ["aiohttp", "attrs", "cattrs", "yarl"]
 
 
 @pytest.mark.parametrize(
