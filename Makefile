@@ -72,7 +72,7 @@ docs-serve: docs ## Build the documentation, and serve it at http://127.0.0.1:80
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8000
 
 devices-page: $(VENV)/.dev ## Regenerate the page of supported devices
-	$(BIN)/python tools/supported_devices.py
+	PYTHONPATH=tests $(BIN)/python tools/supported_devices.py
 
 stubs: $(VENV)/.dev ## Regenerate the type stubs of packages that import on first use
 	$(BIN)/python tools/stubs.py

@@ -20,7 +20,8 @@ MAX_BRIGHTNESS: Final = 9
 
 def describe(device: Device) -> str:
     """A device's name and model, for messages."""
-    return f"{device.name or device.id} ({device.model})"
+    model = f" ({device.model})" if device.model else ""
+    return f"{device.name or device.id}{model}"
 
 
 def as_leak_module(device: Device) -> LeakModule:
