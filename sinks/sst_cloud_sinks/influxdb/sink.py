@@ -73,9 +73,9 @@ class InfluxDBSink(BaseSink):
         """`url` is the server's address; for `version` 1, `bucket` is the database.
 
         `timeout` is in seconds, for a whole write or a stalled read; `batch_size` is in readings
-        per request, and at most `max_concurrency` requests run at a time. An injected `session` is
-        never closed. Raises `SinkOptionsError` for conflicting options or a missing secret,
-        ValueError if a number is not positive.
+        per request, and a write runs at most `max_concurrency` requests at a time. An injected
+        `session` is never closed. Raises `SinkOptionsError` for conflicting options or a missing
+        secret, ValueError if a number is not positive.
         """
         self._endpoints = endpoints(
             url, bucket, org=org, version=version, retention_policy=retention_policy
