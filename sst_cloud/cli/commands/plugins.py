@@ -11,7 +11,7 @@ from sst_cloud.controls import Controls
 from sst_cloud.display.terminal.tables import add_row, new_table
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.plugins import InstalledPlugin, installed_sinks, installed_sources, secret_names
-from sst_cloud.sink import History, SinkType
+from sst_cloud.sink import History, Provisioned, SinkType
 from sst_cloud.source import SourceType
 
 
@@ -68,6 +68,7 @@ def _describe_sink(plugin: InstalledPlugin[type[SinkType]]) -> dict[str, Any]:
         **_common(plugin, kind),
         "guarantee": kind.guarantee.value,
         "readable": issubclass(kind, History),
+        "provisioned": issubclass(kind, Provisioned),
         **_options(kind),
     }
 
