@@ -141,18 +141,18 @@ class PluginURL:
 class SinkURL(PluginURL):
     """The URL of a sink."""
 
-    kind = "sink"
-    examples = "csv:readings.csv or sqlite:home.db"
-    error = SinkOptionsError
+    kind: ClassVar[str] = "sink"
+    examples: ClassVar[str] = "csv:readings.csv or sqlite:home.db"
+    error: ClassVar[type[SSTCloudError]] = SinkOptionsError
 
 
 @attrs.frozen
 class SourceURL(PluginURL):
     """The URL of a source."""
 
-    kind = "source"
-    examples = "cloud:"
-    error = SourceOptionsError
+    kind: ClassVar[str] = "source"
+    examples: ClassVar[str] = "cloud:"
+    error: ClassVar[type[SSTCloudError]] = SourceOptionsError
 
 
 def public_part(text: str) -> str:
