@@ -232,7 +232,7 @@ def test_thermostat(environment: Environment, gateway: Any) -> None:
     assert gateway.thermostat["target"] == 21
     done = sst(environment, *command, "--brightness", "5")
     assert done.returncode == 1
-    assert "Floor (WarmFloor T1) has no brightness that can be set" in done.stderr
+    assert "Floor (WarmFloor T1) has no brightness setting" in done.stderr
     assert len(gateway.commands) == 1
 
 

@@ -12,7 +12,7 @@ from yarl import URL
 
 from sst_cloud.bounded_json import loads
 from sst_cloud.clock import Clock, SystemClock
-from sst_cloud.commands import Command, SetTargetTemperature, SetValves, describe
+from sst_cloud.commands import Command, SetBrightness, SetTargetTemperature, SetValves, describe
 from sst_cloud.controls import Controls
 from sst_cloud.enums import ValveState
 from sst_cloud.errors import (
@@ -126,11 +126,12 @@ class GatewaySource(Controls):
                 path, content = f"/modules/{device.id}/valve", {"open": state is ValveState.OPENED}
             case SetTargetTemperature(device=device, celsius=celsius):
                 path, content = f"/heating/{device.id}/target", {"celsius": celsius}
+            case SetBrightness(device=device):
+                raise CommandError(f"{describe(device)} has no brightness setting")
             case _:
-                setting = type(command).__name__.removeprefix("Set").lower()
                 raise CommandError(
-                    f"{describe(command.device)} has no {setting} that can be set: {self.name} "
-                    "takes commands for valves and target temperatures"
+                    f"{self.name} sets only valves and target temperatures, nothing else of "
+                    f"{describe(command.device)}"
                 )
         await self._request("PUT", path, content)
 
