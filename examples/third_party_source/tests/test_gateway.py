@@ -184,6 +184,15 @@ async def test_gateway_that_is_away() -> None:
     assert not caught.value.request_sent
 
 
+@pytest.mark.parametrize("litres", [None, "7", True, 7.5, -(2**63), 2**200])
+async def test_total_that_is_none(gateway: StandIn, source: GatewaySource, litres: object) -> None:
+    gateway.module["meters"][0]["litres"] = litres
+    snapshot = await source.snapshot()
+    assert [counter.name for counter in snapshot.counters] == ["Hot"]
+    assert [(item.kind, item.id) for item in snapshot.unreadable] == [("counter", 31)]
+    assert readings_from(snapshot)
+
+
 @pytest.mark.parametrize("home", [[], None, {}, {"site": {"number": "1", "name": "Flat"}}])
 async def test_home_that_cannot_be_read(
     gateway: StandIn, source: GatewaySource, home: object
@@ -196,15 +205,12 @@ async def test_home_that_cannot_be_read(
 async def test_part_that_cannot_be_read_does_not_hide_the_rest(
     gateway: StandIn, source: GatewaySource
 ) -> None:
-    gateway.module["meters"][0]["litres"] = True
     gateway.module["sensors"] = None
     gateway.home["heating"].append(7)
     snapshot = await source.snapshot()
-    assert [counter.name for counter in snapshot.counters] == ["Hot"]
     assert len(snapshot.devices) == 2
     assert [(item.kind, item.id) for item in snapshot.unreadable] == [
         ("device", None),
-        ("counter", 31),
         ("wireless_sensors", 1),
     ]
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from sst_cloud.enums import TemperatureSensor, ThermostatMode, ValveState, Water
 from sst_cloud.errors import PayloadError
@@ -20,9 +21,10 @@ from sst_cloud.models import (
 )
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 _VALVE_STATES = {True: ValveState.OPENED, False: ValveState.CLOSED}
+_TOO_LARGE = 2**63
+"""For a reading: one such number would be an error of all readings."""
 _WATER = {"hot": Water.HOT, "cold": Water.COLD}
 
 
@@ -38,11 +40,13 @@ def snapshot_from(home: Any, time: datetime, path: str) -> Snapshot:
         )
     except ValueError as error:
         raise PayloadError(str(error), path) from None
-    modules = _each("device", home, "modules", _module, house.id)
-    thermostats = _each("device", home, "heating", _thermostat, house.id)
-    counters = Listing.joined(_each("counter", m.raw, "meters", _counter, m) for m in modules)
+    modules = _each("device", home, "modules", partial(_module, house))
+    thermostats = _each("device", home, "heating", partial(_thermostat, house))
+    counters = Listing.joined(
+        _each("counter", m.raw, "meters", partial(_counter, m)) for m in modules
+    )
     sensors = Listing.joined(
-        _each("wireless_sensor", m.raw, "sensors", _sensor, m) for m in modules
+        _each("wireless_sensor", m.raw, "sensors", partial(_sensor, m)) for m in modules
     )
     listings: tuple[Listing[Any], ...] = (modules, thermostats, counters, sensors)
     return Snapshot(
@@ -55,7 +59,7 @@ def snapshot_from(home: Any, time: datetime, path: str) -> Snapshot:
     )
 
 
-def _module(item: Any, house_id: int) -> LeakModule:
+def _module(house: House, item: Any) -> LeakModule:
     valve = ValveGroup(
         number=1,
         state=_VALVE_STATES[_required(item, "valve_open", bool)],
@@ -63,7 +67,7 @@ def _module(item: Any, house_id: int) -> LeakModule:
     )
     return LeakModule(
         id=_required(item, "number", int),
-        house_id=house_id,
+        house_id=house.id,
         name=_required(item, "name", str),
         model=_required(item, "product", str),
         is_connected=_optional(item, "reachable", bool),
@@ -84,7 +88,7 @@ def _line(item: Any) -> WiredLine:
     )
 
 
-def _counter(item: Any, module: LeakModule) -> Counter:
+def _counter(module: LeakModule, item: Any) -> Counter:
     return Counter(
         id=_required(item, "number", int),
         house_id=module.house_id,
@@ -96,7 +100,7 @@ def _counter(item: Any, module: LeakModule) -> Counter:
     )
 
 
-def _sensor(item: Any, module: LeakModule) -> WirelessSensor:
+def _sensor(module: LeakModule, item: Any) -> WirelessSensor:
     heard = _optional(item, "heard", bool)
     battery = _optional(item, "battery", int)
     serial_number = _required(item, "serial", str)
@@ -115,10 +119,10 @@ def _sensor(item: Any, module: LeakModule) -> WirelessSensor:
     )
 
 
-def _thermostat(item: Any, house_id: int) -> Thermostat:
+def _thermostat(house: House, item: Any) -> Thermostat:
     return Thermostat(
         id=_required(item, "number", int),
-        house_id=house_id,
+        house_id=house.id,
         name=_required(item, "name", str),
         model=_required(item, "product", str),
         is_connected=_optional(item, "reachable", bool),
@@ -133,14 +137,7 @@ def _thermostat(item: Any, house_id: int) -> Thermostat:
     )
 
 
-def _each(
-    kind: str,
-    parent: Any,
-    key: str,
-    read: Callable[Concatenate[Any, P], T],
-    *args: P.args,
-    **kwargs: P.kwargs,
-) -> Listing[T]:
+def _each(kind: str, parent: Any, key: str, read: Callable[[Any], T]) -> Listing[T]:
     """The elements of a list of the parent that can be read; those that cannot, with the reason."""
     readable: list[T] = []
     unreadable: list[Unreadable] = []
@@ -151,7 +148,7 @@ def _each(
         return Listing((), [Unreadable(kind=f"{kind}s", id=number, reason=str(error))])
     for item in items:
         try:
-            readable.append(read(item, *args, **kwargs))
+            readable.append(read(item))
         except ValueError as error:
             number = _optional(item, "number", int)
             unreadable.append(Unreadable(kind=kind, id=number, reason=str(error), raw=item))
@@ -169,4 +166,6 @@ def _required(item: Any, key: str, kind: type[T]) -> T:
 def _optional(item: Any, key: str, *kinds: type) -> Any:
     """A value of exactly one of these types, or None."""
     value = item.get(key) if isinstance(item, dict) else None
+    if isinstance(value, int | float) and not abs(value) < _TOO_LARGE:  # nor is NaN less
+        return None
     return value if type(value) in kinds else None
