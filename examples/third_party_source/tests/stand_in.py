@@ -15,6 +15,8 @@ class StandIn:
         """The path and the content of each command."""
         self.refusal = (0, "")
         """The status and the text given to every request instead of the right answer."""
+        self.hangs_up = False
+        """Whether commands get no answer."""
         self.module: dict[str, Any] = {
             "number": 1,
             "name": "Bathroom",
@@ -61,8 +63,8 @@ class StandIn:
         """The gateway as an application of aiohttp."""
         app = web.Application()
         app.router.add_get("/home", self._give_home)
-        app.router.add_put("/modules/1/valve", self._set_valve)
-        app.router.add_put("/heating/2/target", self._set_target)
+        app.router.add_post("/modules/1/valve", self._set_valve)
+        app.router.add_post("/heating/2/target", self._set_target)
         return app
 
     def _refusal(self, request: web.Request) -> web.Response | None:
@@ -86,6 +88,8 @@ class StandIn:
     ) -> web.Response:
         content = await request.json()
         self.commands.append((request.path, content))
+        if self.hangs_up and request.transport is not None:
+            request.transport.close()
         if refusal := self._refusal(request):
             return refusal
         device.update({fields[name]: value for name, value in content.items()})

@@ -18,6 +18,7 @@ from sst_cloud import (
     CommandRejectedError,
     ConnectionFailedError,
     LeakModule,
+    ManualClock,
     PayloadError,
     Quantity,
     RequestTimeoutError,
@@ -48,7 +49,7 @@ async def address(gateway: StandIn) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def source(address: str) -> AsyncIterator[GatewaySource]:
-    async with GatewaySource(address, password=PASSWORD) as source:
+    async with GatewaySource(address, password=PASSWORD, clock=ManualClock()) as source:
         yield source
 
 
@@ -57,7 +58,7 @@ class TestContract(SourceContract):
 
     @pytest.fixture
     def make_source(self, address: str) -> SourceFactory:
-        return lambda: GatewaySource(address, password=PASSWORD)
+        return lambda: GatewaySource(address, password=PASSWORD, clock=ManualClock())
 
     @pytest.fixture
     def make_unreachable_source(self) -> SourceFactory:
@@ -106,6 +107,17 @@ async def test_target_temperature(gateway: StandIn, source: GatewaySource) -> No
     result = await source.set_target_temperature(await thermostat_of(source), 21)
     assert result.confirmed
     assert gateway.commands == [("/heating/2/target", {"celsius": 21})]
+
+
+async def test_command_without_an_answer_is_sent_once(
+    gateway: StandIn, source: GatewaySource
+) -> None:
+    module = await module_of(source)
+    gateway.hangs_up = True
+    with pytest.raises(ConnectionFailedError) as caught:
+        await source.set_valves(module, ValveState.CLOSED)
+    assert caught.value.request_sent
+    assert len(gateway.commands) == 1
 
 
 async def test_commands_that_the_gateway_does_not_have(

@@ -287,7 +287,7 @@ async with open_source(sys.argv[1]) as source, open_sink(sys.argv[2]) as sink:
     assert poll == f"{count} {name_of(gateway.url)}"
 
 
-def test_in_a_lambda(environment: Environment, gateway: Any, tmp_path: Path) -> None:
+def test_in_a_lambda(environment: Environment, gateway: Any, away: str, tmp_path: Path) -> None:
     code = """
 import os
 from sst_cloud.serverless import ScheduledPoll
@@ -300,7 +300,7 @@ first, second = await asyncio.to_thread(poll)
 assert first == second
 print([(counter["id"], counter["value"]) for counter in first])
 """
-    settings = {"SOURCE": gateway.url, "SINK": f"csv:{tmp_path / 'home.csv'}"}
+    settings = {"SOURCE": f"{away} {gateway.url}", "SINK": f"csv:{tmp_path / 'home.csv'}"}
     assert program(environment | settings, code).strip() == "[(31, 123456), (32, 65432)]"
     assert "AquaGuard 4" in (tmp_path / "home.csv").read_text("utf-8")
 

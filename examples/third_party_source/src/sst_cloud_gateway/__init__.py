@@ -133,7 +133,7 @@ class GatewaySource(Controls):
                     f"{self.name} sets only valves and target temperatures, nothing else of "
                     f"{describe(command.device)}"
                 )
-        await self._request("PUT", path, content)
+        await self._request("POST", path, content)  # aiohttp would repeat a PUT
 
     async def _request(self, method: str, path: str, json: Any = None) -> bytes:
         """The body of a successful answer."""
@@ -173,7 +173,7 @@ class GatewaySource(Controls):
         detail = " ".join(text.split())[:_MAX_DETAIL] or "no reason given"
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return ServiceUnavailableError(status, detail, path)
-        if method == "PUT":
+        if method == "POST":
             return CommandRejectedError(f"{self.name} refused the command: {detail}")
         return ApiError(status, detail, path)
 
