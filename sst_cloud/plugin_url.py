@@ -127,7 +127,7 @@ class SinkURL(PluginURL):
 
     kind = "sink"
     examples = "csv:readings.csv or sqlite:home.db"
-    error = SinkOptionsError
+    error: ClassVar[type[SSTCloudError]] = SinkOptionsError
 
 
 @attrs.frozen
@@ -136,7 +136,7 @@ class SourceURL(PluginURL):
 
     kind = "source"
     examples = "cloud:"
-    error = SourceOptionsError
+    error: ClassVar[type[SSTCloudError]] = SourceOptionsError
 
 
 def public_part(text: str) -> str:
