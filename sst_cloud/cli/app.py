@@ -219,8 +219,8 @@ def _print_click_error(error: click.ClickException, args: Sequence[str]) -> None
 def error_message(error: SSTCloudError) -> str:
     """What the error says, and which command or option helps."""
     if isinstance(error, BadCredentialsError):
-        return f"the cloud refused the e-mail or the password: {error.detail}"
+        return f"the e-mail or the password was refused: {error.detail}"
     if isinstance(error, TokenRejectedError):
-        return f"the cloud refused the token: {error.detail} Run `sst-cloud login` for a new one."
+        return f"the token was refused: {error.detail} Run `sst-cloud login` for a new one."
     hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
     return f"{error}{hint}"

@@ -171,7 +171,9 @@ class Settings:
         try:
             return SSTCloud(auth, base_url=base_url(accounts), clock=self.clock)
         except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--url") from None
+            raise click.BadParameter(
+                str(error), param_hint="--source" if url else "--url"
+            ) from None
 
 
 def _set_account_option(ctx: click.Context, param: click.Parameter, value: Any) -> None:
