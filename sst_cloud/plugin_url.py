@@ -143,7 +143,7 @@ class SinkURL(PluginURL):
 
     kind = "sink"
     examples = "csv:readings.csv or sqlite:home.db"
-    error = SinkOptionsError
+    error: ClassVar[type[SSTCloudError]] = SinkOptionsError
 
 
 @attrs.frozen
@@ -152,7 +152,7 @@ class SourceURL(PluginURL):
 
     kind = "source"
     examples = "cloud:"
-    error = SourceOptionsError
+    error: ClassVar[type[SSTCloudError]] = SourceOptionsError
 
 
 def public_part(text: str) -> str:

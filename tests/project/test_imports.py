@@ -40,7 +40,7 @@ ALLOWED: Final = {
     "platformdirs": {"sst_cloud.cli", "sst_cloud.cloud.token_file"},
     "polars": {"sst_cloud.display.dataframes"},
     "prometheus_client": {"sst_cloud.collector.metrics"},
-    "pytest": {"sst_cloud.testing.sink_contract"},
+    "pytest": {"sst_cloud.testing.sink_contract", "sst_cloud.testing.source_contract"},
     "rich": {"sst_cloud.cli", "sst_cloud.display.terminal", "sst_cloud_sinks.stdout"},
     "sqlite3": {
         "sst_cloud.collector.stored_readings",
