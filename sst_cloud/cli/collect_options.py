@@ -44,7 +44,7 @@ def handler_from_option(text: str, settings: Settings) -> Handler:
     Raises `SinkOptionsError`.
     """
     return handler_from(
-        text, env=settings.handler_env, secrets=settings.withheld_secrets, clock=settings.clock
+        text, env=settings.handler_env, withheld=settings.withheld_secrets, clock=settings.clock
     )
 
 
