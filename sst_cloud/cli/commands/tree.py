@@ -1,4 +1,4 @@
-"""`sst-cloud tree` and `sst-cloud watch`: the account at a glance."""
+"""`sst-cloud tree` and `sst-cloud watch`: the source at a glance."""
 
 import asyncio
 from collections.abc import Sequence
