@@ -20,14 +20,18 @@ def value_of(reading: Reading) -> str:
 
 def label_of(reading: Reading) -> str:
     """What is measured: hot or cold water for a meter, otherwise the quantity."""
-    return reading.water or str(reading.quantity).replace("_", " ")
+    return reading.water or quantity_of(reading)
+
+
+def quantity_of(reading: Reading) -> str:
+    """The quantity in words: `air temperature`."""
+    return reading.quantity.replace("_", " ")
 
 
 def point_of(reading: Reading) -> str:
     """The owner's name for the point, or else its kind."""
-    kind = str(reading.point).replace("_", " ")
-    is_module = reading.point_id == reading.point
-    return reading.name or (kind if is_module else f"{kind} {reading.point_id}")
+    kind = reading.point.replace("_", " ")
+    return reading.name or (kind if _is_device(reading) else f"{kind} {reading.point_id}")
 
 
 def problem_of(reading: Reading) -> str | None:
@@ -85,10 +89,12 @@ def printable(text: str) -> str:
 def point_in_words(reading: Reading) -> str:
     """Where a reading comes from: `Kitchen sink of Bathroom in Flat`."""
     device = device_in_words(reading.house_id, reading.device_id, reading.house, reading.device)
-    if reading.point.value == reading.point_id:  # the device itself
-        return device
-    point = reading.name or f"{reading.point.replace('_', ' ')} {reading.point_id}"
-    return f"{point} of {device}"
+    return device if _is_device(reading) else f"{point_of(reading)} of {device}"
+
+
+def _is_device(reading: Reading) -> bool:
+    """Whether a reading is about the device itself, and not about a part of it."""
+    return reading.point_id == reading.point
 
 
 def device_in_words(house_id: int, device_id: int, house: str, device: str) -> str:

@@ -86,7 +86,7 @@ def _lines(name: str, item: Item, class_paths: set[str]) -> Iterator[str]:
     if isinstance(item, griffe.Function):
         kinds = [kind for kind in _KINDS if kind in item.labels]
         yield " ".join([name, *kinds, item.signature().removeprefix(item.name)])
-    elif isinstance(item, griffe.Attribute):
+    elif isinstance(item, griffe.Attribute) and "TypeVar(" not in str(item.value):
         kind = " property" if "property" in item.labels else ""
         annotation = f": {item.annotation}" if item.annotation else ""
         has_value = item.value is not None and "instance-attribute" not in item.labels

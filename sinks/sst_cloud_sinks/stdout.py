@@ -10,7 +10,7 @@ from sst_cloud.errors import SinkClosedError, SinkOptionsError, SinkUnavailableE
 from sst_cloud.extras import require
 from sst_cloud.readings import Quality, Reading
 from sst_cloud.sink import Guarantee, Option, WriteReport, choice
-from sst_cloud.wording import printable
+from sst_cloud.wording import point_of, printable, quantity_of
 
 from .base import BaseSink
 
@@ -114,17 +114,12 @@ def _row(reading: Reading) -> dict[str, str]:
         "time": reading.time.strftime("%Y-%m-%d %H:%M:%SZ"),
         "house": reading.house,
         "device": reading.device or str(reading.device_id),
-        "name": reading.name or _point_name(reading),
-        "quantity": str(reading.quantity).replace("_", " "),
+        "name": point_of(reading),
+        "quantity": quantity_of(reading),
         "value": f"{_value_text(reading)} {reading.unit}".rstrip(),
         "water": reading.water or "",
         "quality": "" if reading.quality is Quality.GOOD else reading.quality,
     }
-
-
-def _point_name(reading: Reading) -> str:
-    kind = str(reading.point).replace("_", " ")
-    return kind if reading.point_id == reading.point else f"{kind} {reading.point_id}"
 
 
 def _value_text(reading: Reading) -> str:

@@ -7,8 +7,6 @@ import click
 
 from sst_cloud.collector import EVERY
 from sst_cloud.monitoring import AlarmRules, ValidationRules
-from sst_cloud.notify.base import Handler
-from sst_cloud.notify.factory import handler_from
 from sst_cloud.outbox import Limits, Start
 
 from .params import (
@@ -22,7 +20,7 @@ from .params import (
     format_size,
 )
 from .selection import house_option
-from .settings import Settings, source_option, state_option, verbose_option
+from .settings import source_option, state_option, verbose_option
 from .sink_options import sink_option
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,16 +34,6 @@ def metrics_option(command: F) -> F:
         metavar="[HOST:]PORT",
         help="Serve Prometheus /metrics and /health, on localhost unless a host is given.",
     )(command)
-
-
-def handler_from_option(text: str, settings: Settings) -> Handler:
-    """The event handler for an option, with its environment.
-
-    Raises `SinkOptionsError`.
-    """
-    return handler_from(
-        text, env=settings.handler_env, secrets=settings.withheld_secrets, clock=settings.clock
-    )
 
 
 def on_event_option(command: F) -> F:

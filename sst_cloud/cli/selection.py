@@ -1,5 +1,6 @@
 """Choosing houses and devices: `--house` and `--device`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Generic, TypeVar
@@ -114,7 +115,15 @@ def house_option(command: F) -> F:
     )(command)
 
 
-async def read_source(settings: Settings, house_names: Sequence[str]) -> Snapshot:
-    """A snapshot of the source, or of some houses."""
-    async with settings.source(house_names) as source:
-        return await read_snapshot(source)
+def snapshot_of(
+    settings: Settings,
+    house_names: Sequence[str] = (),
+    read: Callable[[Source], Awaitable[Snapshot]] = read_snapshot,
+) -> Snapshot:
+    """What a function reads from the source, or from some of its houses."""
+
+    async def opened() -> Snapshot:
+        async with settings.source(house_names) as source:
+            return await read(source)
+
+    return asyncio.run(opened())

@@ -110,7 +110,7 @@ class Settings:
 
     @property
     def accounts(self) -> tuple[Account, ...]:
-        """The sources of credentials, most explicit first."""
+        """The cloud's URLs and credentials, from the most explicit place to the least."""
         return (self.command_line_account, self.environment_account, self.config_account)
 
     @property

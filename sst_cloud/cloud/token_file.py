@@ -9,6 +9,7 @@ import attrs
 from sst_cloud.atomic_files import replace_file
 from sst_cloud.bounded_json import loads
 from sst_cloud.errors import SSTCloudError
+from sst_cloud.extras import require
 
 
 @attrs.frozen
@@ -20,13 +21,9 @@ class TokenFile:
     @classmethod
     def of_user(cls) -> Self:
         """The file in the user's config folder, where the command line saves its token."""
-        try:
-            import platformdirs  # noqa: PLC0415  an extra
-        except ImportError as error:
-            raise SSTCloudError(
-                "finding the user's config folder needs one more package: "
-                "pip install 'sst-cloud[cli]'"
-            ) from error
+        require("the user's token file", "platformdirs", extra="cli", error=SSTCloudError)
+        import platformdirs  # noqa: PLC0415  an extra
+
         return cls(platformdirs.user_config_path("sst-cloud") / "credentials.json")
 
     def load(self, url: str) -> str | None:

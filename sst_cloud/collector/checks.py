@@ -66,12 +66,12 @@ async def check_handler(
     text: str,
     *,
     env: Mapping[str, str] | None = None,
-    secrets: Mapping[str, str] | None = None,
+    withheld: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> CheckResult:
     """Check an event handler as far as possible without an event; see `handler_from`."""
     try:
-        handler = handler_from(text, env=env, secrets=secrets, clock=clock)
+        handler = handler_from(text, env=env, withheld=withheld, clock=clock)
     except SSTCloudError as error:
         return _failure("event handler", error)
 

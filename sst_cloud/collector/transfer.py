@@ -40,13 +40,13 @@ class TransferResult:
     """What a transfer has done so far."""
 
     read_count: int = 0
-    """Readings of the source."""
+    """Readings of the store."""
     stored_count: int = 0
     already_stored_count: int = 0
     """Readings that the sink already had."""
     rejected_count: int = 0
     unreadable_count: int = 0
-    """Rows of the source that are not readings."""
+    """Rows of the store that are not readings."""
     unreadable_rows: list[str] = attrs.field(factory=list)
     """The first few of these, each with its line and the reason."""
     _reasons: dict[str, tuple[int, str]] = attrs.field(factory=dict, init=False)
@@ -61,7 +61,7 @@ class TransferResult:
         return sorted(self._reasons.values(), reverse=True)
 
     def add_unreadable(self, line: int, reason: str) -> None:
-        """Count a row of the source that is not a reading."""
+        """Count a row of the store that is not a reading."""
         self.unreadable_count += 1
         if len(self.unreadable_rows) < _MAX_REASONS:
             self.unreadable_rows.append(f"line {line}: {reason}")
@@ -78,14 +78,14 @@ class TransferResult:
 
 
 async def transfer(
-    source: AsyncIterable[Reading] | History | Sink,
+    store: AsyncIterable[Reading] | History | Sink,
     sink: Sink,
     *,
     result: TransferResult | None = None,
     on_progress: Callable[[TransferResult], None] = lambda _: None,
     clock: Clock | None = None,
 ) -> TransferResult:
-    """Write all readings of a source, such as another sink, into a sink; both are open.
+    """Write all readings of a store, or any others, into a sink; both are open.
 
     A sink that is unavailable is retried for a quarter of a minute; then this raises, as
     `Sink.write` does. Do the same again to transfer the rest: readings that a `RowReader` already
@@ -94,14 +94,14 @@ async def transfer(
     result = TransferResult() if result is None else result
     clock = clock or SystemClock()
     await sink.check()
-    if isinstance(source, CheckedHistory):
-        await source.check_readable()
+    if isinstance(store, CheckedHistory):
+        await store.check_readable()
     with closing(StoredReadings()) as stored_readings:
         if isinstance(sink, RowReader) and sink.guarantee is Guarantee.APPENDS:
             # An incomplete last row is ignored: the next write repairs it.
             async for chunk in _chunks(sink.rows(lambda *_: None)):
                 stored_readings.add(chunk)
-        async for chunk in _chunks(_readings(source, result)):
+        async for chunk in _chunks(_readings(store, result)):
             result.read_count += len(chunk)
             new_readings = stored_readings.select_new(chunk)
             result.already_stored_count += len(chunk) - len(new_readings)
@@ -115,15 +115,15 @@ async def transfer(
 
 
 def _readings(
-    source: AsyncIterable[Reading] | History | Sink, result: TransferResult
+    store: AsyncIterable[Reading] | History | Sink, result: TransferResult
 ) -> AsyncIterable[Reading]:
-    if isinstance(source, RowReader):
-        return source.rows(result.add_unreadable)
-    if isinstance(source, History):
-        return _all_quantities(source)
-    if not isinstance(source, AsyncIterable):
-        raise SinkRefusedError("readings cannot be read back from this sink; choose another source")
-    return source
+    if isinstance(store, RowReader):
+        return store.rows(result.add_unreadable)
+    if isinstance(store, History):
+        return _all_quantities(store)
+    if not isinstance(store, AsyncIterable):
+        raise SinkRefusedError("readings cannot be read back from this sink; choose another store")
+    return store
 
 
 async def _all_quantities(history: History) -> AsyncIterator[Reading]:

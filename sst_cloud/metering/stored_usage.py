@@ -8,7 +8,7 @@ import attrs
 
 from sst_cloud.sink import History
 
-from .bracketing import volume_readings
+from .bracketing import utc, volume_readings
 from .plausibility import MAX_FLOW
 from .usage import GAP, Period, Usage, UsageTally
 
@@ -54,13 +54,11 @@ async def stored_usage(  # noqa: PLR0913  each is an option with a good default
             counts[reading.series] += 1
     if usages := tally.usages():
         return StoredUsage(tuple(usages), oldest)
-    return StoredUsage((), oldest, _reason(max(counts.values(), default=0)))
-
-
-def _reason(max_count: int) -> str:
-    """Why there is no usage if no meter has more readings than this."""
-    if max_count == 0:
-        return "There are no readings of such a meter in the store."
-    if max_count == 1:
-        return "Only one reading so far; usage needs at least two."
-    return "No meter has two readings in that time; usage needs at least two."
+    if oldest is None:
+        reason = "There are no readings of such a meter in the store."
+    elif max(counts.values()) == 1 and (since is None or oldest >= utc(since)):
+        # Of what was read before that, only the last reading may have been needed.
+        reason = "Only one reading so far; usage needs at least two."
+    else:
+        reason = "No meter has two readings in that time; usage needs at least two."
+    return StoredUsage((), oldest, reason)

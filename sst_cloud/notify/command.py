@@ -47,11 +47,11 @@ class CommandHandler(Handler):
         argv: Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
-        secrets: Mapping[str, str] | None = None,
+        withheld: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         limit: float = TIMEOUT,
     ) -> None:
-        """`env` is added to what the command inherits, `secrets` (by name) are removed from it.
+        """`env` is added to what the command inherits, secrets `withheld` (by name) are removed.
 
         A command that takes longer than `limit` seconds is killed, and retried later.
         """
@@ -67,7 +67,7 @@ class CommandHandler(Handler):
             )
         super().__init__(clock, limit)
         self._argv = tuple(argv)
-        self._env = environment(env, secrets or {})
+        self._env = environment(env, withheld or {})
         self._secrets = _secrets((*argv[1:], *env.values()))
         self.name: str = display_name(argv[0], shlex.join(argv))
 

@@ -13,13 +13,13 @@ _LONG_SECRET: Final = 8
 """A secret at least this long is not part of another value by chance."""
 
 
-def environment(extra: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
+def environment(extra: Mapping[str, str], withheld: Mapping[str, str]) -> dict[str, str]:
     """The variables of this process without secrets, known by name or by value, and `extra`.
 
-    Secrets are those of this program, those in `secrets`, and those that installed sinks declare.
+    Secrets are those of this program, those `withheld`, and those that installed sinks declare.
     """
-    names = {*SECRET_VARIABLES, *declared_secrets(), *secrets}
-    secret_values = (*secrets.values(), *(os.environ.get(name, "") for name in names))
+    names = {*SECRET_VARIABLES, *declared_secrets(), *withheld}
+    secret_values = (*withheld.values(), *(os.environ.get(name, "") for name in names))
     values = {value.strip() for value in secret_values if len(value.strip()) > _SHORT_VALUE}
     inherited = {
         name: value

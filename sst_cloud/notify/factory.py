@@ -16,12 +16,12 @@ def handler_from(
     text: str,
     *,
     env: Mapping[str, str] | None = None,
-    secrets: Mapping[str, str] | None = None,
+    withheld: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> Handler:
     """The handler for a text: a URL, or a command with its arguments.
 
-    A command gets `env` and does not get `secrets`, as in `CommandHandler`. Raises
+    A command gets `env`, and not what is `withheld`, as in `CommandHandler`. Raises
     `SinkOptionsError`.
     """
     if text.lower().startswith(("http://", "https://")):
@@ -32,7 +32,7 @@ def handler_from(
         argv = shlex.split(text)
     except ValueError as error:
         raise SinkOptionsError(f"cannot parse the command of a handler: {error}") from None
-    return CommandHandler(argv, env=env, secrets=secrets, clock=clock)
+    return CommandHandler(argv, env=env, withheld=withheld, clock=clock)
 
 
 def is_mail_address(text: str) -> bool:

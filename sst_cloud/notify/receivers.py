@@ -46,7 +46,7 @@ def receiver_from(
         return Mailbox(addresses_of(text), server, clock or SystemClock())
     if is_mail_address(text):
         raise SinkOptionsError("write mailto:ADDRESS to send it by mail")
-    return _HandlerReceiver(handler_from(text, env=env, secrets=withheld, clock=clock))
+    return _HandlerReceiver(handler_from(text, env=env, withheld=withheld, clock=clock))
 
 
 def report_message(report: Report) -> Message:

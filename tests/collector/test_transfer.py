@@ -99,25 +99,25 @@ async def test_a_failed_transfer_goes_on_where_it_stopped(
 
 
 async def test_rows_that_are_not_readings_are_counted(tmp_path: Path) -> None:
-    source = CsvSink(tmp_path / "source.csv")
-    await source.write(minutes(3))
-    with (tmp_path / "source.csv").open("a", encoding="utf-8") as file:
+    store = CsvSink(tmp_path / "store.csv")
+    await store.write(minutes(3))
+    with (tmp_path / "store.csv").open("a", encoding="utf-8") as file:
         file.write("nonsense\r\n" * 30)
-    result = await transfer(source, CsvSink(tmp_path / "copy.csv"))
+    result = await transfer(store, CsvSink(tmp_path / "copy.csv"))
     assert (result.read_count, result.unreadable_count) == (3, 30)
     assert len(result.unreadable_rows) == 20
     assert result.unreadable_rows[0].startswith("line 5: ")
 
 
 @pytest.mark.parametrize("kind", [CsvSink, SqliteSink])
-async def test_missing_source_is_an_error(tmp_path: Path, kind: Any) -> None:
-    async with kind(tmp_path / "nowhere") as source:
+async def test_missing_store_is_an_error(tmp_path: Path, kind: Any) -> None:
+    async with kind(tmp_path / "nowhere") as store:
         with pytest.raises(SinkRefusedError, match="does not exist"):
-            await transfer(source, CsvSink(tmp_path / "copy.csv"))
+            await transfer(store, CsvSink(tmp_path / "copy.csv"))
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_sink_that_keeps_nothing_is_no_source(tmp_path: Path) -> None:
+async def test_sink_that_keeps_nothing_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(SinkRefusedError, match="cannot be read back"):
         await transfer(StdoutSink(), CsvSink(tmp_path / "copy.csv"))
 
@@ -125,12 +125,12 @@ async def test_sink_that_keeps_nothing_is_no_source(tmp_path: Path) -> None:
 async def test_nothing_is_read_for_a_sink_that_cannot_be_written(tmp_path: Path) -> None:
     read = []
 
-    async def source() -> AsyncIterator[Reading]:
+    async def store() -> AsyncIterator[Reading]:
         read.append("a reading")
         yield sample_reading()
 
     with pytest.raises(SinkRefusedError):
-        await transfer(source(), CsvSink(tmp_path / "no" / "folder.csv"))
+        await transfer(store(), CsvSink(tmp_path / "no" / "folder.csv"))
     assert read == []
 
 

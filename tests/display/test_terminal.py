@@ -204,4 +204,4 @@ def test_missing_rich_is_an_error_with_a_hint() -> None:
         "except ModuleNotFoundError as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "tables for a terminal need rich: pip install 'sst-cloud[cli]'\n"
+    assert done.stdout == "a table for a terminal needs rich: pip install 'sst-cloud[cli]'\n"

@@ -100,6 +100,12 @@ async def test_reason_for_no_usage(
     assert reason in result.reason
 
 
+async def test_reason_for_no_usage_long_after_many_readings(tmp_path: Path) -> None:
+    await write(f"sqlite:{tmp_path / 'home.db'}", daily()[:30])
+    result = await used(f"sqlite:{tmp_path / 'home.db'}", since=NOW - timedelta(days=7))
+    assert result.reason == "No meter has two readings in that time; usage needs at least two."
+
+
 async def test_readings_of_the_future_are_left_out_with_a_warning(
     store: str, caplog: pytest.LogCaptureFixture
 ) -> None:

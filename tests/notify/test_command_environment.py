@@ -70,8 +70,8 @@ async def test_variables_with_a_secret_value_are_not_inherited(
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    secrets = {"VAULT": "secret two", "NAMED": "", "COTTAGE": "home"}
-    inherited = await environment(secrets=secrets)
+    withheld = {"VAULT": "secret two", "NAMED": "", "COTTAGE": "home"}
+    inherited = await environment(withheld=withheld)
     assert inherited.keys() & values.keys() == {"SHORT"}
 
 
@@ -81,7 +81,7 @@ async def test_a_command_gets_its_own_variables(
     monkeypatch.setenv("INFLUXDB_TOKEN", "of the sink")
     monkeypatch.setenv("SST_CLOUD_TOKEN", "of the account")
     given = {"INFLUXDB_TOKEN": "of the command", "PIN": "0000"}
-    inherited = await environment(env=given, secrets={"PIN": "1111"})
+    inherited = await environment(env=given, withheld={"PIN": "1111"})
     assert inherited.items() >= given.items()
     assert "SST_CLOUD_TOKEN" not in inherited
 

@@ -73,7 +73,7 @@ async def _run_checks(  # noqa: PLR0913
             check_handler(
                 text,
                 env=settings.handler_env,
-                secrets=settings.withheld_secrets,
+                withheld=settings.withheld_secrets,
                 clock=settings.clock,
             )
             for text in on_event

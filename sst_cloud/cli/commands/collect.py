@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from sst_cloud.cli.collect_options import collect_options, handler_from_option
+from sst_cloud.cli.collect_options import collect_options
 from sst_cloud.cli.config import config_option
 from sst_cloud.cli.output import print_message
 from sst_cloud.cli.params import LITRES_PER_M3
@@ -18,7 +18,7 @@ from sst_cloud.collector.shutdown import ForcedExit, run_until_signal
 from sst_cloud.collector.supervision import Supervisor
 from sst_cloud.errors import SinkClosedError, SinkError, SinkOptionsError
 from sst_cloud.monitoring import AlarmRules, ValidationRules
-from sst_cloud.notify.base import Handler
+from sst_cloud.notify import Handler, handler_from
 from sst_cloud.outbox import Limits, Start
 from sst_cloud.readings import Quality, format_time
 from sst_cloud.wording import duration_in_words
@@ -110,7 +110,7 @@ async def _collect(  # noqa: PLR0913
     **options: Any,
 ) -> None:
     sinks = open_sinks(urls, settings)
-    handlers = [_parse_handler(text, settings) for text in on_event]
+    handlers = [_handler(text, settings) for text in on_event]
     supervisor = Supervisor(every=every, clock=settings.clock)
 
     def on_poll(poll: Poll) -> None:
@@ -141,9 +141,11 @@ async def _collect(  # noqa: PLR0913
             raise min(errors, key=lambda error: isinstance(error, SinkClosedError))
 
 
-def _parse_handler(text: str, settings: Settings) -> Handler:
+def _handler(text: str, settings: Settings) -> Handler:
     try:
-        return handler_from_option(text, settings)
+        return handler_from(
+            text, env=settings.handler_env, withheld=settings.withheld_secrets, clock=settings.clock
+        )
     except SinkOptionsError as error:
         raise click.UsageError(f"--on-event: {error}") from None
 

@@ -14,7 +14,7 @@ from sst_cloud.outbox import DeadLetter, DeadLetters, ReplayResult
 from sst_cloud.outbox import replay as replay_letters
 from sst_cloud.outbox.consumer import as_library_error
 from sst_cloud.redaction import MASK
-from sst_cloud.wording import count, format_minute, point_of, value_of
+from sst_cloud.wording import count, format_minute, point_of, quantity_of, value_of
 
 only_sink_option = click.option("--sink", metavar="URL", help="Only those for this sink.")
 
@@ -51,7 +51,7 @@ def list_(settings: Settings, *, sink: str | None, as_json: bool) -> None:
             letter.sink,
             letter.reason,
             point_of(letter.reading),
-            str(letter.reading.quantity).replace("_", " "),
+            quantity_of(letter.reading),
             value_of(letter.reading),
             format_minute(letter.reading.time),
         )

@@ -43,12 +43,12 @@ def import_(ctx: click.Context, *, file: str, url: str, as_json: bool) -> None:
     sink = settings.open_sink(url)
     name = "standard input" if file == _STANDARD_INPUT else file
     result = TransferResult()
-    with ForcedExit() as forced_exit, _open(file, name) as source:
+    with ForcedExit() as forced_exit, _open(file, name) as open_file:
         forced_exit.status = _INTERRUPTED
-        if _is_output(source, url):
+        if _is_output(open_file, url):
             raise click.UsageError("the sink is the imported file itself: choose another")
         rows = cast("RowReader", settings.open_sink(f"csv:{quote(name)}"))
-        asyncio.run(_import(source, rows, sink, result, forced_exit, settings.clock))
+        asyncio.run(_import(open_file, rows, sink, result, forced_exit, settings.clock))
     if not result.read_count:
         raise click.ClickException(f"no readings in {name}: {_reason_for_none(result)}")
     _print_result(result, sink_name(url), as_json=as_json)
@@ -68,9 +68,9 @@ def _open(file: str, name: str) -> BinaryIO:
         raise click.ClickException(f"{name} cannot be read: {error.strerror}") from error
 
 
-def _is_output(source: BinaryIO, url: str) -> bool:
+def _is_output(open_file: BinaryIO, url: str) -> bool:
     """Whether the file to import is the output: appended rows would be read again."""
-    state = os.fstat(source.fileno())
+    state = os.fstat(open_file.fileno())
     with suppress(OSError, SinkOptionsError):  # a file not there yet, or a sink without a path
         if os.path.samestat(state, SinkURL.parse(url).path().stat()):
             return True
@@ -80,7 +80,7 @@ def _is_output(source: BinaryIO, url: str) -> bool:
 
 
 async def _import(  # noqa: PLR0913, PLR0917
-    source: BinaryIO,
+    open_file: BinaryIO,
     csv: RowReader,
     sink: Sink,
     result: TransferResult,
@@ -90,8 +90,8 @@ async def _import(  # noqa: PLR0913, PLR0917
     """Import everything; on failure, print how much was stored."""
     async with sink:
         try:
-            with _progress_bar(source) as on_progress:
-                readings = csv.rows(result.add_unreadable, source)
+            with _progress_bar(open_file) as on_progress:
+                readings = csv.rows(result.add_unreadable, open_file)
                 await transfer(readings, sink, result=result, on_progress=on_progress, clock=clock)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
@@ -107,9 +107,9 @@ async def _import(  # noqa: PLR0913, PLR0917
 
 
 @contextmanager
-def _progress_bar(source: BinaryIO) -> Iterator[Callable[[TransferResult], None]]:
+def _progress_bar(open_file: BinaryIO) -> Iterator[Callable[[TransferResult], None]]:
     """Shows how much of a file has been read, and how many rows."""
-    state = os.fstat(source.fileno())
+    state = os.fstat(open_file.fileno())
     size = state.st_size if stat.S_ISREG(state.st_mode) else 0
     with Progress(
         TextColumn("{task.description}"),
@@ -122,7 +122,7 @@ def _progress_bar(source: BinaryIO) -> Iterator[Callable[[TransferResult], None]
         task = bar.add_task("importing", total=size or None, rows=0)
 
         def on_progress(result: TransferResult) -> None:
-            position = size if source.closed else source.tell() if size else 0
+            position = size if open_file.closed else open_file.tell() if size else 0
             bar.update(task, completed=position, rows=result.read_count + result.unreadable_count)
 
         yield on_progress

@@ -1,6 +1,6 @@
 """`sst-cloud sinks` and `sst-cloud sources`: the installed plugins."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -20,7 +20,7 @@ from sst_cloud.source import SourceType
 @verbose_option
 def sinks(*, as_json: bool) -> None:
     """List the installed sinks, with their options and guarantees."""
-    _print([_describe_sink(plugin) for plugin in installed_sinks()], as_json=as_json)
+    _print([_describe(plugin, _describe_sink) for plugin in installed_sinks()], as_json=as_json)
 
 
 @click.command()
@@ -28,7 +28,7 @@ def sinks(*, as_json: bool) -> None:
 @verbose_option
 def sources(*, as_json: bool) -> None:
     """List the installed sources, with their options, and whether they take commands."""
-    _print([_describe_source(plugin) for plugin in installed_sources()], as_json=as_json)
+    _print([_describe(plugin, _describe_source) for plugin in installed_sources()], as_json=as_json)
 
 
 def _print(descriptions: Sequence[dict[str, Any]], *, as_json: bool) -> None:
@@ -59,47 +59,31 @@ def _details(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "package", description["distribution"]
 
 
-def _describe_sink(plugin: InstalledPlugin[type[SinkType]]) -> dict[str, Any]:
-    try:
-        kind = plugin.load()
-    except SSTCloudError as error:
-        return _broken(plugin, error)
+def _describe_sink(kind: type[SinkType]) -> dict[str, Any]:
     return {
-        **_common(plugin, kind),
         "guarantee": kind.guarantee.value,
         "readable": issubclass(kind, History),
         "provisioned": issubclass(kind, Provisioned),
-        **_options(kind),
     }
 
 
-def _describe_source(plugin: InstalledPlugin[type[SourceType]]) -> dict[str, Any]:
+def _describe_source(kind: type[SourceType]) -> dict[str, Any]:
+    return {"commands": issubclass(kind, Controls)}
+
+
+def _describe(
+    plugin: InstalledPlugin[type[Any]], describe_kind: Callable[[type[Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    description = {"scheme": plugin.scheme, "distribution": plugin.distribution}
     try:
         kind = plugin.load()
     except SSTCloudError as error:
-        return _broken(plugin, error)
+        return {**description, "error": str(error)}
     return {
-        **_common(plugin, kind),
-        "commands": issubclass(kind, Controls),
-        **_options(kind),
-    }
-
-
-def _broken(plugin: InstalledPlugin[Any], error: SSTCloudError) -> dict[str, Any]:
-    return {"scheme": plugin.scheme, "distribution": plugin.distribution, "error": str(error)}
-
-
-def _common(plugin: InstalledPlugin[Any], kind: Any) -> dict[str, Any]:
-    return {
-        "scheme": plugin.scheme,
-        "distribution": plugin.distribution,
+        **description,
         "url": f"{plugin.scheme}:{kind.target}",
         "summary": (kind.__doc__ or "").strip().partition("\n")[0],
-    }
-
-
-def _options(kind: Any) -> dict[str, Any]:
-    return {
+        **describe_kind(kind),
         "options": {option.name: option.help for option in kind.options},
         "secrets": secret_names(kind),
     }

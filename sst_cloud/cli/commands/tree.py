@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sst_cloud.cli.output import json_option, print_json, stdout_console, warn_missing
 from sst_cloud.cli.params import Duration
-from sst_cloud.cli.selection import house_option, read_source
+from sst_cloud.cli.selection import house_option, snapshot_of
 from sst_cloud.cli.settings import Settings, source_options
 from sst_cloud.display.terminal import SnapshotTable, snapshot_tree
 from sst_cloud.errors import TRANSIENT
@@ -29,7 +29,7 @@ from sst_cloud.wording import printable
 @click.pass_obj
 def tree(settings: Settings, *, house_names: tuple[str, ...], as_json: bool) -> None:
     """Show the source as a tree: houses, devices, and what they report."""
-    snapshot = asyncio.run(read_source(settings, house_names))
+    snapshot = snapshot_of(settings, house_names)
     if as_json:
         print_json(snapshot)
     else:

@@ -1,13 +1,9 @@
 """Snapshots, readings, usage and reports for a terminal or a notebook, by means of rich."""
 
-from importlib.util import find_spec
-
 from sst_cloud._lazy import lazy_exports
+from sst_cloud.extras import require
 
-if find_spec("rich") is None:
-    raise ModuleNotFoundError(
-        "tables for a terminal need rich: pip install 'sst-cloud[cli]'", name="rich"
-    )
+require("a table for a terminal", "rich", extra="cli")
 
 __all__, __getattr__, __dir__ = lazy_exports(
     __name__,

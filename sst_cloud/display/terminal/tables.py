@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sst_cloud.enums import Point
 from sst_cloud.readings import Reading
-from sst_cloud.wording import point_of, printable, value_of
+from sst_cloud.wording import point_of, printable, quantity_of, value_of
 
 PAD: Final = 2
 """Spaces between columns."""
@@ -63,7 +63,7 @@ def _row(reading: Reading, zone: tzinfo) -> dict[str, object]:
         "device": reading.device or reading.device_id,
         "name": point_of(reading),
         "water": reading.water,
-        "quantity": str(reading.quantity).replace("_", " "),
+        "quantity": quantity_of(reading),
         "value": value_of(reading),
         "time": f"{reading.time.astimezone(zone):%Y-%m-%d %H:%M}",
     }
