@@ -1,7 +1,7 @@
 """`sst-cloud sinks` and `sst-cloud sources`: the installed plugins."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import click
 
@@ -14,13 +14,15 @@ from sst_cloud.plugins import InstalledPlugin, installed_sinks, installed_source
 from sst_cloud.sink import History, Provisioned, SinkType
 from sst_cloud.source import SourceType
 
+T = TypeVar("T")
+
 
 @click.command()
 @json_option
 @verbose_option
 def sinks(*, as_json: bool) -> None:
     """List the installed sinks, with their options and guarantees."""
-    _print([_describe_sink(plugin) for plugin in installed_sinks()], as_json=as_json)
+    _print([_describe(plugin, _describe_sink) for plugin in installed_sinks()], as_json=as_json)
 
 
 @click.command()
@@ -28,7 +30,8 @@ def sinks(*, as_json: bool) -> None:
 @verbose_option
 def sources(*, as_json: bool) -> None:
     """List the installed sources, with their options, and whether they take commands."""
-    _print([_describe_source(plugin) for plugin in installed_sources()], as_json=as_json)
+    descriptions = [_describe(plugin, _describe_source) for plugin in installed_sources()]
+    _print(descriptions, as_json=as_json)
 
 
 def _print(descriptions: Sequence[dict[str, Any]], *, as_json: bool) -> None:
@@ -59,34 +62,34 @@ def _details(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "package", description["distribution"]
 
 
-def _describe_sink(plugin: InstalledPlugin[type[SinkType]]) -> dict[str, Any]:
+def _describe(
+    plugin: InstalledPlugin[T], describe: Callable[[T], dict[str, Any]]
+) -> dict[str, Any]:
+    """Everything about a plugin, or why it cannot be described."""
     try:
         kind = plugin.load()
-    except SSTCloudError as error:
-        return _broken(plugin, error)
+        return {**_common(plugin, kind), **describe(kind), **_options(kind)}
+    except Exception as error:  # noqa: BLE001  a third party's may declare anything
+        is_ours = isinstance(error, SSTCloudError)
+        reason = str(error) if is_ours else f"cannot be listed: {type(error).__name__}: {error}"
+        return {"scheme": plugin.scheme, "distribution": plugin.distribution, "error": reason}
+
+
+def _describe_sink(kind: type[SinkType]) -> dict[str, Any]:
     return {
-        **_common(plugin, kind),
         "guarantee": kind.guarantee.value,
-        "readable": issubclass(kind, History),
-        "provisioned": issubclass(kind, Provisioned),
-        **_options(kind),
+        "readable": _is_a(kind, History),
+        "provisioned": _is_a(kind, Provisioned),
     }
 
 
-def _describe_source(plugin: InstalledPlugin[type[SourceType]]) -> dict[str, Any]:
-    try:
-        kind = plugin.load()
-    except SSTCloudError as error:
-        return _broken(plugin, error)
-    return {
-        **_common(plugin, kind),
-        "commands": issubclass(kind, Controls),
-        **_options(kind),
-    }
+def _describe_source(kind: type[SourceType]) -> dict[str, Any]:
+    return {"commands": _is_a(kind, Controls)}
 
 
-def _broken(plugin: InstalledPlugin[Any], error: SSTCloudError) -> dict[str, Any]:
-    return {"scheme": plugin.scheme, "distribution": plugin.distribution, "error": str(error)}
+def _is_a(kind: object, base: type) -> bool:
+    """Whether it is such a class; it need not be a class."""
+    return isinstance(kind, type) and issubclass(kind, base)
 
 
 def _common(plugin: InstalledPlugin[Any], kind: Any) -> dict[str, Any]:
