@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import sys
 import traceback as tracebacks
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import ClassVar, Final, Protocol, Self, runtime_checkable
+from typing import ClassVar, Final, Protocol, Self, TypeVar, runtime_checkable
 
 from .clock import Clock, SystemClock
 from .errors import TRANSIENT, AuthenticationError, SourceError, SSTCloudError
@@ -30,6 +31,7 @@ __all__ = [
     "choice",
     "errors_of",
     "name_of",
+    "opened",
     "read_devices",
     "read_houses",
     "read_snapshot",
@@ -79,6 +81,9 @@ class Source(Protocol):
     async def snapshot(self) -> Snapshot:
         """Read everything. Raises `SSTCloudError`; one of `errors.TRANSIENT` to be asked again."""
         ...
+
+
+S = TypeVar("S", bound=Source)
 
 
 @runtime_checkable
@@ -173,6 +178,21 @@ def errors_of(source: object) -> Iterator[None]:
             text = "".join(tracebacks.format_exception(error, limit=-_TRACEBACK_FRAMES))
             _log.debug("%s raised:\n%s", name_of(source), redact_text(text[:_EXCERPT_LENGTH]))
         raise SourceError(f"{type(error).__name__}: {reason_of(error)}") from error
+
+
+@asynccontextmanager
+async def opened(source: S) -> AsyncIterator[S]:
+    """Open a source, and close it, which cannot hide what was done. Raises `SSTCloudError`."""
+    with errors_of(source):
+        await source.__aenter__()
+    try:
+        yield source
+    finally:
+        try:
+            with errors_of(source):
+                await source.__aexit__(*sys.exc_info())
+        except SSTCloudError as error:
+            _log.warning("cannot close %s: %s", name_of(source), reason_of(error))
 
 
 async def read_snapshot(source: Source) -> Snapshot:
@@ -409,8 +429,7 @@ class FirstAnswering:
     async def _read(self, name: str, source: Source) -> Snapshot:
         async with self._opening:  # snapshots may be asked for at the same time
             if name not in self._open_names:
-                with errors_of(source):
-                    await self._opened.enter_async_context(source)
+                await self._opened.enter_async_context(opened(source))
                 self._open_names.add(name)
         return changed(await read_snapshot(source), source=name)
 

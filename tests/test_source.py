@@ -26,7 +26,7 @@ from sst_cloud import (
     TokenRejectedError,
     Unreadable,
 )
-from sst_cloud.source import name_of, read_devices, read_houses, read_snapshot, refresh_of
+from sst_cloud.source import name_of, opened, read_devices, read_houses, read_snapshot, refresh_of
 from sst_cloud.testing import FakeCloud, SourceContract
 from sst_cloud.testing.source_contract import SourceFactory
 
@@ -191,6 +191,41 @@ async def test_source_is_opened_once_for_snapshots_at_the_same_time() -> None:
     async with FirstAnswering([slow]) as source:
         await asyncio.gather(*(source.snapshot() for _ in range(3)))
     assert (slow.opened, slow.closed, slow.asked) == (1, 1, 3)
+
+
+class Closing(Home):
+    """Hides the error within, or raises one when it is closed."""
+
+    def __init__(self, error: Exception | None) -> None:
+        super().__init__("Module")
+        self.error = error
+
+    async def __aexit__(self, *_: object) -> Any:
+        if self.error:
+            raise self.error
+        return True
+
+
+@pytest.mark.parametrize("error", [None, SSTCloudError("odd"), KeyError("//me:s3cret@host")])
+async def test_closing_hides_no_error(
+    error: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with opened(Closing(error)):
+            raise ZeroDivisionError
+    async with opened(Closing(error)) as source, FirstAnswering([Closing(error)]) as several:
+        await source.snapshot()
+        await several.snapshot()
+    assert caplog.text.count("cannot close Module: ") == (3 if error else 0)
+    assert "s3cret" not in caplog.text
+
+
+async def test_any_error_of_opening_is_one_of_the_source() -> None:
+    module = Home("Module")
+    module.open_errors = [OSError("no route")]
+    with pytest.raises(SourceError, match="OSError: no route"):
+        async with opened(module):
+            raise AssertionError
 
 
 async def test_source_that_has_answered_is_not_left_out(clock: ManualClock) -> None:

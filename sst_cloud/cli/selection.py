@@ -8,9 +8,17 @@ import attrs
 import click
 
 from sst_cloud.controls import CommandResult, Controls, require_controls
-from sst_cloud.errors import SourceError, SSTCloudError
+from sst_cloud.errors import SSTCloudError
 from sst_cloud.models import Device, Snapshot
-from sst_cloud.source import Source, errors_of, name_of, read_devices, read_snapshot, reason_of
+from sst_cloud.source import (
+    Source,
+    errors_of,
+    name_of,
+    opened,
+    read_devices,
+    read_snapshot,
+    reason_of,
+)
 
 from .output import print_message
 from .params import FiniteRange
@@ -90,8 +98,7 @@ async def carry_out(
     async with AsyncExitStack() as stack:
         for source in controllable:
             try:
-                with errors_of(source):
-                    await stack.enter_async_context(source)
+                await stack.enter_async_context(opened(source))
                 devices = await selection.devices(source)
             except SSTCloudError as error:
                 if source is controllable[-1]:
@@ -107,7 +114,6 @@ async def carry_out(
                 for device in devices
                 for name, result in await action(source, device)
             ]
-    raise SourceError(f"{name_of(source)} hides why the command failed; look at the device")
 
 
 def _is_named(device: Device, names: Sequence[str]) -> bool:

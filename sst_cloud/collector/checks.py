@@ -22,7 +22,7 @@ from sst_cloud.plugins import open_sink, open_source
 from sst_cloud.polling import read_source
 from sst_cloud.redaction import display_name, redact_text
 from sst_cloud.sink import Sink
-from sst_cloud.source import Source, errors_of, name_of
+from sst_cloud.source import Source, name_of, opened
 from sst_cloud.wording import count
 
 _TIMEOUT: Final = 60.0
@@ -106,9 +106,8 @@ def _one_line(text: str) -> str:
 
 
 async def _read(source: Source) -> str:
-    with errors_of(source):
-        async with source:
-            snapshot, readings = await read_source(source)
+    async with opened(source):
+        snapshot, readings = await read_source(source)
     counts = [
         count(len(snapshot.houses), "house"),
         count(len(snapshot.devices), "device"),
