@@ -78,7 +78,7 @@ class Reading:
     """
 
     time: datetime = attrs.field(converter=_to_second)
-    """When the cloud was polled; UTC, whole seconds."""
+    """When the source was asked; UTC, whole seconds."""
     quantity: Quantity = attrs.field(converter=Quantity)
     value: Value = attrs.field()
     """Litres for `volume` (the meter's cumulative total, int), otherwise in `unit`."""

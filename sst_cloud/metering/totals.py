@@ -23,7 +23,7 @@ _NEAR_LIMIT: Final = timedelta(days=1)
 
 
 def only_repeats(last: Reading, reading: Reading) -> bool:
-    """Whether a reading may be a repeat: the cloud goes on returning a lost device's last values.
+    """Whether a reading may be a repeat: a source may go on returning a lost device's last values.
 
     A reading without a model was taken without its device, so it may be lost.
     """
