@@ -92,12 +92,8 @@ async def _result(name: str, check: Awaitable[str]) -> CheckResult:
 
 
 def _failure(name: str, error: Exception) -> CheckResult:
-    if isinstance(error, SSTCloudError):
-        reason = str(error)
-    elif isinstance(error, TimeoutError):
-        reason = f"no response within {_TIMEOUT:g} s"
-    else:
-        reason = f"{type(error).__name__}: {error}"
+    is_ours = isinstance(error, SSTCloudError)
+    reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
     return CheckResult(redact_text(name), False, _one_line(reason))
 
 
@@ -132,6 +128,9 @@ def _examine(folder: Path) -> str:
 
 
 async def _check(sink: Sink) -> str:
-    async with asyncio.timeout(_TIMEOUT), sink:
-        await sink.check()
+    try:
+        async with asyncio.timeout(_TIMEOUT), sink:
+            await sink.check()
+    except TimeoutError:
+        raise SSTCloudError(f"no response within {_TIMEOUT:g} s") from None
     return ""
