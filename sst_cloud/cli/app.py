@@ -66,15 +66,10 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Command → its module, and its line in the help, which does not import the module."""
 
-_EXIT_CODES: Final[Sequence[tuple[type[SSTCloudError], int]]] = (
-    (AuthenticationError, 3),
-    (CredentialsError, 3),
-    (TransportError, 4),
-    (ServiceUnavailableError, 4),
-    (UnknownSinkError, 2),
-    (UnknownSourceError, 2),
-    (SourceOptionsError, 2),
-    (SinkOptionsError, 2),
+_EXIT_CODES: Final = (
+    ((AuthenticationError, CredentialsError), 3),
+    ((TransportError, ServiceUnavailableError), 4),
+    ((UnknownSinkError, SinkOptionsError, UnknownSourceError, SourceOptionsError), 2),
     (SSTCloudError, 1),
 )
 _HINTS: Final[Mapping[type[SSTCloudError], str]] = {
@@ -164,7 +159,7 @@ def _run(args: Sequence[str], settings: Settings) -> int:
             _discard_output(sys.stdout)  # the reader has closed the pipe
         except SSTCloudError as error:
             print_message(f"Error: {error_message(error)}")
-            return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+            return next(code for kinds, code in _EXIT_CODES if isinstance(error, kinds))
         except OSError as error:
             _discard_output(sys.stdout)  # usually the cause: its disk is full
             file = f"{error.filename}: " if error.filename else ""
