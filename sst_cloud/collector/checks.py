@@ -36,6 +36,8 @@ class CheckResult:
     name: str
     ok: bool
     detail: str = ""
+    error_type: type[Exception] | None = attrs.field(default=None, eq=False)
+    """Of the error, for a program that knows a remedy."""
 
 
 async def check_source(url: str, create: Callable[[str], Source] = open_source) -> CheckResult:
@@ -94,7 +96,7 @@ async def _result(name: str, check: Awaitable[str]) -> CheckResult:
 def _failure(name: str, error: Exception) -> CheckResult:
     is_ours = isinstance(error, SSTCloudError)
     reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
-    return CheckResult(redact_text(name), False, _one_line(reason))
+    return CheckResult(redact_text(name), False, _one_line(reason), type(error))
 
 
 def _one_line(text: str) -> str:

@@ -107,6 +107,7 @@ def test_missing_login_fails_the_check(sst: Run, cloud: FakeCloud) -> None:
     assert status == 1
     first, *others = out.splitlines()
     assert "failed - not logged in to" in first
+    assert "; run `sst-cloud login`, or set SST_CLOUD_TOKEN" in first
     assert len(others) == 1
 
 
