@@ -63,6 +63,7 @@ lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sst_cloud sinks tests benchmarks examples/lambda_timestream tools docs
 	$(BIN)/mypy examples/third_party_sink/src
+	$(BIN)/mypy examples/third_party_source/src
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev ## Build the documentation in site/index.html

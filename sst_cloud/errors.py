@@ -27,7 +27,7 @@ class RequestTimeoutError(TransportError, TimeoutError):
 
 
 class ApiError(SSTCloudError):
-    """The cloud responded with an error status."""
+    """The server responded with an error status."""
 
     def __init__(self, status: int, detail: str, path: str) -> None:
         super().__init__(status, detail, path)
@@ -60,7 +60,7 @@ class NotFoundError(ApiError):
 
 
 class RateLimitedError(ApiError):
-    """Too many requests; `retry_after` is how long to wait, in seconds, if the cloud says so."""
+    """Too many requests; `retry_after` is how long to wait, in seconds, if the server says so."""
 
     def __init__(
         self, status: int, detail: str, path: str, retry_after: float | None = None
@@ -70,7 +70,7 @@ class RateLimitedError(ApiError):
 
 
 class ServiceUnavailableError(ApiError):
-    """Server error (5xx); `retry_after` is how long to wait, in seconds, if the cloud says so."""
+    """Server error (5xx); `retry_after` is how long to wait, in seconds, if it says so."""
 
     def __init__(
         self, status: int, detail: str, path: str, retry_after: float | None = None

@@ -141,8 +141,8 @@ class PluginURL:
 class SinkURL(PluginURL):
     """The URL of a sink."""
 
-    kind = "sink"
-    examples = "csv:readings.csv or sqlite:home.db"
+    kind: ClassVar[str] = "sink"
+    examples: ClassVar[str] = "csv:readings.csv or sqlite:home.db"
     error: ClassVar[type[SSTCloudError]] = SinkOptionsError
 
 
@@ -150,8 +150,8 @@ class SinkURL(PluginURL):
 class SourceURL(PluginURL):
     """The URL of a source."""
 
-    kind = "source"
-    examples = "cloud:"
+    kind: ClassVar[str] = "source"
+    examples: ClassVar[str] = "cloud:"
     error: ClassVar[type[SSTCloudError]] = SourceOptionsError
 
 

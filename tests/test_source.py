@@ -75,9 +75,16 @@ def clock() -> ManualClock:
 
 
 class TestSSTCloud(SourceContract):
+    may_send_commands = True
+
     @pytest.fixture
     def make_source(self, fake: FakeCloud) -> SourceFactory:
-        return lambda: SSTCloud(TokenAuth(fake.token), base_url=fake.url)
+        return lambda: SSTCloud(TokenAuth(fake.token), base_url=fake.url, clock=fake.clock)
+
+    @pytest.fixture
+    def make_unreachable_source(self, unused_tcp_port: int, clock: ManualClock) -> SourceFactory:
+        address = f"http://127.0.0.1:{unused_tcp_port}"
+        return lambda: SSTCloud(TokenAuth("token"), base_url=address, clock=clock)
 
 
 async def test_snapshot_says_where_it_comes_from() -> None:

@@ -102,11 +102,11 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, prog_name=_PROGRAM)
 @account_options
 def app() -> None:
-    """Read and control SST Cloud water meters, leak modules and thermostats.
+    """Read and control water meters, leak modules and thermostats, of SST Cloud or another source.
 
     Log in once with `sst-cloud login`, or set SST_CLOUD_TOKEN. `sst-cloud demo` needs no account.
 
-    Exit status: 0 success, 1 failure, 2 usage error, 3 credentials missing or refused, 4 cloud
+    Exit status: 0 success, 1 failure, 2 usage error, 3 credentials missing or refused, 4 source
     unreachable.
     """
 

@@ -48,7 +48,7 @@ _TYPE_NAMES: Final[Mapping[type, str]] = {
 
 
 def config_option(command: F) -> F:
-    """`--config FILE`: defaults for the other options, the account, and secrets for sinks."""
+    """`--config FILE`: defaults for the other options, the account, and other secrets."""
     return click.option(
         "--config",
         type=click.Path(dir_okay=False, path_type=Path),

@@ -108,9 +108,9 @@ def print_message(message: str) -> None:
 def error_message(error: SSTCloudError) -> str:
     """What the error says, and which command or option helps."""
     if isinstance(error, BadCredentialsError):
-        return f"the cloud refused the e-mail or the password: {error.detail}"
+        return f"the e-mail or the password was refused: {error.detail}"
     if isinstance(error, TokenRejectedError):
-        return f"the cloud refused the token: {error.detail} Run `sst-cloud login` for a new one."
+        return f"the token was refused: {error.detail} Run `sst-cloud login` for a new one."
     return f"{error}{hint_for(type(error))}"
 
 

@@ -1,4 +1,4 @@
-"""The settings of a command: account, credentials, secrets for sinks, state folder, logging."""
+"""The settings of a command: sources, credentials, secrets, state folder, logging."""
 
 import logging
 import os
@@ -62,7 +62,7 @@ class Settings:
     config_account: Account = attrs.field(factory=Account)
     """From `--config`; the other two take precedence."""
     config_secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    """Secrets for sinks from `--config`, by name."""
+    """Secrets for sinks and sources from `--config`, by name."""
     handler_env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     """Environment from `--config` for the commands of event handlers, by variable."""
     config_variables: Collection[str] = ()
@@ -171,7 +171,9 @@ class Settings:
         try:
             return SSTCloud(auth, base_url=base_url(accounts), clock=self.clock)
         except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--url") from None
+            raise click.BadParameter(
+                str(error), param_hint="--source" if url else "--url"
+            ) from None
 
 
 def _set_account_option(ctx: click.Context, param: click.Parameter, value: Any) -> None:

@@ -68,10 +68,10 @@ def _unchanged(payload: Any) -> Any:
 
 
 class SSTCloud(Controls):
-    """An account of SST Cloud, also as a source: `cloud:`.
+    """An account of SST Cloud.
 
-    Use it as an async context manager, or call `close()` when done. An injected aiohttp
-    `session` is never closed. Methods raise subclasses of `SSTCloudError`.
+    As a source it is `cloud:`. Use it as an async context manager, or call `close()` when done. An
+    injected aiohttp `session` is never closed. Methods raise subclasses of `SSTCloudError`.
     """
 
     target: ClassVar[str] = "[URL]"

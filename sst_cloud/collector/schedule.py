@@ -8,7 +8,7 @@ from typing import Final
 from sst_cloud.clock import Clock, sleep_unless
 
 EVERY: Final = timedelta(minutes=20)
-"""The cloud receives new values about every 10 minutes; half as often is enough for a plot."""
+"""SST Cloud receives new values about every 10 minutes; half as often is enough for a plot."""
 
 POLL_LIMIT: Final = timedelta(minutes=5)
 """How long a poll may take: four attempts of a minute each, with the delays between them."""

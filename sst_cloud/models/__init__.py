@@ -1,4 +1,4 @@
-"""Houses, devices, meters and what else a source knows. They know nothing of JSON or HTTP."""
+"""Houses, devices, meters and what else a source has. They know nothing of JSON or HTTP."""
 
 from ._base import Entity
 from .counter import Counter

@@ -22,6 +22,7 @@ __all__, __getattr__, __dir__ = lazy_exports(
         "status": (
             "DeliveryState",
             "SinkStatus",
+            "SourceStatus",
             "Status",
             "Stream",
         ),

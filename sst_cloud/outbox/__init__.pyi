@@ -8,5 +8,6 @@ from .state_folder import known_houses as known_houses
 from .state_folder import read_status as read_status
 from .status import DeliveryState as DeliveryState
 from .status import SinkStatus as SinkStatus
+from .status import SourceStatus as SourceStatus
 from .status import Status as Status
 from .status import Stream as Stream

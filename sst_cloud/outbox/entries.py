@@ -85,5 +85,5 @@ def decode(stream: Stream, record: bytes) -> Any:
 
 
 def as_utf8(text: str) -> bytes:
-    """A text in UTF-8; lone surrogates from a source or from file names become `?`."""
+    """A text in UTF-8; lone surrogates from JSON or file names become `?`."""
     return text.encode("utf-8", "replace")

@@ -214,7 +214,7 @@ def test_wrong_password_is_reported(sst: Run, cloud: FakeCloud) -> None:
     outcome = sst("login", "--email", cloud.email, "--password", "hunter2")
     assert (outcome.status, outcome.out) == (3, "")
     assert outcome.err == (
-        "Error: the cloud refused the e-mail or the password: "
+        "Error: the e-mail or the password was refused: "
         "Unable to log in with provided credentials.\n"
     )
 
@@ -250,7 +250,7 @@ def test_revoked_token_is_reported(sst: Run, logged_in: FakeCloud) -> None:
     status, _, err = sst("houses")
     assert status == 3
     assert err == (
-        "Error: the cloud refused the token: Invalid token. Run `sst-cloud login` for a new one.\n"
+        "Error: the token was refused: Invalid token. Run `sst-cloud login` for a new one.\n"
     )
 
 

@@ -7,21 +7,26 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import attrs
+import click
 import pytest
 
 import sst_cloud
+from sst_cloud.cli.app import app
 from sst_cloud.cloud import transport
 from sst_cloud.collector import collector, schedule
+from sst_cloud.controls import Controls
 from sst_cloud.notify import base
 from sst_cloud.outbox import delivery
 from sst_cloud.outbox.delivery import EVENTS_PAUSE
 from sst_cloud.outbox.entries import Limits
-from sst_cloud.plugins import InstalledPlugin, installed_sinks
+from sst_cloud.plugins import InstalledPlugin, installed_sinks, installed_sources
 from sst_cloud.quantities import Quantity
 from sst_cloud.sink import SinkType
 
@@ -86,6 +91,46 @@ def test_page_of_each_sink_has_its_guarantee_and_options(
     section = page.split("## Options\n")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert documented == [option.name for option in sink.load().options]
+
+
+def test_sources_page_has_each_source_of_ours() -> None:
+    """With whether it takes commands, and how often it knows something new."""
+    page = (DOCS / "sources.md").read_text("utf-8")
+    rows = re.findall(
+        r"^\| \[`(\w+):`\]\(#\w+\) \| .+ \| (yes|no) \| about every (\d+) minutes \|",
+        page,
+        re.MULTILINE,
+    )
+    ours = [each for each in installed_sources() if each.distribution.startswith("sst-cloud ")]
+    kinds: dict[str, Any] = {source.scheme: source.load() for source in ours}
+    assert rows == [
+        (
+            scheme,
+            "yes" if issubclass(kind, Controls) else "no",
+            str(kind.refresh // timedelta(minutes=1)),
+        )
+        for scheme, kind in kinds.items()
+    ]
+    for scheme in kinds:
+        assert f"\n## `{scheme}:`\n" in page
+
+
+def test_sources_page_lists_the_commands_that_take_a_source() -> None:
+    page = (DOCS / "sources.md").read_text("utf-8")
+    section = page.split("## Naming a source\n")[1].split("\n## ")[0]
+    listing = section.split("On the command line, ")[1].split("take a source")[0]
+    assert set(re.findall(r"`([a-z-]+)`", listing)) == set(_commands_with_source(app, ""))
+
+
+def _commands_with_source(group: click.Group, name: str) -> Iterator[str]:
+    context = click.Context(group)
+    for command_name in group.list_commands(context):
+        command = group.get_command(context, command_name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from _commands_with_source(command, name or command_name)
+        elif any("--source" in param.opts for param in command.params):
+            yield name or command_name
 
 
 def test_every_quantity_is_in_the_documented_tables() -> None:

@@ -79,7 +79,7 @@ def _lines(current: Status, now: datetime) -> list[tuple[str, str]]:
 def _answered(source: SourceStatus, now: datetime) -> str:
     """When a source answered, or since when and why it does not."""
     if source.error is not None:
-        return f"down since {ago(source.error_since, now)}: {source.error}"
+        return f"no answer for {age_in_words(source.error_since, now)}: {source.error}"
     return f"answered {ago(source.last_success, now)}" if source.last_success else "not asked yet"
 
 

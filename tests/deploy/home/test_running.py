@@ -26,6 +26,7 @@ from sst_cloud.cli.config import Config
 from sst_cloud.collector.metrics import exposition
 from sst_cloud.outbox import SinkStatus, Status
 from sst_cloud.quantities import Quantity
+from sst_cloud.source import DEFAULT_SOURCE
 from sst_cloud.testing import FakeCloud
 from sst_cloud.testing.sink_contract import sample_reading
 
@@ -159,7 +160,15 @@ def test_commented_out_settings_of_the_example_are_valid(
     file = tmp_path / "collect.toml"
     file.write_text(everything)
     config = read(file, machine.credentials, monkeypatch)
-    assert set(config.options) == {"sinks", "every", "on_event", "metrics", "house_names"}
+    assert set(config.options) == {
+        "sources",
+        "sinks",
+        "every",
+        "on_event",
+        "metrics",
+        "house_names",
+    }
+    assert config.options["sources"] == [DEFAULT_SOURCE]
     assert config.options["every"] == "20m"
     assert len(config.options["sinks"]) == 2
     assert config.account.token_file == machine.credentials / "token"

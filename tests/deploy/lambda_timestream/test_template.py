@@ -83,6 +83,53 @@ def test_token_is_a_secret(template: Any, resources: Any) -> None:
     assert "{'Ref': 'SstCloudToken'}" not in str(variables)
 
 
+def holds(condition: Any, parameters: Mapping[str, str], conditions: Any) -> Any:
+    """What CloudFormation makes of a condition, or of a value in one."""
+    if not isinstance(condition, Mapping):
+        return condition
+    ((name, value),) = condition.items()
+    if name == "Ref":
+        return parameters[value]
+    if name == "Condition":
+        return holds(conditions[value], parameters, conditions)
+    values = [holds(each, parameters, conditions) for each in value]
+    return {"Fn::Equals": len(set(values)) == 1, "Fn::And": all(values), "Fn::Or": any(values)}.get(
+        name, not values[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "arn", "source", "outcome"),
+    [
+        ("abc", "", "", (True, True, True)),
+        ("unset", "arn:aws:ssm:…", "", (True, False, True)),
+        ("unset", "", "", (False, False, False)),
+        ("unset", "", "gateway:example.org", (True, False, False)),
+        ("abc", "", "gateway:example.org cloud:", (True, True, True)),
+    ],
+)
+def test_token_is_needed_unless_another_source_is_named(
+    template: Any, token: str, arn: str, source: str, outcome: tuple[bool, bool, bool]
+) -> None:
+    """Whether the parameters are accepted, the token is stored, and the function may read it."""
+    parameters = {"SstCloudToken": token, "SstCloudTokenArn": arn, "Source": source}
+    conditions = template["Conditions"]
+    (rule,) = template["Rules"]["TokenIsGiven"]["Assertions"]
+    (policy,) = template["Resources"]["FunctionRole"]["Properties"]["Policies"]
+    (right,) = [each for each in policy["PolicyDocument"]["Statement"] if "GetSecret" in str(each)]
+    assert template["Resources"]["Token"]["Condition"] == "StoreToken"
+    assert outcome == (
+        holds(rule["Assert"], parameters, conditions),
+        holds(conditions["StoreToken"], parameters, conditions),
+        holds(conditions[right["Fn::If"][0]], parameters, conditions),
+    )
+
+
+def test_function_reads_the_chosen_source(resources: Any) -> None:
+    variables = only_resource(resources, "AWS::Lambda::Function")["Environment"]["Variables"]
+    assert variables["SOURCE"] == {"Ref": "Source"}
+
+
 def test_schedule_retries_and_keeps_missed_starts(template: Any, resources: Any) -> None:
     schedule = only_resource(resources, "AWS::Scheduler::Schedule")
     assert template["Parameters"]["Schedule"]["Default"] == "rate(20 minutes)"
