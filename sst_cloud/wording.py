@@ -44,7 +44,7 @@ def problem_of(reading: Reading) -> str | None:
 
 def count(number: int, noun: str) -> str:
     """A number of things, with a plural in -s."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def format_minute(moment: datetime | None) -> str:

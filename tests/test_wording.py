@@ -1,10 +1,10 @@
-"""Times in words."""
+"""Times and numbers in words."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from sst_cloud.wording import age_in_words, ago, duration_in_words, format_minute
+from sst_cloud.wording import age_in_words, ago, count, duration_in_words, format_minute
 
 NOW = datetime(2026, 11, 23, 17, 20, tzinfo=UTC)
 
@@ -38,3 +38,11 @@ def test_minutes_are_in_utc() -> None:
     moscow = NOW.astimezone(timezone(timedelta(hours=3)))
     assert format_minute(moscow) == "2026-11-23 17:20Z"
     assert format_minute(None) == ""
+
+
+def test_numbers_are_counted_in_singular_and_plural() -> None:
+    assert [count(number, "reading") for number in (0, 1, 1234)] == [
+        "0 readings",
+        "1 reading",
+        "1,234 readings",
+    ]

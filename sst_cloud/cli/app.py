@@ -14,27 +14,20 @@ import click
 
 from sst_cloud._version import __version__
 from sst_cloud.errors import (
-    AlarmActiveError,
     AuthenticationError,
-    BadCredentialsError,
     CredentialsError,
-    NotLoggedInError,
-    OutboxInUseError,
-    OutboxMissingError,
     ServiceUnavailableError,
     SinkClosedError,
     SinkOptionsError,
     SourceOptionsError,
     SSTCloudError,
-    StoreMissingError,
-    TokenRejectedError,
     TransportError,
     UnknownSinkError,
     UnknownSourceError,
 )
 from sst_cloud.redaction import redact_text
 
-from .output import print_message
+from .output import error_message, print_message
 from .settings import Settings, account_options
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -66,26 +59,12 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Command → its module, and its line in the help, which does not import the module."""
 
-_EXIT_CODES: Final[Sequence[tuple[type[SSTCloudError], int]]] = (
-    (AuthenticationError, 3),
-    (CredentialsError, 3),
-    (TransportError, 4),
-    (ServiceUnavailableError, 4),
-    (UnknownSinkError, 2),
-    (UnknownSourceError, 2),
-    (SourceOptionsError, 2),
-    (SinkOptionsError, 2),
+_EXIT_CODES: Final = (
+    ((AuthenticationError, CredentialsError), 3),
+    ((TransportError, ServiceUnavailableError), 4),
+    ((UnknownSinkError, SinkOptionsError, UnknownSourceError, SourceOptionsError), 2),
     (SSTCloudError, 1),
 )
-_HINTS: Final[Mapping[type[SSTCloudError], str]] = {
-    NotLoggedInError: "; run `sst-cloud login`, or set SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and "
-    "SST_CLOUD_PASSWORD",
-    AlarmActiveError: "; to open them anyway, use --despite-alarm",
-    OutboxInUseError: "; use another folder with --state",
-    OutboxMissingError: "; run `sst-cloud collect` first",
-    StoreMissingError: ": run `sst-cloud provision` with the URL of the sink",
-}
-"""What the command line can do about an error."""
 _INTERRUPTED: Final = 130
 _PROGRAM: Final = "sst-cloud"
 _COMPLETE_VARIABLE: Final = "_SST_CLOUD_COMPLETE"
@@ -164,7 +143,7 @@ def _run(args: Sequence[str], settings: Settings) -> int:
             _discard_output(sys.stdout)  # the reader has closed the pipe
         except SSTCloudError as error:
             print_message(f"Error: {error_message(error)}")
-            return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+            return next(code for kinds, code in _EXIT_CODES if isinstance(error, kinds))
         except OSError as error:
             _discard_output(sys.stdout)  # usually the cause: its disk is full
             file = f"{error.filename}: " if error.filename else ""
@@ -214,13 +193,3 @@ def _print_click_error(error: click.ClickException, args: Sequence[str]) -> None
     print_message(f"Error: {message}")
     if isinstance(error, click.UsageError) and error.ctx is not None:
         print_message(f"See: {error.ctx.command_path} --help")
-
-
-def error_message(error: SSTCloudError) -> str:
-    """What the error says, and which command or option helps."""
-    if isinstance(error, BadCredentialsError):
-        return f"the e-mail or the password was refused: {error.detail}"
-    if isinstance(error, TokenRejectedError):
-        return f"the token was refused: {error.detail} Run `sst-cloud login` for a new one."
-    hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
-    return f"{error}{hint}"

@@ -6,13 +6,23 @@ rich is imported only when a table is printed: long-running commands print none.
 import csv
 import json
 import sys
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sst_cloud.controls import CommandResult
+from sst_cloud.errors import (
+    AlarmActiveError,
+    BadCredentialsError,
+    NotLoggedInError,
+    OutboxInUseError,
+    OutboxMissingError,
+    SSTCloudError,
+    StoreMissingError,
+    TokenRejectedError,
+)
 from sst_cloud.json_values import json_value
 from sst_cloud.models import Device, Snapshot
 from sst_cloud.wording import printable
@@ -21,6 +31,15 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_HINTS: Final[Mapping[type[SSTCloudError], str]] = {
+    NotLoggedInError: "; run `sst-cloud login`, or set SST_CLOUD_TOKEN, or SST_CLOUD_EMAIL and "
+    "SST_CLOUD_PASSWORD",
+    AlarmActiveError: "; to open them anyway, use --despite-alarm",
+    OutboxInUseError: "; use another folder with --state",
+    OutboxMissingError: "; run `sst-cloud collect` first",
+    StoreMissingError: ": run `sst-cloud provision` with the URL of the sink",
+}
+"""What the command line can do about an error."""
 _MIN_WIDTH: Final = 5
 """Characters: text in a narrower column is unreadable."""
 _PIPE_WIDTH: Final = 250
@@ -84,6 +103,20 @@ def print_message(message: str) -> None:
     """Print a message to stderr; ignore failures, such as a full disk."""
     with suppress(OSError):
         click.echo(printable(message), err=True)
+
+
+def error_message(error: SSTCloudError) -> str:
+    """What the error says, and which command or option helps."""
+    if isinstance(error, BadCredentialsError):
+        return f"the e-mail or the password was refused: {error.detail}"
+    if isinstance(error, TokenRejectedError):
+        return f"the token was refused: {error.detail} Run `sst-cloud login` for a new one."
+    return f"{error}{hint_for(type(error))}"
+
+
+def hint_for(kind: type[Exception]) -> str:
+    """Which command or option helps, to follow the message of an error of this kind."""
+    return next((hint for known, hint in _HINTS.items() if issubclass(kind, known)), "")
 
 
 def print_json(content: Any) -> None:

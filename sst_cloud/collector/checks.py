@@ -36,6 +36,8 @@ class CheckResult:
     name: str
     ok: bool
     detail: str = ""
+    error_type: type[Exception] | None = attrs.field(default=None, eq=False)
+    """Of the error, for a program that knows a remedy."""
 
 
 async def check_source(url: str, create: Callable[[str], Source] = open_source) -> CheckResult:
@@ -92,13 +94,9 @@ async def _result(name: str, check: Awaitable[str]) -> CheckResult:
 
 
 def _failure(name: str, error: Exception) -> CheckResult:
-    if isinstance(error, SSTCloudError):
-        reason = str(error)
-    elif isinstance(error, TimeoutError):
-        reason = f"no response within {_TIMEOUT:g} s"
-    else:
-        reason = f"{type(error).__name__}: {error}"
-    return CheckResult(redact_text(name), False, _one_line(reason))
+    is_ours = isinstance(error, SSTCloudError)
+    reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
+    return CheckResult(redact_text(name), False, _one_line(reason), type(error))
 
 
 def _one_line(text: str) -> str:
@@ -132,6 +130,9 @@ def _examine(folder: Path) -> str:
 
 
 async def _check(sink: Sink) -> str:
-    async with asyncio.timeout(_TIMEOUT), sink:
-        await sink.check()
+    try:
+        async with asyncio.timeout(_TIMEOUT), sink:
+            await sink.check()
+    except TimeoutError:
+        raise SSTCloudError(f"no response within {_TIMEOUT:g} s") from None
     return ""

@@ -10,6 +10,7 @@ import attrs
 
 from sst_cloud.clock import Clock, SystemClock
 from sst_cloud.readings import format_time
+from sst_cloud.wording import count
 
 from .collector import Collector, Poll
 from .schedule import EVERY, POLL_LIMIT
@@ -62,7 +63,7 @@ class Supervisor:
         elif not poll.committed:
             self._notifier.status(f"The outbox could not be written at {time}")
         else:
-            self._notifier.status(f"{len(poll.readings)} readings at {time}")
+            self._notifier.status(f"{count(len(poll.readings), 'reading')} at {time}")
 
     @asynccontextmanager
     async def supervise(

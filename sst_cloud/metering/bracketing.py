@@ -37,7 +37,7 @@ async def volume_readings(
 ) -> AsyncIterator[Reading]:
     """The meters' totals between two moments, and the nearest before and after.
 
-    They are oldest first per meter. Moments without a time zone are local time, in whatever zone.
+    They are oldest first. Moments without a time zone are local time, in whatever zone.
     `houses` are names or ids, and none means all; raises `SSTCloudError` at the end for one without
     readings. Readings dated in the future are left out, with a warning in the log.
     """
@@ -74,7 +74,7 @@ async def totals_around(
 ) -> AsyncIterator[Reading]:
     """The totals with `since` <= time < `until`, and enough around them to cut at both ends.
 
-    They are oldest first per meter. None means no end; later ones are searched up to `limit`.
+    They are oldest first. None means no end; later ones are searched up to `limit`.
     """
     newest = () if since is until is None else await history.latest()
     meters = [reading for reading in newest if reading.quantity is Quantity.VOLUME]

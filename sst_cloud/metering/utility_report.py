@@ -118,8 +118,7 @@ async def utility_reports(  # noqa: PLR0913  each is an option with a good defau
         history, begin - _LONGEST_MONTH, until, houses=houses, now=now
     ):
         by_house[reading.house_id].append(reading)
-        if oldest is None or reading.time < oldest.time:
-            oldest = reading
+        oldest = oldest or reading
     reports = tuple(
         house_report
         for house_id, readings in sorted(by_house.items())

@@ -63,6 +63,7 @@ async def test_source_is_summed_up(fake: FakeCloud) -> None:
         (Snapshot(time=START), False, "*** has no houses"),
         (SSTCloudError("the token\nis wrong"), False, "the token is wrong"),
         (RuntimeError(f"{TOKEN} is no key"), False, "RuntimeError: *** is no key"),
+        (TimeoutError("its own limit"), False, "TimeoutError: its own limit"),
     ],
 )
 async def test_answers_of_a_source(answer: Snapshot | Exception, ok: bool, detail: str) -> None:

@@ -60,9 +60,9 @@ async def test_systemd_receives_ready_status_and_stopping(
     assert messages_from(systemd) == [
         "READY=1",
         "WATCHDOG=1",
-        "STATUS=1 readings at 2026-01-01T00:00:00Z",
+        "STATUS=1 reading at 2026-01-01T00:00:00Z",
         "STATUS=Poll failed at 2026-01-01T00:20:00Z: /houses/: away (HTTP 503)",
-        "STATUS=1 readings at 2026-01-01T00:40:00Z",
+        "STATUS=1 reading at 2026-01-01T00:40:00Z",
         "STOPPING=1",
     ]
 

@@ -7,7 +7,7 @@ import click
 
 from sst_cloud.cli.collect_options import on_event_option
 from sst_cloud.cli.config import config_option
-from sst_cloud.cli.output import json_option, print_json, stdout_console
+from sst_cloud.cli.output import hint_for, json_option, print_json, stdout_console
 from sst_cloud.cli.selection import house_option
 from sst_cloud.cli.settings import Settings, source_options, state_option
 from sst_cloud.collector.checks import (
@@ -79,21 +79,25 @@ async def _run_checks(  # noqa: PLR0913
             for text in on_event
         ),
     )
+    details = [
+        f"{it.detail}{hint_for(it.error_type)}" if it.error_type else it.detail for it in results
+    ]
     if as_json:
-        print_json(results)
+        rows = zip(results, details, strict=True)
+        print_json([{"name": it.name, "ok": it.ok, "detail": detail} for it, detail in rows])
     else:
-        _print_results(results)
+        _print_results(results, details)
     all_ok = all(result.ok for result in results)
     forced_exit.status = 0 if all_ok else 1
     forced_exit.start()
     return all_ok
 
 
-def _print_results(results: Sequence[CheckResult]) -> None:
+def _print_results(results: Sequence[CheckResult], details: Sequence[str]) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     console = stdout_console()
-    for result in results:
+    for result, detail in zip(results, details, strict=True):
         outcome = ("ok", "green") if result.ok else ("failed", "red")
-        detail = result.detail and f" - {printable(result.detail)}"
-        console.print(Text.assemble(f"{printable(result.name)}: ", outcome, detail), soft_wrap=True)
+        text = detail and f" - {printable(detail)}"
+        console.print(Text.assemble(f"{printable(result.name)}: ", outcome, text), soft_wrap=True)

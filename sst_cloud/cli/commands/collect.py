@@ -22,7 +22,7 @@ from sst_cloud.notify import Handler, handler_from
 from sst_cloud.outbox import Limits, Start
 from sst_cloud.readings import Quality, format_time
 from sst_cloud.source import name_of, refresh_of
-from sst_cloud.wording import duration_in_words
+from sst_cloud.wording import count, duration_in_words
 
 _MIN_INTERVALS: Final = 0.5
 """Of the source's refresh: more frequent polls return nothing new, and burden its servers."""
@@ -166,7 +166,7 @@ def _print_poll(poll: Poll) -> None:
         print_message(f"{format_time(poll.time)}  failed")
         return
     suspect = sum(reading.quality is Quality.SUSPECT for reading in poll.readings)
-    parts = [f"{len(poll.readings)} readings"]
+    parts = [count(len(poll.readings), "reading")]
     if not poll.committed:
         parts.append("held in memory")
     if suspect:

@@ -6,7 +6,7 @@ from collections import Counter
 import click
 
 from sst_cloud.cli.config import config_option
-from sst_cloud.cli.output import json_option, print_json, print_message, print_rows
+from sst_cloud.cli.output import error_message, json_option, print_json, print_message, print_rows
 from sst_cloud.cli.settings import Settings, state_folder, state_option, verbose_option
 from sst_cloud.cli.sink_options import sink_name
 from sst_cloud.errors import OutboxMissingError, SinkOptionsError, SSTCloudError
@@ -88,7 +88,7 @@ def replay(settings: Settings, *, sink: str | None) -> None:
             print_message(f"Warning: {name}: {reason}")
         rejected += result.rejected
     for other_error in errors[:-1]:
-        print_message(f"Error: {other_error}")
+        print_message(f"Error: {error_message(other_error)}")
     if errors:
         raise errors[-1]
     if rejected:

@@ -22,6 +22,7 @@ from sst_cloud.collector.shutdown import ForcedExit
 from sst_cloud.collector.transfer import RowReader, TransferResult, transfer
 from sst_cloud.errors import SinkOptionsError, SinkUnavailableError
 from sst_cloud.sink import Sink, SinkURL
+from sst_cloud.wording import count
 
 _STANDARD_INPUT: Final = "-"
 _INTERRUPTED: Final = 130
@@ -100,9 +101,8 @@ async def _import(  # noqa: PLR0913, PLR0917
                 transient = not isinstance(error, Exception)
                 transient |= isinstance(error, SinkUnavailableError)
                 hint = "; run the same command again to import the rest" if transient else ""
-                print_message(
-                    f"Stopped: this run has stored {result.stored_count:,} readings{hint}"
-                )
+                stored = count(result.stored_count, "reading")
+                print_message(f"Stopped: this run has stored {stored}{hint}")
             raise
 
 
@@ -150,7 +150,7 @@ def _print_result(result: TransferResult, sink: str, *, as_json: bool) -> None:
             }
         )
         return
-    counts = [f"{result.stored_count:,} readings stored in {sink}"]
+    counts = [f"{count(result.stored_count, 'reading')} stored in {sink}"]
     counts.append(f"{result.rejected_count:,} rejected")
     if result.already_stored_count:
         counts.append(f"{result.already_stored_count:,} already there")

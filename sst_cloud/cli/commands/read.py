@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import click
 
-from sst_cloud.cli.output import json_option, print_message, warn_missing
+from sst_cloud.cli.output import error_message, json_option, print_message, warn_missing
 from sst_cloud.cli.selection import house_option
 from sst_cloud.cli.settings import Settings, source_options
 from sst_cloud.cli.sink_options import open_sinks, sink_option
@@ -47,7 +47,7 @@ async def _read(settings: Settings, urls: Sequence[str], house_names: Sequence[s
             except SSTCloudError as error:
                 errors.append(error)  # the other sinks follow
                 if len(errors) > 1:
-                    print_message(f"Error: {name}: {error}")
+                    print_message(f"Error: {name}: {error_message(error)}")
                 continue
             for rejection in report.rejected:
                 rejected = True

@@ -12,7 +12,7 @@ from sst_cloud.cli.settings import Settings, state_option, verbose_option
 from sst_cloud.json_values import json_value
 from sst_cloud.outbox.state_folder import is_running, read_status
 from sst_cloud.outbox.status import DeliveryState, SinkStatus, SourceStatus, Status, Stream
-from sst_cloud.wording import age_in_words, ago, duration_in_words, printable
+from sst_cloud.wording import age_in_words, ago, count, duration_in_words, printable
 
 _STATES: Final = {
     DeliveryState.DELIVERING: "delivering",
@@ -62,7 +62,7 @@ def _lines(current: Status, now: datetime) -> list[tuple[str, str]]:
         ("outbox", _format_bytes(current.size)),
     ]
     if current.lost:
-        lines.append(("lost", f"{current.lost:,} readings: disk and memory were full"))
+        lines.append(("lost", f"{count(current.lost, 'reading')}: disk and memory were full"))
     several = len(current.sources) > 1
     sources = [("source", source.name) for source in current.sources]
     if several:

@@ -42,7 +42,7 @@ async def test_provisioned_table_accepts_an_import(
     await CsvSink(history).write([sample_reading(), sample_reading(time=NOW.replace(year=2020))])
     assert await command("import", str(history), "--sink", sink) == 1
     out = capsys.readouterr().out
-    assert out.startswith(f"1 readings stored in {sink}, 1 rejected.")
+    assert out.startswith(f"1 reading stored in {sink}, 1 rejected.")
     assert "magnetic-store writes" in out
 
     sink += "&magnetic_writes=yes"
