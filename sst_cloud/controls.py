@@ -25,6 +25,7 @@ from .commands import (
 from .enums import AccessStatus, Grouping, ThermostatMode, ValveState
 from .errors import TRANSIENT, AlarmActiveError, CommandError, SSTCloudError
 from .models import Device, LeakModule, NeptunSmart, Thermostat
+from .redaction import redact_text
 
 _log = logging.getLogger(__name__)
 
@@ -200,7 +201,7 @@ class Controls(ABC):
         key = (thermostat.house_id, thermostat.id)
         queued, latest = self.__targets.queued, self.__targets.latest
         target = queued.get(key)
-        if target is None:
+        if target is None or (target.sending is not None and target.sending.done()):
             target = queued[key] = latest[key] = _Target(command)
             target.sending = asyncio.create_task(self.__send_in_turn(key, target))
         target.command = command
@@ -224,22 +225,26 @@ class Controls(ABC):
     # Two underscores keep what follows apart from a source's own names. Its state is created when
     # it is first used, as a source may forget to call `super().__init__()`.
 
+    @final
     @cached_property
     def __targets(self) -> _Targets:
         return _Targets()
 
+    @final
     async def __send_in_turn(self, key: DeviceKey, target: _Target) -> None:
         await asyncio.sleep(0)  # so that calls in the same turn of the event loop are merged, too
         async with self.__targets.locks.setdefault(key, asyncio.Lock()):
             del self.__targets.queued[key]
             await self._send(target.command)
 
+    @final
     async def __carry_out(self, command: Command, *, wait: bool, limit: float) -> CommandResult:
         await self._send(command)
         if not wait:
             return CommandResult(None, command.device)
         return await self.__confirm(command, limit)
 
+    @final
     async def __confirm(
         self, command: Command, limit: float, is_superseded: Callable[[], bool] = lambda: False
     ) -> CommandResult:
@@ -252,15 +257,17 @@ class Controls(ABC):
             try:
                 device = await self.__look(device)
                 confirmed = command.is_in_effect(device)
-            except TRANSIENT as error:  # raising would suggest that the command was not sent
-                _log.warning("%s; reading the device again", error)
-            except SSTCloudError as error:
-                _log.warning("%s; cannot tell whether the command worked", error)
-                return CommandResult(False, device)
+            except Exception as error:  # noqa: BLE001  raising would suggest it was not sent
+                reason = redact_text(str(error)) or type(error).__name__
+                if isinstance(error, SSTCloudError) and not isinstance(error, TRANSIENT):
+                    _log.warning("%s; cannot tell whether the command worked", reason)
+                    return CommandResult(False, device)
+                _log.warning("%s; reading the device again", reason)
             if confirmed or waited >= limit or is_superseded():
                 return CommandResult(confirmed, device)
             pause = min(max(pause, _SHORTEST_PAUSE) * 1.5, _LONGEST_PAUSE)
 
+    @final
     async def __look(self, device: Device) -> Device:
         current = await self.device(device.house_id, device.id)
         if (current.house_id, current.id) != (device.house_id, device.id):

@@ -28,6 +28,8 @@ class _Group(Generic[T]):
     url: type[PluginURL]
     attributes: tuple[str, ...]
     """What each of them must have."""
+    method: str
+    """What each sink or source must have."""
     unknown_error: type[SSTCloudError]
 
 
@@ -35,10 +37,15 @@ SINKS: Final = _Group[type[SinkType]](
     "sst_cloud.sinks",
     SinkURL,
     ("target", "options", "guarantee", "from_url"),
+    "write",
     UnknownSinkError,
 )
 SOURCES: Final = _Group[type[SourceType]](
-    "sst_cloud.sources", SourceURL, ("target", "options", "from_url"), UnknownSourceError
+    "sst_cloud.sources",
+    SourceURL,
+    ("target", "options", "from_url"),
+    "snapshot",
+    UnknownSourceError,
 )
 
 
@@ -63,7 +70,7 @@ class InstalledPlugin(Generic[T]):
         except Exception as error:
             raise self._group.unknown_error(
                 f"the {self.scheme} {self._group.url.kind} of {self.distribution} cannot be "
-                f"loaded: {type(error).__name__}: {error}"
+                f"loaded: {type(error).__name__}: {redact_text(str(error))}"
             ) from error
         return plugin
 
@@ -160,8 +167,21 @@ def _open(group: _Group[Any], url: str, secrets: Mapping[str, str] | None) -> An
         raise group.unknown_error(
             f"{origins} both provide a {parsed.scheme} {kind}; uninstall one of them"
         )
-    plugin = (own or matching)[0].load()
+    plugin = (own or matching)[0]
+    from_url = plugin.load().from_url
+    origin = f"the {parsed.scheme} {kind} of {plugin.distribution}"
     try:
-        return plugin.from_url(parsed)
+        opened = from_url(parsed)
     except parsed.error as error:
         raise parsed.error(redact_text(str(error))) from None
+    except SSTCloudError:
+        raise
+    except Exception as error:
+        reason = redact_text(f"{type(error).__name__}: {error}")
+        raise group.unknown_error(f"{origin} cannot be created: {reason}") from error
+    if not hasattr(opened, group.method):
+        raise group.unknown_error(
+            f"{origin} cannot be created: its from_url returned no {kind}, but "
+            f"{type(opened).__name__}"
+        )
+    return opened

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+import sys
+import traceback as tracebacks
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import ClassVar, Final, Protocol, Self, runtime_checkable
+from typing import ClassVar, Final, Protocol, Self, TypeVar, runtime_checkable
 
 from .clock import Clock, SystemClock
 from .errors import TRANSIENT, AuthenticationError, SourceError, SSTCloudError
@@ -27,9 +29,14 @@ __all__ = [
     "SourceType",
     "SourceURL",
     "choice",
+    "errors_of",
+    "name_of",
+    "opened",
     "read_devices",
     "read_houses",
     "read_snapshot",
+    "reason_of",
+    "refresh_of",
 ]
 
 _log = logging.getLogger(__name__)
@@ -40,6 +47,13 @@ DEFAULT_REFRESH: Final = timedelta(minutes=10)
 """For data whose source is not known, such as readings in a store: that of SST Cloud."""
 LOGIN_PAUSE: Final = timedelta(hours=1)
 """How long not to ask a source after a failed login: more of them might lock the account."""
+
+_LONGEST_REFRESH: Final = timedelta(days=366)
+_NAME_LENGTH: Final = 100
+_REASON_LENGTH: Final = 1000
+_TRACEBACK_FRAMES: Final = 20
+_EXCERPT_LENGTH: Final = 10_000
+"""Characters that are searched for secrets: only the first are shown."""
 
 
 class Source(Protocol):
@@ -67,6 +81,9 @@ class Source(Protocol):
     async def snapshot(self) -> Snapshot:
         """Read everything. Raises `SSTCloudError`; one of `errors.TRANSIENT` to be asked again."""
         ...
+
+
+S = TypeVar("S", bound=Source)
 
 
 @runtime_checkable
@@ -109,23 +126,113 @@ class SourceType(Protocol):
         ...
 
 
+def name_of(source: object) -> str:
+    """The name of a source on one line, short, and without secrets, whatever it says itself."""
+    try:
+        name = _one_line(source.name)  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001  a third party's may raise anything, or be no text
+        name = ""
+    return name or type(source).__name__
+
+
+def _one_line(text: str) -> str:
+    text = "".join(c if c.isprintable() else " " for c in text[:_EXCERPT_LENGTH])
+    return redact_text(" ".join(text.split()))[:_NAME_LENGTH]
+
+
+def refresh_of(source: Source) -> timedelta:
+    """The refresh interval of a source. Raises `SourceError` for one that cannot be."""
+    with errors_of(source):
+        return _possible_refresh(source.refresh)
+
+
+def _possible_refresh(refresh: object) -> timedelta:
+    if isinstance(refresh, timedelta) and timedelta(0) <= refresh <= _LONGEST_REFRESH:
+        return refresh
+    raise SourceError(f"a refresh interval must be a timedelta of 0 to 366 days, not {refresh!r}")
+
+
+def reason_of(error: Exception) -> str:
+    """What an error of a source says, short and without secrets."""
+    try:
+        text = redact_text(str(error)[:_EXCERPT_LENGTH])
+    except Exception:  # noqa: BLE001  its __str__ fails
+        text = ""
+    return text[:_REASON_LENGTH] or type(error).__name__
+
+
+@contextmanager
+def errors_of(source: object) -> Iterator[None]:
+    """Within it, what a third party's source raises becomes a `SourceError`."""
+    try:
+        yield
+    except SSTCloudError:
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise SourceError(f"{name_of(source)} cancelled its own work") from error
+    except Exception as error:
+        if _log.isEnabledFor(logging.DEBUG):
+            text = "".join(tracebacks.format_exception(error, limit=-_TRACEBACK_FRAMES))
+            _log.debug("%s raised:\n%s", name_of(source), redact_text(text[:_EXCERPT_LENGTH]))
+        raise SourceError(f"{type(error).__name__}: {reason_of(error)}") from error
+
+
+@asynccontextmanager
+async def opened(source: S) -> AsyncIterator[S]:
+    """Open a source, and close it, which cannot hide what was done. Raises `SSTCloudError`."""
+    with errors_of(source):
+        await source.__aenter__()
+    try:
+        yield source
+    finally:
+        try:
+            with errors_of(source):
+                await source.__aexit__(*sys.exc_info())
+        except SSTCloudError as error:
+            _log.warning("cannot close %s: %s", name_of(source), reason_of(error))
+
+
 async def read_snapshot(source: Source) -> Snapshot:
-    """A snapshot that knows where it comes from. Raises `SSTCloudError`."""
-    snapshot = await source.snapshot()
+    """A snapshot that knows where it comes from.
+
+    Raises `SSTCloudError`, for anything that a third party's source does.
+    """
+    with errors_of(source):
+        return _with_origin(await source.snapshot(), source)
+
+
+def _with_origin(snapshot: object, source: Source) -> Snapshot:
+    if not isinstance(snapshot, Snapshot):
+        raise SourceError(f"{name_of(source)} gave no Snapshot, but {type(snapshot).__name__}")
+    if snapshot.time.tzinfo is None:
+        raise SourceError(f"a snapshot of {name_of(source)} has a time without a time zone")
     return changed(
         snapshot,
-        source=redact_text(snapshot.source or source.name),
-        refresh=source.refresh if snapshot.refresh is None else snapshot.refresh,
+        source=_one_line(snapshot.source) or name_of(source),
+        refresh=_possible_refresh(source.refresh if snapshot.refresh is None else snapshot.refresh),
     )
+
+
+def _as_house_source(source: Source) -> HouseSource | None:
+    """The source, if it has the methods: data of these names are something else."""
+    if not isinstance(source, HouseSource):
+        return None
+    has_methods = all(callable(getattr(source, name)) for name in ("houses", "devices"))
+    return source if has_methods else None
 
 
 async def read_houses(source: Source) -> Snapshot:
     """A snapshot with the houses; nothing else is read if possible. Raises `SSTCloudError`."""
-    if not isinstance(source, HouseSource):
+    house_source = _as_house_source(source)
+    if house_source is None:
         return await read_snapshot(source)
-    houses = await source.houses()
-    nothing_else = await source.snapshot(houses=houses, house_ids=())
-    return changed(nothing_else, houses=tuple(houses))
+    with errors_of(source):
+        houses = await house_source.houses()
+        nothing_else = await house_source.snapshot(houses=houses, house_ids=())
+        return changed(_with_origin(nothing_else, source), houses=tuple(houses))
 
 
 async def read_devices(
@@ -135,15 +242,17 @@ async def read_devices(
 
     Raises `SourceError` for an unknown house.
     """
-    if not isinstance(source, HouseSource):
-        snapshot = await source.snapshot()
+    house_source = _as_house_source(source)
+    if house_source is None:
+        snapshot = await read_snapshot(source)
         houses: Sequence[House] = snapshot.houses
         chosen = _chosen_ids(source, houses, house_names)
         return houses, [d for d in snapshot.devices if chosen is None or d.house_id in chosen]
-    houses = await source.houses()
-    chosen = _chosen_ids(source, houses, house_names)
-    ids = dict.fromkeys(house.id for house in houses if chosen is None or house.id in chosen)
-    listings = await asyncio.gather(*map(source.devices, ids))
+    with errors_of(source):
+        houses = await house_source.houses()
+        chosen = _chosen_ids(source, houses, house_names)
+        ids = dict.fromkeys(house.id for house in houses if chosen is None or house.id in chosen)
+        listings = await asyncio.gather(*map(house_source.devices, ids))
     return houses, [device for listing in listings for device in listing]
 
 
@@ -173,7 +282,7 @@ class SelectedHouses:
     @property
     def name(self) -> str:
         """The name of the source."""
-        return self._source.name
+        return name_of(self._source)
 
     @property
     def refresh(self) -> timedelta:
@@ -194,13 +303,14 @@ class SelectedHouses:
 
     async def snapshot(self) -> Snapshot:
         """The current state of these houses. Raises `SourceError` for an unknown house."""
-        if not isinstance(self._source, HouseSource):
-            return self._part_of(await self._source.snapshot())
+        house_source = _as_house_source(self._source)
+        if house_source is None:
+            return self._part_of(await read_snapshot(self._source))
         if self._houses is None or self._clock.now() - self._houses_time >= self._remember:
             self._houses_time = self._clock.now()
-            self._houses = await self._source.houses()
+            self._houses = await house_source.houses()
         houses, self._houses = self._houses, None  # forgotten if anything fails
-        snapshot = await self._source.snapshot(
+        snapshot = await house_source.snapshot(
             houses=houses,
             house_ids=_chosen_ids(self._source, houses, self._house_names),
             counters_only=self._counters_only,
@@ -235,7 +345,7 @@ def _chosen_ids(
         ids |= {item.id for item in unreadable if name == str(item.id)}
         if not ids:
             listing = ", ".join(f"{house.name} ({house.id})" for house in houses) or "none"
-            raise SourceError(f"there is no house {name!r}; {source.name} has: {listing}")
+            raise SourceError(f"there is no house {name!r}; {name_of(source)} has: {listing}")
         chosen |= ids
     return chosen or None
 
@@ -248,9 +358,13 @@ class FirstAnswering:
     """
 
     def __init__(self, sources: Sequence[Source], *, clock: Clock | None = None) -> None:
+        """Open nothing yet. Raises ValueError if there is no source."""
+        if not sources:
+            raise ValueError("at least one source is needed")
         self._sources = _by_name(sources)
         self._clock = clock or SystemClock()
         self._opened = AsyncExitStack()
+        self._opening = asyncio.Lock()
         self._open_names: set[str] = set()
         self._left_out_until: dict[str, datetime] = {}
         self.answering: Source = sources[0]
@@ -292,7 +406,10 @@ class FirstAnswering:
         self._left_out_until.clear()
 
     async def snapshot(self) -> Snapshot:
-        """From the first source that answers. Raises an error only if none does."""
+        """From the first source that answers. Raises an error only if none does.
+
+        It is that of a failed login only if there is no other: callers wait long after that.
+        """
         self.outcomes = {}
         for name, source in self._sources.items():
             if self._is_left_out(name):
@@ -301,28 +418,25 @@ class FirstAnswering:
                 snapshot = await self._read(name, source)
             except SSTCloudError as error:
                 self._note_failure(name, error)
-            except Exception as error:  # noqa: BLE001  a third party's may raise anything
-                _log.exception("unexpected error of %s", name)
-                self._note_failure(
-                    name, SSTCloudError(redact_text(f"{type(error).__name__}: {error}"))
-                )
             else:
                 if self._errors.pop(name, None) is not None:
                     _log.warning("%s is responding again", name)
+                self._left_out_until.pop(name, None)
                 self.outcomes[name], self.answering = None, source
                 return snapshot
-        errors = list(self._errors.values())
-        raise next((error for error in errors if isinstance(error, TRANSIENT)), errors[0])
+        raise min(self._errors.values(), key=_severity)
 
     async def _read(self, name: str, source: Source) -> Snapshot:
-        if name not in self._open_names:
-            await self._opened.enter_async_context(source)
-            self._open_names.add(name)
+        async with self._opening:  # snapshots may be asked for at the same time
+            if name not in self._open_names:
+                await self._opened.enter_async_context(opened(source))
+                self._open_names.add(name)
         return changed(await read_snapshot(source), source=name)
 
     def _note_failure(self, name: str, error: SSTCloudError) -> None:
         if name not in self._errors:
-            _log.warning("cannot read %s: %s; asking the next source, if any", name, error)
+            reason = reason_of(error)
+            _log.warning("cannot read %s: %s; asking the next source, if any", name, reason)
         self.outcomes[name] = self._errors[name] = error
         if isinstance(error, AuthenticationError):
             self._left_out_until[name] = self._clock.now() + LOGIN_PAUSE
@@ -332,11 +446,16 @@ class FirstAnswering:
         return until is not None and timedelta(0) < until - self._clock.now() <= LOGIN_PAUSE
 
 
+def _severity(error: SSTCloudError) -> int:
+    """Errors that may go away by themselves come first, those of a login last."""
+    return 0 if isinstance(error, TRANSIENT) else 1 + isinstance(error, AuthenticationError)
+
+
 def _by_name(sources: Iterable[Source]) -> Mapping[str, Source]:
     """Sources by their names, which are numbered if they are the same."""
     named: dict[str, Source] = {}
     for source in sources:
-        name = first = redact_text(source.name)
+        name = first = name_of(source)
         number = 1
         while name in named:
             number += 1

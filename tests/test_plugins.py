@@ -16,9 +16,11 @@ from sst_cloud import (
     SinkOptionsError,
     SinkRefusedError,
     UnknownSinkError,
+    UnknownSourceError,
     installed_sinks,
     open_history,
     open_sink,
+    open_source,
 )
 from sst_cloud.plugin_url import public_part
 from sst_cloud.plugins import declared_secrets
@@ -101,15 +103,19 @@ def test_a_sink_gets_the_secrets_that_it_is_given(
     code = (
         "class Sink:\n"
         "    target, options, guarantee, secrets = '', (), '', ['ASKED']\n"
-        "    from_url = staticmethod(lambda url: (url.secrets.get('ASKED'), url.secrets))\n"
+        "    write = None\n"
+        "    def from_url(url):\n"
+        "        sink = Sink()\n"
+        "        sink.given = url.secrets\n"
+        "        return sink\n"
     )
     plugin(plugins, "given-sink", "given = given_sink:Sink", code)
     monkeypatch.setenv("ASKED", "from the environment")
     given: list[Any] = [open_sink("given:", secrets) for secrets in (None, {"ASKED": "x"}, {})]
-    assert [secret for secret, _ in given] == ["from the environment", "x", None]
-    for _, secrets in given:
+    assert [sink.given.get("ASKED") for sink in given] == ["from the environment", "x", None]
+    for sink in given:
         with pytest.raises(TypeError):
-            secrets["ASKED"] = "other"
+            sink.given["ASKED"] = "other"
     assert SinkURL.parse("given:", {"A": "1"}) == SinkURL.parse("given:", {"A": "2"})
 
 
@@ -174,6 +180,37 @@ def test_plugin_that_is_not_a_sink_is_refused(plugins: Path) -> None:
     plugin(plugins, "odd-sink", "odd = odd_sink:Sink", "class Sink: pass")
     with pytest.raises(UnknownSinkError, match=r"odd-sink 1\.2 cannot be loaded"):
         open_sink("odd:")
+
+
+ODD = """
+class Base:
+    target, options = "", ()
+
+class Failing(Base):
+    def from_url(url):
+        raise KeyError("http://me:s3cret@host/")
+
+class Empty(Base):
+    def from_url(url):
+        return None
+"""
+
+
+@pytest.mark.parametrize(
+    ("scheme", "reason"),
+    [
+        ("failing", "KeyError: 'http://***@host/'"),
+        ("empty", "its from_url returned no source, but NoneType"),
+    ],
+)
+def test_source_that_cannot_be_created_is_an_error(plugins: Path, scheme: str, reason: str) -> None:
+    entry_points = "failing = odd_sources:Failing\nempty = odd_sources:Empty"
+    plugin(plugins, "odd-sources", entry_points, ODD, "sst_cloud.sources")
+    with pytest.raises(UnknownSourceError) as caught:
+        open_source(f"{scheme}:")
+    assert str(caught.value) == (
+        f"the {scheme} source of odd-sources 1.2 cannot be created: {reason}"
+    )
 
 
 def test_two_plugins_with_the_same_name_are_refused(plugins: Path) -> None:

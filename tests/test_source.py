@@ -1,7 +1,9 @@
 """Choosing houses, several sources as one, and what a snapshot says of its source."""
 
-from datetime import timedelta
-from typing import Self
+import asyncio
+import logging
+from datetime import datetime, timedelta
+from typing import Any, Self
 
 import pytest
 
@@ -24,12 +26,13 @@ from sst_cloud import (
     TokenRejectedError,
     Unreadable,
 )
-from sst_cloud.source import read_devices, read_houses, read_snapshot
+from sst_cloud.source import name_of, opened, read_devices, read_houses, read_snapshot, refresh_of
 from sst_cloud.testing import FakeCloud, SourceContract
 from sst_cloud.testing.source_contract import SourceFactory
 
 NOW = ManualClock().now()
 TIMED_OUT = RequestTimeoutError("no response within 60 s")
+ODD = SSTCloudError("odd")
 REJECTED = TokenRejectedError(401, "Invalid token.", "/houses/")
 
 
@@ -92,9 +95,155 @@ async def test_snapshot_says_where_it_comes_from() -> None:
     assert (snapshot.source, snapshot.refresh) == ("Home server", timedelta(minutes=10))
 
 
-async def test_name_of_a_source_is_shown_without_secrets() -> None:
-    snapshot = await read_snapshot(Home("http://me:s3cret@server/"))
-    assert "s3cret" not in snapshot.source
+class Unnamed(OpenSource):
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (Home("http://me:s3cret@server/"), "http://***@server/"),
+        (Home("a\nb\x1b[31m\t c"), "a b [31m c"),
+        (Home("long " * 100_000), ("long " * 20)),
+        (Home(" \n"), "Home"),
+        (Home(None), "Home"),  # type: ignore[arg-type]
+        (Unnamed(), "Unnamed"),
+    ],
+)
+def test_name_is_short_printable_and_without_secrets(source: Source, name: str) -> None:
+    assert name_of(source) == name
+    assert SelectedHouses(source).name == name
+    assert FirstAnswering([source]).names == (name,)
+
+
+@pytest.mark.parametrize("refresh", [None, 3, timedelta(seconds=-1), timedelta.max])
+async def test_impossible_refresh_interval_is_an_error(refresh: Any) -> None:
+    source = Home("Home")
+    source.refresh = refresh
+    with pytest.raises(SourceError, match="a refresh interval must be a timedelta of 0 to 366"):
+        await read_snapshot(source)
+    with pytest.raises(SourceError, match="a refresh interval must be"):
+        refresh_of(source)
+
+
+class Answering(Home):
+    """Gives any answer."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__("Odd")
+        self.answer = answer
+
+    async def snapshot(self) -> Snapshot:
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (None, "Odd gave no Snapshot, but NoneType"),
+        ({"houses": []}, "Odd gave no Snapshot, but dict"),
+        (Snapshot(time=datetime(2026, 1, 1)), "a snapshot of Odd has a time without a time zone"),  # noqa: DTZ001
+        (TimeoutError(), "TimeoutError: TimeoutError"),
+        (KeyError("http://me:s3cret@server/"), "KeyError: 'http://***@server/'"),
+        (ExceptionGroup("several", [KeyError("x")]), "ExceptionGroup: several (1 sub-exception)"),
+        (asyncio.CancelledError(), "Odd cancelled its own work"),
+    ],
+)
+@pytest.mark.parametrize("wrap", [lambda it: it, SelectedHouses, lambda it: FirstAnswering([it])])
+async def test_wrong_answer_is_an_error_that_says_so(wrap: Any, answer: Any, message: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        await read_snapshot(wrap(Answering(answer)))
+    assert str(caught.value) == message
+
+
+async def test_source_whose_reader_is_cancelled_is_cancelled() -> None:
+    class Hanging(Home):
+        async def snapshot(self) -> Snapshot:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    for source in (Hanging("Home"), FirstAnswering([Hanging("Home")])):
+        task = asyncio.create_task(read_snapshot(source))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_data_of_a_source_are_not_taken_for_methods() -> None:
+    source: Any = Home("Home")
+    source.houses, source.devices = [], {}
+    assert (await SelectedHouses(source, ["Flat"]).snapshot()).houses == (House(id=1, name="Flat"),)
+    assert len((await read_houses(source)).houses) == 2
+    assert len((await read_devices(source))[1]) == 2
+
+
+def test_no_sources_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one source"):
+        FirstAnswering([])
+
+
+async def test_source_is_opened_once_for_snapshots_at_the_same_time() -> None:
+    class Slow(Home):
+        async def __aenter__(self) -> Self:
+            await asyncio.sleep(0)
+            return await super().__aenter__()
+
+    slow = Slow("Slow")
+    async with FirstAnswering([slow]) as source:
+        await asyncio.gather(*(source.snapshot() for _ in range(3)))
+    assert (slow.opened, slow.closed, slow.asked) == (1, 1, 3)
+
+
+class Closing(Home):
+    """Hides the error within, or raises one when it is closed."""
+
+    def __init__(self, error: Exception | None) -> None:
+        super().__init__("Module")
+        self.error = error
+
+    async def __aexit__(self, *_: object) -> Any:
+        if self.error:
+            raise self.error
+        return True
+
+
+@pytest.mark.parametrize("error", [None, SSTCloudError("odd"), KeyError("//me:s3cret@host")])
+async def test_closing_hides_no_error(
+    error: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with opened(Closing(error)):
+            raise ZeroDivisionError
+    async with opened(Closing(error)) as source, FirstAnswering([Closing(error)]) as several:
+        await source.snapshot()
+        await several.snapshot()
+    assert caplog.text.count("cannot close Module: ") == (3 if error else 0)
+    assert "s3cret" not in caplog.text
+
+
+async def test_any_error_of_opening_is_one_of_the_source() -> None:
+    module = Home("Module")
+    module.open_errors = [OSError("no route")]
+    with pytest.raises(SourceError, match="OSError: no route"):
+        async with opened(module):
+            raise AssertionError
+
+
+async def test_source_that_has_answered_is_not_left_out(clock: ManualClock) -> None:
+    """Whatever happens to the clock."""
+    cloud = Home("Cloud", REJECTED)
+    async with FirstAnswering([cloud], clock=clock) as source:
+        with pytest.raises(AuthenticationError):
+            await source.snapshot()
+        for days in (-2, 2):
+            clock.advance(timedelta(days=days))
+            assert (await read_snapshot(source)).source == "Cloud"
 
 
 def test_the_vendors_cloud_is_named_plainly() -> None:
@@ -181,6 +330,7 @@ async def test_source_that_cannot_be_opened_is_opened_again() -> None:
 
 
 async def test_unexpected_error_counts_as_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     module, cloud = Home("Module", KeyError("token=s3cret")), Home("Cloud")
     async with FirstAnswering([module, cloud]) as source:
         assert (await read_snapshot(source)).source == "Cloud"
@@ -193,13 +343,14 @@ async def test_unexpected_error_counts_as_no_answer(caplog: pytest.LogCaptureFix
     [
         ((TIMED_OUT, REJECTED), TIMED_OUT),
         ((REJECTED, TIMED_OUT), TIMED_OUT),
-        ((REJECTED, SSTCloudError("odd")), REJECTED),
+        ((REJECTED, ODD), ODD),
+        ((ODD, REJECTED), ODD),
     ],
 )
 async def test_error_is_raised_only_if_no_source_answers(
     errors: tuple[Exception, Exception], raised: Exception
 ) -> None:
-    """Preferably one that may go away, as it is worth asking again."""
+    """Preferably one that may go away; that of a login last, as callers then wait for an hour."""
     sources = [Home("Module", errors[0]), Home("Cloud", errors[1])]
     async with FirstAnswering(sources) as source:
         with pytest.raises(type(raised)) as caught:

@@ -11,7 +11,15 @@ import click
 from sst_cloud.controls import CommandResult, Controls, require_controls
 from sst_cloud.errors import SSTCloudError
 from sst_cloud.models import Device, Snapshot
-from sst_cloud.source import Source, read_devices, read_snapshot
+from sst_cloud.source import (
+    Source,
+    errors_of,
+    name_of,
+    opened,
+    read_devices,
+    read_snapshot,
+    reason_of,
+)
 
 from .output import print_message
 from .params import FiniteRange
@@ -64,7 +72,9 @@ class Selection(Generic[D]):
         listing = ", ".join(f"{d.name} ({d.id}, {names[d.house_id]})" for d in candidates) or "none"
         if missing or not selected:
             device_name = f"device {missing[0]!r}" if missing else "such device"
-            raise click.ClickException(f"there is no {device_name}; {source.name} has: {listing}")
+            raise click.ClickException(
+                f"there is no {device_name}; {name_of(source)} has: {listing}"
+            )
         if len(selected) > 1 and not self.all_matching and not self.device_names:
             raise click.ClickException(
                 f"choose one with --device, or use --all; there are: {listing}"
@@ -86,22 +96,25 @@ async def carry_out(
     controllable = [source for source in sources if isinstance(source, Controls)]
     if not controllable:
         require_controls(sources[0])
-    for source in controllable:
-        async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        for source in controllable:
             try:
-                await stack.enter_async_context(source)
+                await stack.enter_async_context(opened(source))
                 devices = await selection.devices(source)
             except SSTCloudError as error:
                 if source is controllable[-1]:
                     raise
-                print_message(f"Warning: {source.name}: {error}; asking the next source")
+                print_message(
+                    f"Warning: {name_of(source)}: {reason_of(error)}; asking the next source"
+                )
             else:
-                return [
-                    (device, name, result)
-                    for device in devices
-                    for name, result in await action(source, device)
-                ]
-    return []
+                break
+        with errors_of(source):
+            return [
+                (device, name, result)
+                for device in devices
+                for name, result in await action(source, device)
+            ]
 
 
 def _is_named(device: Device, names: Sequence[str]) -> bool:

@@ -24,7 +24,7 @@ from sst_cloud.plugin_url import SourceURL
 from sst_cloud.plugins import open_history, open_sink, open_source
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import History, Sink
-from sst_cloud.source import DEFAULT_SOURCE, FirstAnswering, SelectedHouses, Source
+from sst_cloud.source import DEFAULT_SOURCE, FirstAnswering, SelectedHouses, Source, opened
 from sst_cloud.wording import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -148,10 +148,12 @@ class Settings:
         """The same, for reading."""
         return open_history(url, self.secrets)
 
-    def source(self, house_names: Collection[str] = ()) -> Source:
-        """The sources as one, limited to some houses."""
+    def source(self, house_names: Collection[str] = ()) -> AbstractAsyncContextManager[Source]:
+        """The sources as one, limited to some houses: an async context manager."""
         sources = [self.open_source(url, house_names) for url in dict.fromkeys(self.sources)]
-        return sources[0] if len(sources) == 1 else FirstAnswering(sources, clock=self.clock)
+        if len(sources) == 1:
+            return opened(sources[0])
+        return FirstAnswering(sources, clock=self.clock)
 
     def open_source(self, text: str, house_names: Collection[str] = ()) -> Source:
         """The source that a URL names, with its secrets or credentials, limited to some houses."""

@@ -22,7 +22,7 @@ from sst_cloud.plugins import open_sink, open_source
 from sst_cloud.polling import read_source
 from sst_cloud.redaction import display_name, redact_text
 from sst_cloud.sink import Sink
-from sst_cloud.source import Source
+from sst_cloud.source import Source, name_of, opened
 from sst_cloud.wording import count
 
 _TIMEOUT: Final = 60.0
@@ -46,7 +46,7 @@ async def check_source(url: str, create: Callable[[str], Source] = open_source) 
         source = create(url)
     except Exception as error:  # noqa: BLE001  a third-party source may raise anything
         return _failure(display_name(public_part(url), url), error)
-    return await _result(source.name, _read(source))
+    return await _result(name_of(source), _read(source))
 
 
 async def check_folder(folder: Path) -> CheckResult:
@@ -104,7 +104,7 @@ def _one_line(text: str) -> str:
 
 
 async def _read(source: Source) -> str:
-    async with source:
+    async with opened(source):
         snapshot, readings = await read_source(source)
     counts = [
         count(len(snapshot.houses), "house"),

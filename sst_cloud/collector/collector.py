@@ -35,9 +35,15 @@ from sst_cloud.outbox.state_folder import houses_note
 from sst_cloud.outbox.status import SourceStatus, Status, Stream, sources_from, sources_note
 from sst_cloud.polling import read_source
 from sst_cloud.readings import Reading, format_time
-from sst_cloud.redaction import redact_text
 from sst_cloud.sink import Sink
-from sst_cloud.source import DEFAULT_REFRESH, LOGIN_PAUSE, FirstAnswering, Source
+from sst_cloud.source import (
+    DEFAULT_REFRESH,
+    LOGIN_PAUSE,
+    FirstAnswering,
+    Source,
+    name_of,
+    reason_of,
+)
 
 from .commit_buffer import CommitBuffer
 from .schedule import EVERY, wait_for_poll
@@ -91,6 +97,7 @@ class Collector:
     ) -> None:
         """Open nothing yet. The outbox recognises sinks by name after a restart."""
         self._source = source
+        self._source_name = name_of(source)
         self._every = every
         self._start = start
         self._validation_rules = validation_rules or ValidationRules()
@@ -255,7 +262,7 @@ class Collector:
             if last or self._has_never_succeeded:
                 raise
             _log.exception("unexpected error while polling")
-            unexpected = SSTCloudError(redact_text(f"{type(error).__name__}: {error}"))
+            unexpected = SSTCloudError(f"{type(error).__name__}: {error}")
             await self._handle_failure(time, unexpected, last=False)
         else:
             await self._handle_snapshot(snapshot, readings)
@@ -290,30 +297,32 @@ class Collector:
     async def _handle_failure(self, time: datetime, error: SSTCloudError, *, last: bool) -> None:
         if last or (self._has_never_succeeded and not isinstance(error, TRANSIENT)):
             raise error
+        name, reason = self._source_name, reason_of(error)
         if self._source_error is None:
-            _log.warning("cannot read %s: %s; retrying at every poll", self._source.name, error)
+            _log.warning("cannot read %s: %s; retrying at every poll", name, reason)
             self._notes["source_error_since"] = format_time(time)
         elif type(error) is not type(self._source_error):
-            _log.info("still cannot read %s: %s", self._source.name, error)
+            _log.info("still cannot read %s: %s", name, reason)
         self._source_error = error
         if isinstance(error, AuthenticationError):
             self._wait_until = time + LOGIN_PAUSE
         failed_polls = 1 + int(self._notes.get("failed_polls", 0))
-        self._notes |= {"source_error": str(error), "failed_polls": str(failed_polls)}
+        self._notes |= {"source_error": reason, "failed_polls": str(failed_polls)}
         self._note_sources(time, error)
         await self._finish(Poll(time, error=error), (), self._refresh)
 
     def _note_sources(self, time: datetime, error: SSTCloudError | None) -> None:
         """Note the outcome of a poll for each source that was asked."""
         source = self._source
-        outcomes: Mapping[str, SSTCloudError | None] = {source.name: error}
-        names: Sequence[str] = [source.name]
+        outcomes: Mapping[str, SSTCloudError | None] = {self._source_name: error}
+        names: Sequence[str] = [self._source_name]
         if isinstance(source, FirstAnswering):
             outcomes, names = source.outcomes, source.names
         earlier = {status.name: status for status in sources_from(self._notes)}
         statuses = {name: earlier.get(name, SourceStatus(name=name)) for name in names}
         for name, outcome in outcomes.items():
-            statuses[name] = statuses[name].after_poll(time, outcome)
+            reason = None if outcome is None else reason_of(outcome)
+            statuses[name] = statuses[name].after_poll(time, reason)
         self._notes["sources"] = sources_note(statuses.values())
 
     async def _finish(self, poll: Poll, readings: Sequence[Reading], refresh: timedelta) -> None:
@@ -324,7 +333,7 @@ class Collector:
             poll.time,
             zones=self._zones,
             rules=self._alarm_rules,
-            source=self._source.name,
+            source=self._source_name,
             refresh=refresh,
         )
         events = (*poll.events, *alarms)

@@ -67,12 +67,12 @@ class SourceStatus:
     """Why it did not answer when it was last asked; None if it did."""
     error_since: datetime | None = None
 
-    def after_poll(self, time: datetime, error: Exception | None) -> "SourceStatus":
+    def after_poll(self, time: datetime, error: str | None) -> "SourceStatus":
         """The status after it has been asked again."""
         if error is None:
             return SourceStatus(name=self.name, last_success=time)
         since = time if self.error is None else self.error_since
-        return attrs.evolve(self, error=str(error), error_since=since)
+        return attrs.evolve(self, error=error, error_since=since)
 
 
 @attrs.frozen(kw_only=True)

@@ -30,6 +30,7 @@ from sst_cloud.source import (
     SelectedHouses,
     Source,
     SourceURL,
+    errors_of,
 )
 
 _log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class ScheduledPoll:
                 remember=REMEMBER,
                 clock=clock,
             )
-            for url in environ.get("SOURCE", "").split() or [DEFAULT_SOURCE]
+            for url in dict.fromkeys(environ.get("SOURCE", "").split() or [DEFAULT_SOURCE])
         ]
         source = sources[0] if len(sources) == 1 else FirstAnswering(sources, clock=clock)
         return cls(source, sink_url, secrets=environ)
@@ -124,7 +125,7 @@ class ScheduledPoll:
             async with asyncio.timeout(limit):
                 result = await self._poll()
         except TimeoutError as error:
-            if isinstance(error, SSTCloudError):
+            if isinstance(error, SSTCloudError) or limit is None:
                 raise
             raise RequestTimeoutError(f"the poll did not finish within {limit:g} s") from None
         extra = {
@@ -139,7 +140,8 @@ class ScheduledPoll:
     async def _poll(self) -> PollResult:
         sink = _OpeningSink(self._start_opening())  # in parallel with the requests to the source
         if not self._source_is_open:
-            await self._source.__aenter__()
+            with errors_of(self._source):
+                await self._source.__aenter__()
             self._source_is_open = True
         result = await poll_once(self._source, sink)
         for problem in result.snapshot.problems:

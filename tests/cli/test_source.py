@@ -155,6 +155,73 @@ def test_command_goes_to_the_first_source_that_answers(
     assert "asking the next source\n" in err
 
 
+PLANT = """
+from cabin_source import Cabin
+from sst_cloud import Controls, NeptunSmart, Snapshot
+
+class Plant(Controls, Cabin):
+    "Takes commands in odd ways."
+
+    async def __aenter__(self):
+        if self.name == "Shut":
+            raise TimeoutError
+        return self
+
+    async def __aexit__(self, *exc_info):
+        return True
+
+    async def device(self, house_id, device_id):
+        return NeptunSmart(id=2, house_id=1, name="Module")
+
+    async def snapshot(self):
+        snapshot = await super().snapshot()
+        module = await self.device(1, 2)
+        return Snapshot(time=snapshot.time, houses=snapshot.houses, devices=(module,))
+
+    async def _send(self, command):
+        with open("sent", "a") as file:
+            file.write(f"{self.name} ")
+        raise KeyError("no answer")
+"""
+
+
+def test_command_is_not_sent_again_through_another_source(
+    sst: Run, plugins: Path, folder: Path
+) -> None:
+    """Even if the first of them hides its error; one that cannot be opened has sent nothing."""
+    plugin(plugins, "plant-source", "plant = plant_source:Plant", PLANT, "sst_cloud.sources")
+    urls = [word for name in ("Shut", "A", "B") for word in ("--source", f"plant:{name}")]
+    status, out, err = sst("valves", "close", "--house", "Cabin", *urls)
+    assert (folder / "sent").read_text() == "A "
+    assert (status, out) == (1, "")
+    assert err.startswith("Warning: Shut: TimeoutError: TimeoutError; asking the next source\n")
+
+
+def test_same_source_is_checked_once(sst: Run) -> None:
+    assert sst("check", *CABIN, *CABIN).out.count("Cabin: ok") == 1
+
+
+ODD = """
+class Function:
+    target, options = "", ()
+    def __init__(self): self.__doc__ = "Is no class."
+    def from_url(self, url): return None
+function = Function()
+class Wordy:
+    target, options = "", ("depth",)
+    def from_url(url): return None
+"""
+
+
+def test_odd_sources_are_listed_beside_the_others(sst: Run, plugins: Path) -> None:
+    entry_points = "function = odd_source:function\nwordy = odd_source:Wordy"
+    plugin(plugins, "odd-source", entry_points, ODD, "sst_cloud.sources")
+    listed = {source["scheme"]: source for source in json.loads(sst("sources", "--json").out)}
+    assert listed["function"]["commands"] is False
+    assert listed["wordy"]["error"].startswith("cannot be listed: AttributeError: ")
+    assert listed["cloud"]["commands"] is True
+
+
 def test_sources_are_listed(sst: Run, plugins: Path) -> None:
     broken = "raise RuntimeError('oh no')"
     plugin(plugins, "sad-source", "sad = sad_source:Sad", broken, "sst_cloud.sources")

@@ -119,6 +119,24 @@ def test_commands_cannot_be_overridden(name: str) -> None:
             type("Sly", bases, members)
 
 
+@pytest.mark.parametrize("name", ["look", "carry_out", "confirm", "send_in_turn", "targets"])
+def test_steps_of_a_command_cannot_be_overridden(name: str) -> None:
+    """Not even by chance, in a class that is called Controls as well."""
+    with pytest.raises(TypeError, match=f"^Controls must not override _Controls__{name}, "):
+        type("Controls", (Plant,), {f"_Controls__{name}": None})
+
+
+async def test_source_can_be_used_again_after_closing() -> None:
+    floor = thermostat()
+    async with Plant(floor) as plant:
+        task = asyncio.create_task(plant.set_target_temperature(floor, 20))
+        await asyncio.sleep(0)
+    async with plant:
+        assert (await plant.set_target_temperature(floor, 21)).confirmed
+    assert task.cancelled()
+    assert [command.celsius for command in plant.sent] == [21]  # type: ignore[attr-defined]
+
+
 async def test_first_look_is_as_soon_as_the_source_shows_changes() -> None:
     class Quick(Plant):
         _first_pause = 0.0
@@ -278,6 +296,24 @@ async def test_a_look_that_fails_opens_nothing() -> None:
     with pytest.raises(RuntimeError, match="a bug"):
         await plant.set_valves(prow(), OPENED)
     assert plant.sent == []
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), KeyError("valves")])
+async def test_a_look_that_fails_in_any_way_does_not_deny_the_command(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(Plant):
+        async def device(self, house_id: int, device_id: int) -> Device:
+            current = await super().device(house_id, device_id)
+            if self.looks < 3:
+                raise error
+            return current
+
+    module = prow()
+    odd = Odd(module)
+    assert (await odd.set_valves(module, CLOSED)).confirmed
+    assert (odd.valves(), odd.looks) == ([(CLOSED, (1,))], 3)
+    assert caplog.text.count("; reading the device again") == 2
 
 
 async def test_a_module_that_has_become_unreadable_is_neither_opened_nor_confirmed() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from plugins import asking_sink
+from sources import OpenSource
 from sst_cloud import (
     ManualClock,
     Quantity,
@@ -18,6 +19,7 @@ from sst_cloud import (
     ServiceUnavailableError,
     SinkOptionsError,
     SinkRefusedError,
+    Snapshot,
     Source,
     SSTCloud,
     SSTCloudError,
@@ -287,3 +289,22 @@ async def test_token_from_a_secret_is_fetched_again_when_rejected(
     with pytest.raises(TokenRejectedError):
         await run(None, poll)
     await run(None, poll.close)
+
+
+async def test_error_of_any_source_is_a_failure(caller: Caller) -> None:
+    """A time-out of its own as well, which is none of the poll."""
+
+    class Slow(OpenSource):
+        async def snapshot(self) -> Snapshot:
+            raise TimeoutError("no answer from the module")
+
+    poll = await caller.make(source=Slow())
+    with pytest.raises(SSTCloudError, match=r"^TimeoutError: no answer from the module$"):
+        await poll()
+
+
+async def test_same_source_is_asked_once(caller: Caller, fake: FakeCloud) -> None:
+    poll = await caller.make(SOURCE=" cloud:\n\tcloud: ", SST_CLOUD_TOKEN="wrong")
+    with pytest.raises(TokenRejectedError):
+        await poll()
+    assert len(fake.requests) == 1

@@ -65,7 +65,7 @@ async def _run_checks(  # noqa: PLR0913
     results = await asyncio.gather(
         *(
             check_source(url, lambda url: settings.open_source(url, house_names))
-            for url in settings.sources
+            for url in dict.fromkeys(settings.sources)
         ),
         check_folder(settings.state),
         *(check_sink(url, settings.secrets) for url in sinks),

@@ -21,6 +21,7 @@ from sst_cloud.monitoring import AlarmRules, ValidationRules
 from sst_cloud.notify import Handler, handler_from
 from sst_cloud.outbox import Limits, Start
 from sst_cloud.readings import Quality, format_time
+from sst_cloud.source import name_of, refresh_of
 from sst_cloud.wording import count, duration_in_words
 
 _MIN_INTERVALS: Final = 0.5
@@ -119,10 +120,11 @@ async def _collect(  # noqa: PLR0913
             _print_poll(poll)
 
     async with settings.source(house_names) as source:
-        if every < _MIN_INTERVALS * source.refresh and not settings.is_local_cloud:
-            refresh = duration_in_words(source.refresh)
+        refresh = refresh_of(source)
+        if every < _MIN_INTERVALS * refresh and not settings.is_local_cloud:
             print_message(
-                f"Warning: {source.name} has new data only every {refresh} or so; poll less often"
+                f"Warning: {name_of(source)} has new data only every {duration_in_words(refresh)} "
+                "or so; poll less often"
             )
         for handler in handlers:
             await _warn_if_unusable(handler)

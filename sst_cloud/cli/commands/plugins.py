@@ -1,7 +1,7 @@
 """`sst-cloud sinks` and `sst-cloud sources`: the installed plugins."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -13,6 +13,8 @@ from sst_cloud.errors import SSTCloudError
 from sst_cloud.plugins import InstalledPlugin, installed_sinks, installed_sources, secret_names
 from sst_cloud.sink import History, Provisioned, SinkType
 from sst_cloud.source import SourceType
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -28,7 +30,8 @@ def sinks(*, as_json: bool) -> None:
 @verbose_option
 def sources(*, as_json: bool) -> None:
     """List the installed sources, with their options, and whether they take commands."""
-    _print([_describe(plugin, _describe_source) for plugin in installed_sources()], as_json=as_json)
+    descriptions = [_describe(plugin, _describe_source) for plugin in installed_sources()]
+    _print(descriptions, as_json=as_json)
 
 
 def _print(descriptions: Sequence[dict[str, Any]], *, as_json: bool) -> None:
@@ -59,31 +62,47 @@ def _details(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "package", description["distribution"]
 
 
+def _describe(
+    plugin: InstalledPlugin[T], describe: Callable[[T], dict[str, Any]]
+) -> dict[str, Any]:
+    """Everything about a plugin, or why it cannot be described."""
+    try:
+        kind = plugin.load()
+        return {**_common(plugin, kind), **describe(kind), **_options(kind)}
+    except Exception as error:  # noqa: BLE001  a third party's may declare anything
+        is_ours = isinstance(error, SSTCloudError)
+        reason = str(error) if is_ours else f"cannot be listed: {type(error).__name__}: {error}"
+        return {"scheme": plugin.scheme, "distribution": plugin.distribution, "error": reason}
+
+
 def _describe_sink(kind: type[SinkType]) -> dict[str, Any]:
     return {
         "guarantee": kind.guarantee.value,
-        "readable": issubclass(kind, History),
-        "provisioned": issubclass(kind, Provisioned),
+        "readable": _is_a(kind, History),
+        "provisioned": _is_a(kind, Provisioned),
     }
 
 
 def _describe_source(kind: type[SourceType]) -> dict[str, Any]:
-    return {"commands": issubclass(kind, Controls)}
+    return {"commands": _is_a(kind, Controls)}
 
 
-def _describe(
-    plugin: InstalledPlugin[type[Any]], describe_kind: Callable[[type[Any]], dict[str, Any]]
-) -> dict[str, Any]:
-    description = {"scheme": plugin.scheme, "distribution": plugin.distribution}
-    try:
-        kind = plugin.load()
-    except SSTCloudError as error:
-        return {**description, "error": str(error)}
+def _is_a(kind: object, base: type) -> bool:
+    """Whether it is such a class; it need not be a class."""
+    return isinstance(kind, type) and issubclass(kind, base)
+
+
+def _common(plugin: InstalledPlugin[Any], kind: Any) -> dict[str, Any]:
     return {
-        **description,
+        "scheme": plugin.scheme,
+        "distribution": plugin.distribution,
         "url": f"{plugin.scheme}:{kind.target}",
         "summary": (kind.__doc__ or "").strip().partition("\n")[0],
-        **describe_kind(kind),
+    }
+
+
+def _options(kind: Any) -> dict[str, Any]:
+    return {
         "options": {option.name: option.help for option in kind.options},
         "secrets": secret_names(kind),
     }
