@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+import attrs
+
 from ._base import model
 from ._notebook import NotebookView
 from .counter import Counter
@@ -22,11 +24,11 @@ class Snapshot(NotebookView):
     counters: tuple[Counter, ...] = ()
     wireless_sensors: tuple[WirelessSensor, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
-    source: str = ""
+    source: str = attrs.field(default="", repr=False)
     """The name of the source."""
-    refresh: timedelta | None = None
+    refresh: timedelta | None = attrs.field(default=None, repr=False)
     """How often the source can know something new, and so how old a total may be."""
-    empty_hint: str = ""
+    empty_hint: str = attrs.field(default="", repr=False)
     """What may be the reason if there are no houses."""
 
     @property
