@@ -90,9 +90,7 @@ def test_sinks_are_opened_only_by_the_module_with_their_secrets() -> None:
         for file in folder.rglob("*.py")
     }
     assert [file for file, names in imports.items() if "open_sink" in names] == ["settings.py"]
-    assert [file for file, names in imports.items() if "handler_from" in names] == [
-        "collect_options.py"
-    ]
+    assert [file for file, names in imports.items() if "handler_from" in names] == ["collect.py"]
 
 
 @pytest.fixture

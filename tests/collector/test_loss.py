@@ -209,8 +209,9 @@ async def test_loss_is_raised_and_another_error_is_logged(
     collecting = Collector(source, {"m": MemorySink()}, state, clock=clock)
     with pytest.raises(OutboxError, match=r"^1\d readings are lost: .* full$") as caught:
         await _run_polls(collecting, 20)
-    assert caught.value.__cause__ is error
-    assert f"ended by an error: {error}" in caplog.text
+    cause = caught.value.__cause__
+    assert error in (cause, cause and cause.__cause__)  # a bug of the source is its error
+    assert f"ended by an error: {cause}" in caplog.text
     assert str(collecting.loss) == str(caught.value)
 
 
