@@ -4,7 +4,6 @@ import logging
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Sequence
-from html import unescape
 from ipaddress import ip_address
 from itertools import takewhile
 from sys import maxunicode
@@ -197,6 +196,8 @@ def _meaning(escape: re.Match[bytes]) -> bytes:
         case "slash":
             meaning = escape["slash"].translate(_CONTROLS)
         case "html":
+            from html import unescape  # noqa: PLC0415  its table of names is rarely needed
+
             meaning = unescape(escape["html"].decode()).encode("utf-8", "surrogatepass")
     return meaning
 
