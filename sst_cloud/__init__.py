@@ -25,6 +25,10 @@ __all__, __getattr__, __dir__ = lazy_exports(
         "cloud.device_types": ("DeviceType",),
         "cloud.request_limiter": ("RequestLimiter",),
         "cloud.transport": ("Transport",),
+        "combined_sources": (
+            "FirstAnswering",
+            "SelectedHouses",
+        ),
         "commands": (
             "Command",
             "SetBrightness",
@@ -132,10 +136,6 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "Sink",
             "WriteReport",
         ),
-        "source": (
-            "FirstAnswering",
-            "SelectedHouses",
-            "Source",
-        ),
+        "source": ("Source",),
     },
 )

@@ -10,6 +10,8 @@ from .cloud.client import SSTCloud as SSTCloud
 from .cloud.device_types import DeviceType as DeviceType
 from .cloud.request_limiter import RequestLimiter as RequestLimiter
 from .cloud.transport import Transport as Transport
+from .combined_sources import FirstAnswering as FirstAnswering
+from .combined_sources import SelectedHouses as SelectedHouses
 from .commands import Command as Command
 from .commands import SetBrightness as SetBrightness
 from .commands import SetFloorWashing as SetFloorWashing
@@ -101,6 +103,4 @@ from .sink import Provisioned as Provisioned
 from .sink import Rejection as Rejection
 from .sink import Sink as Sink
 from .sink import WriteReport as WriteReport
-from .source import FirstAnswering as FirstAnswering
-from .source import SelectedHouses as SelectedHouses
 from .source import Source as Source

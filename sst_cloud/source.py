@@ -1,17 +1,16 @@
-"""The port for whatever gives snapshots: an SST Cloud account, modules at home, several as one."""
+"""The port for whatever gives snapshots: an SST Cloud account, modules at home."""
 
 import asyncio
 import logging
 import sys
 import traceback as tracebacks
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import ClassVar, Final, Protocol, Self, TypeVar, runtime_checkable
 
-from .clock import Clock, SystemClock
-from .errors import TRANSIENT, AuthenticationError, SourceError, SSTCloudError
+from .errors import SourceError, SSTCloudError
 from .models import Device, House, Listing, Snapshot
 from .models._base import changed
 from .plugin_url import Option, SourceURL, choice
@@ -20,15 +19,14 @@ from .redaction import redact_text
 __all__ = [
     "DEFAULT_REFRESH",
     "DEFAULT_SOURCE",
-    "LOGIN_PAUSE",
-    "FirstAnswering",
     "HouseSource",
     "Option",
-    "SelectedHouses",
     "Source",
     "SourceType",
     "SourceURL",
+    "as_house_source",
     "choice",
+    "choose_houses",
     "errors_of",
     "name_of",
     "opened",
@@ -45,8 +43,6 @@ DEFAULT_SOURCE: Final = "cloud:"
 """The source if none is named."""
 DEFAULT_REFRESH: Final = timedelta(minutes=10)
 """For data whose source is not known, such as readings in a store: that of SST Cloud."""
-LOGIN_PAUSE: Final = timedelta(hours=1)
-"""How long not to ask a source after a failed login: more of them might lock the account."""
 
 _LONGEST_REFRESH: Final = timedelta(days=366)
 _NAME_LENGTH: Final = 100
@@ -216,7 +212,7 @@ def _with_origin(snapshot: object, source: Source) -> Snapshot:
     )
 
 
-def _as_house_source(source: Source) -> HouseSource | None:
+def as_house_source(source: Source) -> HouseSource | None:
     """The source, if it has the methods: data of these names are something else."""
     if not isinstance(source, HouseSource):
         return None
@@ -226,7 +222,7 @@ def _as_house_source(source: Source) -> HouseSource | None:
 
 async def read_houses(source: Source) -> Snapshot:
     """A snapshot with the houses; nothing else is read if possible. Raises `SSTCloudError`."""
-    house_source = _as_house_source(source)
+    house_source = as_house_source(source)
     if house_source is None:
         return await read_snapshot(source)
     with errors_of(source):
@@ -242,99 +238,21 @@ async def read_devices(
 
     Raises `SourceError` for an unknown house.
     """
-    house_source = _as_house_source(source)
+    house_source = as_house_source(source)
     if house_source is None:
         snapshot = await read_snapshot(source)
         houses: Sequence[House] = snapshot.houses
-        chosen = _chosen_ids(source, houses, house_names)
+        chosen = choose_houses(source, houses, house_names)
         return houses, [d for d in snapshot.devices if chosen is None or d.house_id in chosen]
     with errors_of(source):
         houses = await house_source.houses()
-        chosen = _chosen_ids(source, houses, house_names)
+        chosen = choose_houses(source, houses, house_names)
         ids = dict.fromkeys(house.id for house in houses if chosen is None or house.id in chosen)
         listings = await asyncio.gather(*map(house_source.devices, ids))
     return houses, [device for listing in listings for device in listing]
 
 
-class SelectedHouses:
-    """A source limited to some houses by name or id, or to meters.
-
-    It can `remember` the list of houses for a while: it rarely changes.
-    """
-
-    def __init__(
-        self,
-        source: Source,
-        house_names: Collection[str] = (),
-        *,
-        counters_only: bool = False,
-        remember: timedelta = timedelta(0),
-        clock: Clock | None = None,
-    ) -> None:
-        self._source = source
-        self._house_names = house_names
-        self._counters_only = counters_only
-        self._remember = remember
-        self._clock = clock or SystemClock()
-        self._houses: Listing[House] | None = None
-        self._houses_time = datetime.min.replace(tzinfo=UTC)
-
-    @property
-    def name(self) -> str:
-        """The name of the source."""
-        return name_of(self._source)
-
-    @property
-    def refresh(self) -> timedelta:
-        """The refresh interval of the source."""
-        return self._source.refresh
-
-    async def __aenter__(self) -> Self:
-        await self._source.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        return await self._source.__aexit__(exc_type, exc, traceback)
-
-    async def snapshot(self) -> Snapshot:
-        """The current state of these houses. Raises `SourceError` for an unknown house."""
-        house_source = _as_house_source(self._source)
-        if house_source is None:
-            return self._part_of(await read_snapshot(self._source))
-        if self._houses is None or self._clock.now() - self._houses_time >= self._remember:
-            self._houses_time = self._clock.now()
-            self._houses = await house_source.houses()
-        houses, self._houses = self._houses, None  # forgotten if anything fails
-        snapshot = await house_source.snapshot(
-            houses=houses,
-            house_ids=_chosen_ids(self._source, houses, self._house_names),
-            counters_only=self._counters_only,
-        )
-        if not any(item.error or item.kind == "house" for item in snapshot.unreadable):
-            self._houses = houses or None
-        return snapshot
-
-    def _part_of(self, snapshot: Snapshot) -> Snapshot:
-        chosen = _chosen_ids(self._source, snapshot.houses, self._house_names)
-        if self._counters_only:
-            snapshot = changed(snapshot, devices=(), wireless_sensors=())
-        if chosen is None:
-            return snapshot
-        return changed(
-            snapshot,
-            houses=tuple(house for house in snapshot.houses if house.id in chosen),
-            devices=tuple(d for d in snapshot.devices if d.house_id in chosen),
-            counters=tuple(c for c in snapshot.counters if c.house_id in chosen),
-            wireless_sensors=tuple(s for s in snapshot.wireless_sensors if s.house_id in chosen),
-        )
-
-
-def _chosen_ids(
+def choose_houses(
     source: Source, houses: Sequence[House], house_names: Iterable[str]
 ) -> set[int] | None:
     """The ids of the named houses, None for all. Raises `SourceError` for an unknown one."""
@@ -348,117 +266,3 @@ def _chosen_ids(
             raise SourceError(f"there is no house {name!r}; {name_of(source)} has: {listing}")
         chosen |= ids
     return chosen or None
-
-
-class FirstAnswering:
-    """Several sources as one: each snapshot comes from the first that answers.
-
-    A source is opened when it is first asked, and again if that failed. After a failed login, it
-    is left out for an hour.
-    """
-
-    def __init__(self, sources: Sequence[Source], *, clock: Clock | None = None) -> None:
-        """Open nothing yet. Raises ValueError if there is no source."""
-        if not sources:
-            raise ValueError("at least one source is needed")
-        self._sources = _by_name(sources)
-        self._clock = clock or SystemClock()
-        self._opened = AsyncExitStack()
-        self._opening = asyncio.Lock()
-        self._open_names: set[str] = set()
-        self._left_out_until: dict[str, datetime] = {}
-        self.answering: Source = sources[0]
-        """The source of the last snapshot."""
-        self.outcomes: dict[str, SSTCloudError | None] = {}
-        """For the last snapshot, by name: why each source that was asked failed, or None."""
-        self._errors: dict[str, SSTCloudError] = {}
-        """Why each source last failed, by name, unless it has answered since."""
-
-    @property
-    def name(self) -> str:
-        """The names of all sources."""
-        return ", ".join(self._sources)
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The name of each source, in order."""
-        return tuple(self._sources)
-
-    @property
-    def refresh(self) -> timedelta:
-        """The refresh interval of the source of the last snapshot."""
-        return self.answering.refresh
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        self._open_names.clear()
-        return await self._opened.__aexit__(exc_type, exc, traceback)
-
-    def retry_now(self) -> None:
-        """Ask sources again that are left out after a failed login."""
-        self._left_out_until.clear()
-
-    async def snapshot(self) -> Snapshot:
-        """From the first source that answers. Raises an error only if none does.
-
-        It is that of a failed login only if there is no other: callers wait long after that.
-        """
-        self.outcomes = {}
-        for name, source in self._sources.items():
-            if self._is_left_out(name):
-                continue
-            try:
-                snapshot = await self._read(name, source)
-            except SSTCloudError as error:
-                self._note_failure(name, error)
-            else:
-                if self._errors.pop(name, None) is not None:
-                    _log.warning("%s is responding again", name)
-                self._left_out_until.pop(name, None)
-                self.outcomes[name], self.answering = None, source
-                return snapshot
-        raise min(self._errors.values(), key=_severity)
-
-    async def _read(self, name: str, source: Source) -> Snapshot:
-        async with self._opening:  # snapshots may be asked for at the same time
-            if name not in self._open_names:
-                await self._opened.enter_async_context(opened(source))
-                self._open_names.add(name)
-        return changed(await read_snapshot(source), source=name)
-
-    def _note_failure(self, name: str, error: SSTCloudError) -> None:
-        if name not in self._errors:
-            reason = reason_of(error)
-            _log.warning("cannot read %s: %s; asking the next source, if any", name, reason)
-        self.outcomes[name] = self._errors[name] = error
-        if isinstance(error, AuthenticationError):
-            self._left_out_until[name] = self._clock.now() + LOGIN_PAUSE
-
-    def _is_left_out(self, name: str) -> bool:
-        until = self._left_out_until.get(name)
-        return until is not None and timedelta(0) < until - self._clock.now() <= LOGIN_PAUSE
-
-
-def _severity(error: SSTCloudError) -> int:
-    """Errors that may go away by themselves come first, those of a login last."""
-    return 0 if isinstance(error, TRANSIENT) else 1 + isinstance(error, AuthenticationError)
-
-
-def _by_name(sources: Iterable[Source]) -> Mapping[str, Source]:
-    """Sources by their names, which are numbered if they are the same."""
-    named: dict[str, Source] = {}
-    for source in sources:
-        name = first = name_of(source)
-        number = 1
-        while name in named:
-            number += 1
-            name = f"{first} {number}"
-        named[name] = source
-    return named

@@ -19,12 +19,13 @@ from sst_cloud.cloud.client import SSTCloud
 from sst_cloud.cloud.credentials import Account, base_url, find_auth
 from sst_cloud.cloud.token_file import TokenFile
 from sst_cloud.cloud.transport import BASE_URL
+from sst_cloud.combined_sources import FirstAnswering, SelectedHouses
 from sst_cloud.json_logging import JsonLines
 from sst_cloud.plugin_url import SourceURL
 from sst_cloud.plugins import open_history, open_sink, open_source
 from sst_cloud.redaction import redact_text
 from sst_cloud.sink import History, Sink
-from sst_cloud.source import DEFAULT_SOURCE, FirstAnswering, SelectedHouses, Source, opened
+from sst_cloud.source import DEFAULT_SOURCE, Source, opened
 from sst_cloud.wording import printable
 
 F = TypeVar("F", bound=Callable[..., Any])

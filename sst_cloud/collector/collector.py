@@ -14,6 +14,7 @@ from typing import Final, Self
 import attrs
 
 from sst_cloud.clock import Clock, SystemClock
+from sst_cloud.combined_sources import LOGIN_PAUSE, FirstAnswering
 from sst_cloud.errors import (
     TRANSIENT,
     AuthenticationError,
@@ -38,8 +39,6 @@ from sst_cloud.readings import Reading, format_time
 from sst_cloud.sink import Sink
 from sst_cloud.source import (
     DEFAULT_REFRESH,
-    LOGIN_PAUSE,
-    FirstAnswering,
     Source,
     name_of,
     reason_of,

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 from sst_cloud.clock import Clock
 from sst_cloud.cloud.auth import Auth, StoredTokenAuth, TokenAuth
 from sst_cloud.cloud.client import SSTCloud
+from sst_cloud.combined_sources import FirstAnswering, SelectedHouses
 from sst_cloud.enums import Water
 from sst_cloud.errors import RequestTimeoutError, SSTCloudError
 from sst_cloud.models import Counter
@@ -26,8 +27,6 @@ from sst_cloud.redaction import TOKEN_VARIABLES
 from sst_cloud.sink import Sink, SinkURL, WarmUp, WriteReport
 from sst_cloud.source import (
     DEFAULT_SOURCE,
-    FirstAnswering,
-    SelectedHouses,
     Source,
     SourceURL,
     errors_of,

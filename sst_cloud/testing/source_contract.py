@@ -76,10 +76,10 @@ class SourceContract:
         secrets = dict.fromkeys(secret_names(source_type), _SECRET)
         try:
             source = source_type.from_url(_url(source_type, {}, secrets))
-            shown = f"{source.name} {source!r}"
+            text = f"{source.name} {source!r}"
         except SSTCloudError as error:
-            shown = repr(error)
-        assert _SECRET not in shown
+            text = repr(error)
+        assert _SECRET not in text
 
     def test_name_and_refresh_are_known_before_it_is_opened(
         self, make_source: SourceFactory

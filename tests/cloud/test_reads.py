@@ -268,7 +268,7 @@ def test_clients_with_one_limiter_share_its_requests_in_any_event_loop() -> None
         assert asyncio.run(_snapshots_of_two_clients(limiter)) == 3
 
 
-async def test_what_is_odd_is_logged_once_for_all_clients(
+async def test_odd_values_are_logged_once_for_all_clients(
     fake: FakeCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

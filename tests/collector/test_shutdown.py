@@ -67,7 +67,7 @@ async def test_error_is_the_one_that_a_forced_exit_reports(
     assert (forced_exit.status, forced_exit.message) == (1, "Error: the account is gone")
 
 
-async def test_what_a_sink_did_not_get_is_reported(
+async def test_undelivered_readings_of_a_sink_are_reported(
     tmp_path: Path, forced_exit: ForcedExit, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = ManualClock()

@@ -162,7 +162,7 @@ async def test_looking_without_pause_ends_at_the_limit() -> None:
     assert (plant.clock.now() - before).total_seconds() == pytest.approx(5, abs=0.001)
 
 
-async def test_what_takes_no_commands_is_named() -> None:
+async def test_source_without_commands_is_named() -> None:
     class Gauge:
         name = "gauge in the cellar"
 

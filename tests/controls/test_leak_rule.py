@@ -84,7 +84,7 @@ class World(Controls):
 
     state: State
     opened: frozenset[int] = frozenset()
-    shown: State | None = None
+    last_look: State | None = None
     order: Order | None = None
     breaches: list[SetValves] = attrs.field(factory=list)
 
@@ -92,15 +92,15 @@ class World(Controls):
         self._clock = ManualClock()
 
     async def device(self, house_id: int, device_id: int) -> Device:
-        self.shown = self.state
+        self.last_look = self.state
         return self.state.module(self.opened)
 
     async def _send(self, command: Command) -> None:
         assert isinstance(command, SetValves)
         assert self.order is not None
         if command.state is OPENED and not self.order.despite_alarm:
-            shown = self.shown
-            if shown is None or not shown.is_online or shown.zones(command.groups) & shown.leaks:
+            look = self.last_look
+            if look is None or not look.is_online or look.zones(command.groups) & look.leaks:
                 self.breaches.append(command)
             if self.order.meanwhile:
                 self.state = attrs.evolve(self.order.meanwhile, is_smart=self.state.is_smart)
@@ -110,7 +110,7 @@ class World(Controls):
         self.opened = self.opened | zones if command.state is OPENED else self.opened - zones
 
     async def give(self, order: Order, module: LeakModule) -> None:
-        self.shown, self.order = None, order
+        self.last_look, self.order = None, order
         with suppress(CommandError):
             result = await self.set_valves(
                 module,
@@ -160,10 +160,10 @@ def test_no_valve_opens_where_the_module_shows_a_leak(
 async def test_no_single_opening_of_a_smart_breaks_the_rule() -> None:
     leaks = (frozenset[int](), frozenset({1}), frozenset({2}), BOTH)
     every_state = [State(*fields) for fields in product(leaks, (False, True))]
-    for shown, read, group, meanwhile in product(
+    for state, read, group, meanwhile in product(
         every_state, (State(), State(is_joined=True)), (None, 1, 2), (None, *every_state)
     ):
-        world = World(shown)
+        world = World(state)
         order = Order(OPENED, group, False, meanwhile is not None, read, meanwhile)
         await world.give(order, read.module(world.opened))
         assert world.breaches == []

@@ -67,7 +67,7 @@ class Dying(SqliteSink):
         return await super().write(readings)
 
 
-async def test_what_was_delivered_before_a_failure_is_known(tmp_path: Path) -> None:
+async def test_deliveries_before_a_failure_are_counted(tmp_path: Path) -> None:
     letters, result = DeadLetters(tmp_path), ReplayResult()
     readings = [attrs.evolve(COLD, point_id=str(number)) for number in range(2500)]
     letters.add("here", [Rejection(reading, "too old") for reading in readings], NOW)
