@@ -117,8 +117,10 @@ __all__, __getattr__, __dir__ = lazy_exports(
             "Workdays",
         ),
         "plugins": (
+            "installed_handlers",
             "installed_sinks",
             "installed_sources",
+            "open_handler",
             "open_history",
             "open_sink",
             "open_source",

@@ -89,8 +89,10 @@ from .models import ValveGroup as ValveGroup
 from .models import WiredLine as WiredLine
 from .models import WirelessSensor as WirelessSensor
 from .models import Workdays as Workdays
+from .plugins import installed_handlers as installed_handlers
 from .plugins import installed_sinks as installed_sinks
 from .plugins import installed_sources as installed_sources
+from .plugins import open_handler as open_handler
 from .plugins import open_history as open_history
 from .plugins import open_sink as open_sink
 from .plugins import open_source as open_source

@@ -155,6 +155,15 @@ class SourceURL(PluginURL):
     error: ClassVar[type[SSTCloudError]] = SourceOptionsError
 
 
+@attrs.frozen
+class HandlerURL(PluginURL):
+    """The URL of an event handler that a third party provides."""
+
+    kind: ClassVar[str] = "handler"
+    examples: ClassVar[str] = "https://host/path"
+    error: ClassVar[type[SSTCloudError]] = SinkOptionsError
+
+
 def public_part(text: str) -> str:
     """The part of a possibly wrong URL without secrets: no options, nothing before an @."""
     start = re.split("[?&;#]", text, maxsplit=1)[0]

@@ -1,4 +1,4 @@
-"""Plugins, found by their entry points: sources and sinks, ours and those of third parties."""
+"""Plugins, found by their entry points: sources, sinks and event handlers."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import attrs
 
 from .errors import SinkRefusedError, SSTCloudError, UnknownSinkError, UnknownSourceError
-from .plugin_url import PluginURL, SinkURL, SourceURL
+from .plugin_url import HandlerURL, PluginURL, SinkURL, SourceURL
 from .redaction import redact_text
 from .sink import CheckedHistory, History, Sink, SinkType
 from .source import Source, SourceType
@@ -29,7 +29,7 @@ class _Group(Generic[T]):
     attributes: tuple[str, ...]
     """What each of them must have."""
     method: str
-    """What each sink or source must have."""
+    """What each source, sink or handler must have."""
     unknown_error: type[SSTCloudError]
 
 
@@ -46,6 +46,13 @@ SOURCES: Final = _Group[type[SourceType]](
     ("target", "options", "from_url"),
     "snapshot",
     UnknownSourceError,
+)
+HANDLERS: Final = _Group[Any](
+    "sst_cloud.handlers",
+    HandlerURL,
+    ("target", "options", "from_url"),
+    "write",
+    UnknownSinkError,
 )
 
 
@@ -83,6 +90,11 @@ def installed_sinks() -> tuple[InstalledPlugin[type[SinkType]], ...]:
 def installed_sources() -> tuple[InstalledPlugin[type[SourceType]], ...]:
     """All installed sources, ours and third-party, without importing any."""
     return _installed(SOURCES)
+
+
+def installed_handlers() -> tuple[InstalledPlugin[Any], ...]:
+    """All installed event handlers of third parties, without importing any."""
+    return _installed(HANDLERS)
 
 
 def open_sink(url: str, secrets: Mapping[str, str] | None = None) -> Sink:
@@ -123,8 +135,16 @@ def open_source(url: str, secrets: Mapping[str, str] | None = None) -> Source:
     return source
 
 
+def open_handler(url: str, secrets: Mapping[str, str] | None = None) -> Any:
+    """Create the event handler that a URL names, a `sst_cloud.notify.Handler`.
+
+    It takes its secrets as a sink does. Raises `UnknownSinkError` or `SinkOptionsError`.
+    """
+    return _open(HANDLERS, url, secrets)
+
+
 def secret_names(plugin: object) -> tuple[str, ...]:
-    """The names of the secrets that a type of sink or source declares."""
+    """The names of the secrets that a type of source, sink or handler declares."""
     names = getattr(plugin, "secrets", ())
     if isinstance(names, str):  # a tuple of one that lacks its comma
         return (names,)
@@ -134,7 +154,11 @@ def secret_names(plugin: object) -> tuple[str, ...]:
 def declared_secrets() -> frozenset[str]:
     """The names of the secrets of all installed plugins, except those that cannot be imported."""
     names: set[str] = set()
-    plugins: tuple[InstalledPlugin[Any], ...] = (*installed_sinks(), *installed_sources())
+    plugins: tuple[InstalledPlugin[Any], ...] = (
+        *installed_sinks(),
+        *installed_sources(),
+        *installed_handlers(),
+    )
     for plugin in plugins:
         with suppress(UnknownSinkError, UnknownSourceError):
             names.update(secret_names(plugin.load()))

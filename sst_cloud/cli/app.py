@@ -54,6 +54,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "provision": ("provision", "Create the store of a sink, if it is missing."),
     "sinks": ("plugins", "List the installed sinks."),
     "sources": ("plugins", "List the installed sources."),
+    "handlers": ("plugins", "List the installed event handlers."),
     "fake": ("fake", "Run a fake cloud on this machine."),
     "demo": ("demo", "Simulate a day of water usage in a few seconds."),
 }

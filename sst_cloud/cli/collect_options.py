@@ -42,7 +42,8 @@ def on_event_option(command: F) -> F:
         "--on-event",
         multiple=True,
         metavar="COMMAND|URL",
-        help="Run a command or POST to a URL, with JSON, on leaks and other events; repeatable.",
+        help="Run a command or POST to a URL, with JSON, on leaks and other events; see also "
+        "`sst-cloud handlers`; repeatable.",
     )(command)
 
 

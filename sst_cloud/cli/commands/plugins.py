@@ -1,16 +1,22 @@
-"""`sst-cloud sinks` and `sst-cloud sources`: the installed plugins."""
+"""`sst-cloud sinks`, `sources` and `handlers`: the installed plugins."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import click
 
-from sst_cloud.cli.output import json_option, print_json, stdout_console
+from sst_cloud.cli.output import json_option, print_json, print_message, stdout_console
 from sst_cloud.cli.settings import verbose_option
 from sst_cloud.controls import Controls
 from sst_cloud.display.terminal.tables import add_row, new_table
 from sst_cloud.errors import SSTCloudError
-from sst_cloud.plugins import InstalledPlugin, installed_sinks, installed_sources, secret_names
+from sst_cloud.plugins import (
+    InstalledPlugin,
+    installed_handlers,
+    installed_sinks,
+    installed_sources,
+    secret_names,
+)
 from sst_cloud.sink import History, Provisioned, SinkType
 from sst_cloud.source import SourceType
 
@@ -32,6 +38,17 @@ def sources(*, as_json: bool) -> None:
     """List the installed sources, with their options, and whether they take commands."""
     descriptions = [_describe(plugin, _describe_source) for plugin in installed_sources()]
     _print(descriptions, as_json=as_json)
+
+
+@click.command()
+@json_option
+@verbose_option
+def handlers(*, as_json: bool) -> None:
+    """List the installed event handlers, beside commands and web addresses."""
+    descriptions = [_describe(plugin, lambda _: {}) for plugin in installed_handlers()]
+    _print(descriptions, as_json=as_json)
+    if not descriptions and not as_json:
+        print_message("None is installed: events go to commands and web addresses.")
 
 
 def _print(descriptions: Sequence[dict[str, Any]], *, as_json: bool) -> None:
