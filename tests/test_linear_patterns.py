@@ -43,6 +43,7 @@ MATCHES: Final[Mapping[str, str]] = {
     r"(?<=Basic )[\w+/=-]{16,}|(?<=Bearer )[\w+/=.~-]{16,}": "Basic YTpiYTpiYTpiYTpiYQ==",
     "(?<![0-9A-Za-z])[0-9A-Za-z]{32,}": "-0123456789abcdef0123456789abcdefA",
     r"(?<=//)[^/@\s]++(?=@)": "https://me:pw@host/",
+    r"([a-z][a-z0-9+.-]+):\S*": "note:events.txt?prefix=!",
     r"([?&][\w.-]*(?:token|passw(?:or)?d|pwd|secret|key|auth|sig|signature|session|credentials?)=)"
     r"([^&#\s]+)": "?my.token=abc&",
     _ESCAPE.pattern.decode(): ESCAPES,

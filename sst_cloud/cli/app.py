@@ -89,7 +89,7 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            matches = get_close_matches(name, _COMMANDS)
+            matches = get_close_matches(name, _COMMANDS, cutoff=0.7)
             hint = f"; did you mean {' or '.join(matches)}?" if matches else ""
             raise click.UsageError(f"there is no command {name!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
